@@ -1,0 +1,98 @@
+"""What a layer is: the one description that the importer makes, the golden model runs and the compiler lowers."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Dtype = Literal["uint8", "int8"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """How a tensor of activations is held: its 8-bit type and its zero point.
+
+    dtype: "uint8" or "int8".
+    zero_point: the activation that counts as zero: skipped, coded as a run, padded with. Inside the type's range.
+    """
+
+    dtype: Dtype = "uint8"
+    zero_point: int = 0
+
+    @property
+    def low(self) -> int:
+        """The smallest value of the type."""
+        return int(np.iinfo(self.dtype).min)
+
+    @property
+    def high(self) -> int:
+        """The largest value of the type."""
+        return int(np.iinfo(self.dtype).max)
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("uint8", "int8"):
+            raise TypeError(f"activations are uint8 or int8, not {self.dtype}")
+        if not self.low <= self.zero_point <= self.high:
+            raise ValueError(f"the zero point of {self.dtype} activations lies in {self.low}...{self.high}, not at {self.zero_point}")
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A convolution (or fully connected layer) with what follows it up to the next stored tensor.
+
+    y = threshold(max_pool(clamp(rne(float32(conv(x - z) + bias) * scale) + zero_point, low, high)))
+
+    A fully connected layer is a convolution whose filter is as large as its input: weights (K, C, H, W).
+
+    name: what reports and messages call it.
+    weights: int8 (K, C, R, S).
+    bias: int32 (K,).
+    scale: float32 (K,), positive: float32(x_scale * w_scale / y_scale).
+    shape: (C, H, W) of the input.
+    x, y: how input and output are held.
+    stride: (rows, columns).
+    pads: (top, left, bottom, right), in pixels that hold the input's zero point.
+    low, high: the clamp after requantisation, in the output's type; ReLU is low = y.zero_point.
+    pool: (rows, columns) of the max pooling; (1, 1) is none.
+    pool_stride: (rows, columns).
+    threshold: outputs with |y - zero_point| below it become the zero point; 0 and 1 change nothing.
+    """
+
+    name: str
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    scale: NDArray[np.float32]
+    shape: tuple[int, int, int]
+    x: Activation = Activation()
+    y: Activation = Activation()
+    stride: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    low: int | None = None
+    high: int | None = None
+    pool: tuple[int, int] = (1, 1)
+    pool_stride: tuple[int, int] = (1, 1)
+    threshold: int = 0
+
+    @property
+    def clamp(self) -> tuple[int, int]:
+        """(low, high) after requantisation, where None means the type's own range."""
+        return (self.y.low if self.low is None else self.low, self.y.high if self.high is None else self.high)
+
+    @property
+    def conv_shape(self) -> tuple[int, int, int]:
+        """(K, rows, columns) of the convolution's output, before pooling."""
+        _, height, width = self.shape
+        K, _, R, S = self.weights.shape
+        top, left, bottom, right = self.pads
+        return K, (height + top + bottom - R) // self.stride[0] + 1, (width + left + right - S) // self.stride[1] + 1
+
+    @property
+    def out_shape(self) -> tuple[int, int, int]:
+        """(K, rows, columns) of the stored output."""
+        K, rows, columns = self.conv_shape
+        return K, (rows - self.pool[0]) // self.pool_stride[0] + 1, (columns - self.pool[1]) // self.pool_stride[1] + 1
+
+    def replaced(self, **changes: object) -> "Layer":
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
