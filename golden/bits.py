@@ -1,5 +1,7 @@
 """Fields of any width in 32-bit words: least significant bit first, each word filled before the next is begun."""
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +20,10 @@ def pack(values: NDArray[np.integer], widths: NDArray[np.integer]) -> NDArray[np
     total = int(ends[-1]) if ends.size else 0
     spread = values.astype(np.uint64) << shift
     # No two fields share a bit, so adding them into their words is the same as or-ing them.
-    words = np.zeros(-(-total // WORD_BITS) + 1, np.uint64)
+    words = np.zeros(total // WORD_BITS + 2, np.uint64)
     np.add.at(words, word, spread & np.uint64(0xFFFFFFFF))
     np.add.at(words, word + 1, spread >> np.uint64(WORD_BITS))
-    return words[:-1].astype(np.uint32)
+    return words[: ceil(total / WORD_BITS)].astype(np.uint32)
 
 
 def read(words: NDArray[np.uint32], starts: NDArray[np.integer], widths: NDArray[np.integer] | int) -> NDArray[np.int64]:
@@ -30,7 +32,7 @@ def read(words: NDArray[np.uint32], starts: NDArray[np.integer], widths: NDArray
     word, shift = starts // WORD_BITS, (starts % WORD_BITS).astype(np.uint64)
     pair = padded[word] | padded[word + 1] << np.uint64(WORD_BITS)
     mask = (np.uint64(1) << np.asarray(widths).astype(np.uint64)) - np.uint64(1)
-    return (pair >> shift & mask).astype(np.int64)
+    return np.asarray(pair >> shift & mask, np.int64)
 
 
 def to_bits(words: NDArray[np.uint32]) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """What a layer must cost at least: multiplications that count, cycles of a perfect grid, bits of a perfect code."""
 
-from math import ceil, log2, prod
+from math import ceil, log2
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -12,7 +12,7 @@ from .network import check_input
 
 def dense_macs(layer: Layer) -> int:
     """All multiplications of the convolution, those with zeros and padding too: windows * K * C * R * S."""
-    return windows(layer) * prod(layer.weights.shape)
+    return windows(layer) * layer.weights.size
 
 
 def useful_macs(x: NDArray[np.integer], layer: Layer) -> int:
@@ -37,9 +37,9 @@ def dense_cycles(layer: Layer, rows: int, lanes: int) -> int:
 
     A window's output channels are computed `lanes` together; each such piece takes C*R*S cycles of one row, and the rows share the pieces.
     """
-    K, *filter_shape = layer.weights.shape
+    K, C, R, S = layer.weights.shape
     pieces = windows(layer) * ceil(K / lanes)
-    return ceil(pieces / rows) * prod(filter_shape)
+    return ceil(pieces / rows) * C * R * S
 
 
 def windows(layer: Layer) -> int:

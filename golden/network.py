@@ -1,6 +1,7 @@
 """Layers as mathematics: convolution, pooling, a whole network, in exact integers and with no hardware in mind."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -62,7 +63,7 @@ def check_input(x: NDArray[np.integer], layer: Layer) -> None:
 
 def check_network(layers: Sequence[Layer]) -> None:
     """ValueError unless each layer's output is what the next one takes."""
-    for layer, after in zip(layers, layers[1:], strict=False):
+    for layer, after in pairwise(layers):
         if layer.out_shape != after.shape:
             raise ValueError(f"layer {layer.name} makes {layer.out_shape}, but layer {after.name} takes {after.shape}")
         if layer.y != after.x:

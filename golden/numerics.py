@@ -50,7 +50,7 @@ def requantise(
     with np.errstate(over="ignore"):
         product = (acc + bias.reshape(per_channel)).astype(np.float32) * scale.reshape(per_channel)
     # float64 holds every rounded float32 and the zero point's sum near the clamp exactly.
-    return np.clip(np.rint(product).astype(np.float64) + zero_point, low, high).astype(np.int32)
+    return np.asarray(np.clip(np.rint(product).astype(np.float64) + zero_point, low, high), np.int32)
 
 
 def apply_threshold(values: NDArray[np.integer], zero_point: int, threshold: int) -> NDArray[np.integer]:

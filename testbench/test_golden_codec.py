@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, CodecError, codec
-from skipgrid.golden import coded_bytes, decode, encode, entropy_bits, from_coded, max_run, size_bits, tokens, untokens
+from skipgrid.golden import Activation, CodecError, best_k, coded_bytes, decode, encode, entropy_bits, from_coded, max_run, size_bits, tokens, untokens
 from skipgrid.golden.bits import pack
 
 KS = range(8)
@@ -159,16 +158,16 @@ def test_a_cut_or_a_longer_stream_is_wrong(elements: NDArray[np.uint8], k: int) 
 @pytest.mark.parametrize("zeros", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
 def test_size_is_near_the_entropy_bound(zeros: float) -> None:
     elements = sparse(50_000, zeros, seed=1)
-    best = codec.best_k(elements)
+    best = best_k(elements)
     sizes = [size_bits(elements, k) for k in KS]
     assert sizes[best] == min(sizes)
     assert sizes[best] <= 1.02 * entropy_bits(elements) + 64
 
 
 def test_best_k_of_equals_is_the_smallest() -> None:
-    assert codec.best_k(np.zeros(0, np.uint8)) == 0
-    assert codec.best_k(np.ones(10, np.uint8)) == 0
-    assert codec.best_k(np.zeros(100_000, np.uint8)) == 7
+    assert best_k(np.zeros(0, np.uint8)) == 0
+    assert best_k(np.ones(10, np.uint8)) == 0
+    assert best_k(np.zeros(100_000, np.uint8)) == 7
 
 
 @pytest.mark.parametrize("activation", [Activation("uint8", 0), Activation("uint8", 131), Activation("int8", -128), Activation("int8", 5)])
