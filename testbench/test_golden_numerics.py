@@ -44,7 +44,9 @@ def test_requantise_is_the_formula(acc: int, bias: int, scale: float, zero_point
         (3, 0, 0.5, 2),
         (5, 0, 0.5, 2),
         (7, 0, 0.5, 4),
-        (2**24 + 1, 0, 2.0**-17, 128),  # the conversion to float32 rounds first
+        (2**24 + 1, 0, 2.0**-25, 0),  # the conversion to float32 rounds first: down to the tie
+        (2**24 + 3, 0, 2.0**-25, 1),
+        (3, 0, 1 / 6, 0),  # the product rounds to the tie too: float32(1 / 6) * 3 lies a little above it
         (2**31 - 1, 1, 1.0, 0),  # 32 bits wrap around
         (2**31 - 1, 0, 1e38, 255),  # a product beyond float32 is clamped
         (-(2**31), 0, 1e38, 0),
