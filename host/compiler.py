@@ -1,0 +1,218 @@
+"""From layers to what the accelerator loads: weights and parameters in their memories, and a program of descriptors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipgrid.golden import Activation, Layer, requantise
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode
+
+from .device import Words
+
+CODE_PARAMETERS = range(8)
+
+
+class DoesNotFit(ValueError):
+    """A layer, or a network, is larger than the configuration's memories; the message gives the sizes."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer and where its weights and channels lie on the accelerator."""
+
+    layer: Layer
+    weights_base: int
+    channels_base: int
+
+
+def groups(layer: Layer, config: Config) -> int:
+    """Groups of `lanes` output channels."""
+    return -(-layer.weights.shape[0] // config.lanes)
+
+
+def group_weights(layer: Layer) -> int:
+    """Weights a lane for one group."""
+    return int(np.prod(layer.weights.shape[1:]))
+
+
+def place(layers: list[Layer], config: Config) -> list[Placed]:
+    """Places all layers behind each other; DoesNotFit if the memories are too small."""
+    placed, weights, channels = [], 0, 0
+    for layer in layers:
+        check_fits(layer, config)
+        placed.append(Placed(layer, weights, channels))
+        weights += groups(layer, config) * group_weights(layer)
+        channels += groups(layer, config) * config.lanes
+    if weights > config.weights:
+        raise DoesNotFit(f"the network needs {weights:,} weights a lane, but {config.name} holds {config.weights:,}")
+    if channels > config.channels:
+        raise DoesNotFit(f"the network needs parameters of {channels:,} channels, but {config.name} holds {config.channels:,}")
+    if len(layers) > config.layers:
+        raise DoesNotFit(f"the network has {len(layers)} layers, but {config.name} holds {config.layers} descriptors")
+    return placed
+
+
+def check_fits(layer: Layer, config: Config) -> None:
+    """DoesNotFit if one group of a layer, or its feature maps, are larger than the configuration can hold."""
+    C, H, W = layer.shape
+    K, rows, columns = layer.out_shape
+    if group_weights(layer) > config.weights:
+        raise DoesNotFit(
+            f"{layer.name}: one group has {group_weights(layer):,} weights a lane, but {config.name} holds {config.weights:,}"
+        )
+    for what, size, limit in (
+        ("columns x channels of its input", W * C, config.features),
+        ("pixels of its input", H * W + 1, config.pixels),
+        ("output channels", K, config.channels),
+        ("output rows", rows, config.pixels),
+        ("output columns", columns, config.pixels),
+    ):
+        if size > limit:
+            raise DoesNotFit(f"{layer.name}: there are {size:,} {what}, but {config.name} holds {limit:,}")
+
+
+def weight_packet(placed: Placed, config: Config) -> Words:
+    """The load packet of a layer's weights: for each group, in (r, s, c) order, the lanes' weights in words of four."""
+    weights = placed.layer.weights.transpose(0, 2, 3, 1).reshape(placed.layer.weights.shape[0], -1)  # (K, R*S*C)
+    count = groups(placed.layer, config)
+    lanes = np.zeros((count * config.lanes, weights.shape[1]), np.int8)
+    lanes[: len(weights)] = weights
+    ordered = lanes.reshape(count, config.lanes, -1).transpose(0, 2, 1)
+    return _packet(LoadTarget.WEIGHTS, placed.weights_base, np.ascontiguousarray(ordered).reshape(-1).view(np.uint32))
+
+
+def channel_packet(placed: Placed, config: Config) -> Words:
+    """The load packet of a layer's channels: bias, scale and bound of each."""
+    layer = placed.layer
+    words = np.zeros((groups(layer, config) * config.lanes, 3), np.uint32)
+    words[: len(layer.bias), 0] = layer.bias.astype(np.int32).view(np.uint32)
+    words[: len(layer.bias), 1] = layer.scale.astype(np.float32).view(np.uint32)
+    words[: len(layer.bias), 2] = bounds(layer).view(np.uint32)
+    return _packet(LoadTarget.CHANNELS, placed.channels_base, words.reshape(-1))
+
+
+def program_packet(descriptors: list[Words]) -> Words:
+    """The load packet of a program, from its first descriptor on."""
+    words = np.zeros((len(descriptors), SLOT_WORDS), np.uint32)
+    for slot, descriptor in zip(words, descriptors, strict=True):
+        slot[:DESCRIPTOR_WORDS] = descriptor
+    return _packet(LoadTarget.PROGRAM, 0, words.reshape(-1))
+
+
+def _packet(target: LoadTarget, address: int, words: Words) -> Words:
+    return np.concatenate([np.array([address | target.value << 28], np.uint32), words])
+
+
+def bounds(layer: Layer) -> NDArray[np.int32]:
+    """For each channel the smallest accumulator whose output is neither zero nor below the threshold.
+
+    Requantisation never falls with the accumulator, so a binary search finds it. Where outputs below the zero point may
+    survive, every accumulator may, and the bound is the smallest integer.
+    """
+    low, _ = layer.clamp
+    lowest, highest = np.iinfo(np.int32).min, np.iinfo(np.int32).max
+    least = max(1, layer.threshold)
+    if low <= layer.y.zero_point - least:
+        return np.full(len(layer.bias), lowest, np.int32)
+    below = np.full(len(layer.bias), lowest, np.int64)  # does not survive, or is the smallest there is
+    above = np.full(len(layer.bias), highest, np.int64)  # survives, or is the largest there is
+    # Accumulators whose sum with the bias wraps do not occur; keep the search where it does not.
+    below = np.maximum(below, lowest - layer.bias.astype(np.int64))
+    above = np.minimum(above, highest - layer.bias.astype(np.int64))
+    while (above - below > 1).any():
+        middle = (above + below) // 2
+        y = requantise(middle.astype(np.int32).reshape(-1, 1, 1), layer.bias, layer.scale, layer.y.zero_point, *layer.clamp).reshape(-1)
+        survives = y - layer.y.zero_point >= least
+        above = np.where(survives, middle, above)
+        below = np.where(survives, below, middle)
+    return above.astype(np.int32)
+
+
+def descriptor(
+    placed: Placed,
+    config: Config,
+    *,
+    buffer: int,
+    from_stream: bool,
+    to_stream: bool,
+    final: bool,
+    k_in: int = 0,
+    k_out: int = 0,
+) -> Words:
+    """The words of a LAYER descriptor."""
+    layer = placed.layer
+    C, H, W = layer.shape
+    K, _, R, S = layer.weights.shape
+    _, out_rows, out_columns = layer.out_shape
+    stride_rows, stride_columns = layer.stride
+    pool_rows, pool_columns = layer.pool
+    unit_rows, unit_columns = layer.pool_stride[0] * stride_rows, layer.pool_stride[1] * stride_columns
+    top, left = layer.pads[:2]
+    zero = layer.y.zero_point
+    low, high = layer.clamp
+    count = groups(layer, config)
+    return _words(
+        opcode=Opcode.LAYER.value,
+        from_stream=from_stream,
+        to_stream=to_stream,
+        buffer=buffer,
+        final=final,
+        k_in=k_in,
+        k_out=k_out,
+        positive_max=positive_max(layer.x),
+        low=low - zero,
+        high=high - zero,
+        threshold=layer.threshold,
+        elements=C * H * W,
+        C=C,
+        H=H,
+        W=W,
+        out_rows=out_rows,
+        out_columns=out_columns,
+        K=K,
+        R=R,
+        S=S,
+        pad_top=top,
+        pad_left=left,
+        stride_rows=stride_rows,
+        stride_columns=stride_columns,
+        pool_rows=pool_rows,
+        pool_columns=pool_columns,
+        unit_stride_rows=unit_rows,
+        unit_stride_columns=unit_columns,
+        span_rows=(pool_rows - 1) * stride_rows + R,
+        lead=R * pool_rows * pool_columns + 8,
+        stride_pixels=stride_rows * W,
+        unit_stride_pixels=unit_rows * W,
+        pad_pixels=top * W,
+        filter_row_weights=S * C,
+        group_weights=group_weights(layer),
+        stride_weights=stride_columns * C,
+        unit_stride_weights=unit_columns * C,
+        pad_weights=left * C,
+        weights_base=placed.weights_base,
+        channels_base=placed.channels_base,
+        groups=count,
+        last_lanes=K - (count - 1) * config.lanes,
+    )
+
+
+def load_descriptor(shape: tuple[int, int, int], *, buffer: int, k_in: int, final: bool) -> Words:
+    """The words of a LOAD descriptor for a tensor of shape (C, H, W)."""
+    C, H, W = shape
+    return _words(opcode=Opcode.LOAD.value, buffer=buffer, final=final, k_in=k_in, elements=C * H * W, C=C, H=H, W=W)
+
+
+def positive_max(held: Activation) -> int:
+    """The largest coded byte that stands for an activation above its zero point."""
+    return held.high - held.zero_point
+
+
+def _words(**fields: int) -> Words:
+    """A descriptor's words; products of sizes are taken modulo 65,536."""
+    modular = {name for name in fields if name.endswith(("_pixels", "_weights"))}
+    values = {name: int(value) & 0xFFFF if name in modular else int(value) for name, value in fields.items()}
+    bits = Descriptor.const(values).as_bits()
+    return np.frombuffer(bits.to_bytes(4 * DESCRIPTOR_WORDS, "little"), np.uint32)

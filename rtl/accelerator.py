@@ -1,0 +1,268 @@
+"""The whole accelerator: run-length words in, run-length words out."""
+
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from .activations import ActivationMemory, ActivationWriter
+from .axi import AxiLite, AxiStream
+from .config import Config
+from .decoder import RunLengthDecoder
+from .drain import Drain
+from .encoder import RunLengthEncoder
+from .grid import Row
+from .layouts import Error, Opcode, order_layout
+from .loader import Loader
+from .registers import Registers
+from .requantise import Requantiser
+from .sequencer import Sequencer
+from .tokens import TokenBuilder
+from .walker import RangeFetcher, WindowWalker
+from .weights import WeightMemory
+
+UNITS_A_ROW = 4  # one fetched, one read, one in the grid's registers, one in the shadow
+
+
+class Accelerator(wiring.Component):
+    """A sparse-activation accelerator for convolutions and fully connected layers.
+
+        s_axis_in → decoder → activation buffer → window walker → PE rows → drain → requantiser → tokens → encoder → m_axis_out
+                                     ↑                    s_axis_load → weights ↗                     │
+                                     └──────────────────── the next layer's input ────────────────────┘
+
+    Members:
+        s_axil: registers (see `REGISTERS`).
+        s_axis_load: weights, channels' parameters and the program (see `Loader`); taken while no run is under way.
+        s_axis_in: run-length coded tensors, one packet each; taken when the program asks for one.
+        m_axis_out: run-length coded tensors, one packet each; TUSER in the last word marks one cut short by an error.
+        irq: 1 from the end of a run, or an error, until the next start.
+
+    Throughput: rows x lanes multiplications a cycle, all of nonzero activations. Reset is synchronous and works at any moment.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "s_axil": In(AxiLite()),
+                "s_axis_load": In(AxiStream()),
+                "s_axis_in": In(AxiStream()),
+                "m_axis_out": Out(AxiStream(user=True)),
+                "irq": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        m.submodules.registers = registers = Registers(config)
+        m.submodules.loader = loader = Loader(config)
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        layer, begin, abort = sequencer.layer, sequencer.begin, sequencer.abort
+        computes, loads = Signal(), Signal()
+        m.d.comb += [computes.eq(layer.opcode == Opcode.LAYER), loads.eq(~computes | layer.from_stream)]
+        clears = ResetInserter(abort)  # what an error in a run empties
+
+        # Words become tokens, and tokens become entries of the input's buffer.
+        m.submodules.decoder = decoder = RunLengthDecoder()
+        m.submodules.writer0 = writer0 = ActivationWriter(config)
+        m.submodules.writer1 = writer1 = ActivationWriter(config)
+        m.submodules.memory = memory = ActivationMemory(config)
+        writers = (writer0, writer1)
+        m.d.comb += [
+            decoder.words.payload.data.eq(self.s_axis_in.tdata),
+            decoder.words.payload.last.eq(self.s_axis_in.tlast),
+            decoder.words.valid.eq(self.s_axis_in.tvalid),
+            self.s_axis_in.tready.eq(decoder.words.ready),
+            decoder.start.eq(begin & loads),
+            decoder.elements.eq(layer.elements),
+            decoder.k.eq(layer.k_in),
+            decoder.stop.eq(abort),
+            memory.read_buffer.eq(layer.buffer),
+        ]
+
+        # Units of work go to the rows, which find their ranges of entries, and multiply them with their weights.
+        m.submodules.walker = clears(walker := WindowWalker(config))
+        m.d.comb += [
+            walker.start.eq(begin & computes),
+            walker.layer.eq(layer),
+            walker.rows.eq(Mux(layer.buffer, writer1.rows, writer0.rows)),
+        ]
+        rows = []
+        for number in range(config.rows):
+            m.submodules[f"fetcher{number}"] = clears(fetcher := RangeFetcher(config))
+            m.submodules[f"row{number}"] = clears(row := Row(config))
+            read = memory.reads[number]
+            wiring.connect(m, walker.units[number], fetcher.units)
+            wiring.connect(m, fetcher.ranges, row.ranges)
+            m.d.comb += [
+                fetcher.layer.eq(layer),
+                fetcher.issued.eq(row.issued),
+                read.lookup.eq(fetcher.lookup),
+                read.first_pixel.eq(fetcher.first_pixel),
+                fetcher.first.eq(read.first),
+                read.behind_pixel.eq(fetcher.behind_pixel),
+                fetcher.behind.eq(read.behind),
+                row.positive_max.eq(layer.positive_max),
+                read.address.eq(row.address),
+                row.entry.eq(read.entry),
+            ]
+            rows.append(row)
+        for copy in range(config.weight_copies):
+            m.submodules[f"weights{copy}"] = weights = WeightMemory(config)
+            m.d.comb += [
+                weights.loading.eq(loader.loading & ~sequencer.busy),
+                weights.write_enable.eq(loader.index & loader.write_weights.replicate(len(loader.index))),
+                weights.write_address.eq(loader.address),
+                weights.write_data.eq(loader.data),
+            ]
+            for port in range(config.weight_ports):
+                row = rows[copy * config.weight_ports + port]
+                m.d.comb += [weights.addresses[port].eq(row.weight_address), row.weights.eq(weights.weights[port])]
+
+        # The rows are drained in the order of their units; what may survive is requantised and becomes tokens again.
+        order_shape = order_layout(config)
+        m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=UNITS_A_ROW * config.rows))
+        m.submodules.drain = clears(drain := Drain(config))
+        m.submodules.requantiser = clears(requantiser := Requantiser(config))
+        m.submodules.builder = clears(builder := TokenBuilder())
+        wiring.connect(m, drain.candidates, requantiser.candidates)
+        wiring.connect(m, requantiser.results, builder.results)
+        m.d.comb += [
+            order.w_data.eq(walker.order.payload),
+            order.w_en.eq(walker.order.valid),
+            walker.order.ready.eq(order.w_rdy),
+            drain.order.payload.eq(order.r_data),
+            drain.order.valid.eq(order.r_rdy),
+            order.r_en.eq(drain.order.ready),
+            drain.start.eq(begin & computes),
+            drain.layer.eq(layer),
+            drain.bound_enable.eq(loader.write_channels & loader.index[2]),
+            drain.bound_address.eq(loader.address),
+            drain.bound.eq(loader.data),
+            requantiser.layer.eq(layer),
+            requantiser.bias_enable.eq(loader.write_channels & loader.index[0]),
+            requantiser.scale_enable.eq(loader.write_channels & loader.index[1]),
+            requantiser.channel_address.eq(loader.address),
+            requantiser.channel_word.eq(loader.data),
+        ]
+        for number, row in enumerate(rows):
+            m.d.comb += [
+                drain.shadows[number].eq(row.shadows),
+                drain.full[number].eq(row.full),
+                row.drained.eq(drain.drained[number]),
+            ]
+
+        # Tokens become words, or entries of the other buffer.
+        m.submodules.encoder = encoder = RunLengthEncoder()
+        m.d.comb += [
+            encoder.k.eq(layer.k_out),
+            encoder.stop.eq(abort),
+            self.m_axis_out.tdata.eq(encoder.words.payload.data),
+            self.m_axis_out.tlast.eq(encoder.words.payload.last),
+            self.m_axis_out.tuser.eq(encoder.words.payload.damaged),
+            self.m_axis_out.tvalid.eq(encoder.words.valid),
+            encoder.words.ready.eq(self.m_axis_out.tready),
+            encoder.tokens.payload.eq(builder.tokens.payload),
+        ]
+        with m.If(layer.to_stream):
+            m.d.comb += [encoder.tokens.valid.eq(builder.tokens.valid), builder.tokens.ready.eq(encoder.tokens.ready)]
+        turn = Signal()  # of a buffer to write, when both want to
+        m.d.sync += turn.eq(~turn)
+        for number, (writer, other) in enumerate(zip(writers, reversed(writers), strict=True)):
+            m.d.comb += [
+                writer.stop.eq(abort),
+                writer.entries_limit.eq(config.entries - other.entries),
+                writer.pixels_limit.eq(config.pixels - other.pixels),
+                writer.writes.ready.eq(~other.writes.valid | (turn == number)),
+            ]
+            with m.If(layer.buffer == number):
+                m.d.comb += [
+                    writer.start.eq(begin & loads),
+                    writer.C.eq(layer.C),
+                    writer.H.eq(layer.H),
+                    writer.W.eq(layer.W),
+                    writer.tokens.payload.eq(decoder.tokens.payload),
+                    writer.tokens.valid.eq(decoder.tokens.valid),
+                    decoder.tokens.ready.eq(writer.tokens.ready),
+                    sequencer.input_ready.eq(
+                        writer.complete & (writer.held_C == layer.C) & (writer.held_H == layer.H) & (writer.held_W == layer.W)
+                    ),
+                ]
+            with m.Else():
+                m.d.comb += [
+                    writer.drop.eq(begin & loads),
+                    writer.start.eq(begin & computes & ~layer.to_stream),
+                    writer.C.eq(layer.K),
+                    writer.H.eq(layer.out_rows),
+                    writer.W.eq(layer.out_columns),
+                    writer.tokens.payload.eq(builder.tokens.payload),
+                ]
+                with m.If(~layer.to_stream):
+                    m.d.comb += [writer.tokens.valid.eq(builder.tokens.valid), builder.tokens.ready.eq(writer.tokens.ready)]
+            with m.If(writer.writes.valid & writer.writes.ready):
+                m.d.comb += [memory.write_enable.eq(1), memory.write_buffer.eq(number), memory.write.eq(writer.writes.payload)]
+
+        # The layer ends when its input is stored and its output stored or sent.
+        sent = Signal()
+        stored = Mux(layer.buffer, writer0.complete, writer1.complete)
+        loaded = Mux(layer.buffer, writer1.complete, writer0.complete) & ~decoder.busy
+        last_word = encoder.words.valid & encoder.words.ready & encoder.words.payload.last
+        running = Signal()
+        m.d.comb += sequencer.layer_done.eq(running & (~loads | loaded) & (~computes | Mux(layer.to_stream, sent, stored)))
+        with m.If(last_word):
+            m.d.sync += sent.eq(1)
+        with m.If(begin):
+            m.d.sync += [running.eq(1), sent.eq(0)]
+        with m.If(sequencer.layer_done | abort):
+            m.d.sync += running.eq(0)
+
+        # Control: registers start and stop runs, the load port fills the memories between them.
+        wiring.connect(m, wiring.flipped(self.s_axil), registers.bus)
+        stopping = Signal()
+        with m.If(registers.stop & sequencer.busy):
+            m.d.sync += stopping.eq(1)
+        with m.If(abort | ~sequencer.busy):
+            m.d.sync += stopping.eq(0)
+        faults = [(part.failed, part.error) for part in (decoder, *writers, loader)]
+        faults += [(walker.failed, Error.WEIGHTS_TOO_MANY), (stopping, Error.STOPPED)]
+        for failed, error in reversed(faults):
+            with m.If(failed):
+                m.d.sync += sequencer.fault_code.eq(error)
+        m.d.sync += sequencer.fault.eq(Cat(failed for failed, _ in faults).any())
+        m.d.comb += [
+            loader.words.payload.data.eq(self.s_axis_load.tdata),
+            loader.words.payload.last.eq(self.s_axis_load.tlast),
+            loader.words.valid.eq(self.s_axis_load.tvalid),
+            self.s_axis_load.tready.eq(loader.words.ready),
+            loader.enable.eq(~sequencer.busy),
+            sequencer.program_write.eq(loader.write_program),
+            sequencer.program_address.eq(loader.address),
+            sequencer.program_data.eq(loader.data),
+            sequencer.program.eq(registers.program),
+            sequencer.refetch.eq(loader.program_loaded | registers.program_written),
+            sequencer.start.eq(registers.start),
+            sequencer.settled.eq(~decoder.busy & ~encoder.busy),
+            self.irq.eq(sequencer.done | sequencer.failed),
+            registers.busy.eq(sequencer.busy),
+            registers.done.eq(sequencer.done),
+            registers.failed.eq(sequencer.failed),
+            registers.error.eq(sequencer.error),
+            registers.error_layer.eq(sequencer.error_layer),
+        ]
+
+        # Counters.
+        stored_runs = [Mux(writer.tokens.valid & writer.tokens.ready, writer.tokens.payload.run, 0) for writer in writers]
+        m.d.comb += [
+            registers.multiplying.eq(Cat(row.multiplies for row in rows).any()),
+            registers.input_stall.eq(walker.waiting | (decoder.words.ready & ~decoder.words.valid)),
+            registers.output_stall.eq(encoder.words.valid & ~encoder.words.ready),
+            registers.word_in.eq(decoder.words.valid & decoder.words.ready),
+            registers.word_out.eq(encoder.words.valid & encoder.words.ready),
+            registers.macs.eq(sum(Mux(row.multiplies, Mux(row.last_group, layer.last_lanes, config.lanes), 0) for row in rows)),
+            registers.zeros.eq(sum(stored_runs)),
+            registers.layer_done.eq(sequencer.layer_done),
+            registers.layer.eq(sequencer.number),
+        ]
+        return m

@@ -1,0 +1,142 @@
+"""The one configuration: everything that is generated follows from it, and nothing else repeats a constant."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+MAX_QUOTIENT = 7  # ones of the unary part; that many are not ended by a zero
+MAX_REMAINDER = 7  # bits of the remainder: k is 0...7
+MAX_RUN = (MAX_QUOTIENT << MAX_REMAINDER) + (1 << MAX_REMAINDER) - 1  # zeros one token can stand for
+
+
+def _power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Parameters of one accelerator.
+
+    name: the preset's name.
+    rows: PE rows, each working on its own window: 1, or an even number (two rows share a weight memory), at most 16.
+    lanes: PE columns, each computing one output channel at a time: a power of two, 4...256.
+    weights: int8 weights held a lane: a power of two, 256...32,768.
+    entries: nonzero activations held on chip, by both activation buffers together: a power of two, 256...65,536.
+    pixels: pixel pointers held, by both activation buffers together: a power of two, 64...65,536.
+    features: the longest feature-map row, in columns x channels: a power of two, 64...65,536.
+    channels: output channels whose bias, scale and bound are held, over all resident layers: a multiple of lanes.
+    layers: layer descriptors held: a power of two, 2...256.
+    scan: accumulators that the drain looks at in one cycle: a power of two, 1...lanes.
+    """
+
+    name: str = field(default="custom", metadata={"unit": ""})
+    rows: int = 4
+    lanes: int = 32
+    weights: int = 4096
+    entries: int = 32768
+    pixels: int = 4096
+    features: int = 8192
+    channels: int = 1024
+    layers: int = 16
+    scan: int = 16
+
+    def __post_init__(self) -> None:
+        for item in ("rows", "lanes", "weights", "entries", "pixels", "features", "channels", "layers", "scan"):
+            value = getattr(self, item)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{item} must be an integer, not {value!r}")
+        if not (self.rows == 1 or (self.rows % 2 == 0 and 2 <= self.rows <= 16)):
+            raise ValueError(f"rows must be 1 or an even number up to 16 (two rows share a weight memory), not {self.rows}")
+        for item, low, high in (
+            ("lanes", 4, 256),
+            ("weights", 256, 32768),
+            ("entries", 256, 65536),
+            ("pixels", 64, 65536),
+            ("features", 64, 65536),
+            ("layers", 2, 256),
+        ):
+            value = getattr(self, item)
+            if not (_power_of_two(value) and low <= value <= high):
+                raise ValueError(f"{item} must be a power of two from {low} to {high}, not {value}")
+        if not (_power_of_two(self.scan) and self.scan <= self.lanes):
+            raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
+        if not (self.channels > 0 and self.channels % self.lanes == 0 and self.channels <= 65536):
+            raise ValueError(f"channels must be a multiple of lanes ({self.lanes}) up to 65,536, not {self.channels}")
+
+    @property
+    def weight_ports(self) -> int:
+        """Rows that share one weight memory."""
+        return min(self.rows, 2)
+
+    @property
+    def weight_copies(self) -> int:
+        """Copies of the weights: one a row pair."""
+        return self.rows // self.weight_ports
+
+    @property
+    def weight_bits(self) -> int:
+        """Width of a weight address."""
+        return (self.weights - 1).bit_length()
+
+    @property
+    def entry_bits(self) -> int:
+        """Width of an entry's index; a pointer has one bit more, for the end of a full buffer."""
+        return (self.entries - 1).bit_length()
+
+    @property
+    def pixel_bits(self) -> int:
+        """Width of a pixel's index."""
+        return (self.pixels - 1).bit_length()
+
+    @property
+    def feature_bits(self) -> int:
+        """Width of f, the index within a feature-map row."""
+        return (self.features - 1).bit_length()
+
+    @property
+    def coordinate_bits(self) -> int:
+        """Width of an unsigned row or column number, with room for a padded one; signed ones have one bit more."""
+        return self.pixel_bits + 1
+
+    @property
+    def channel_bits(self) -> int:
+        """Width of the index of a channel's parameters."""
+        return (self.channels - 1).bit_length()
+
+    @property
+    def group_bits(self) -> int:
+        """Width of the number of a group among the groups held."""
+        return max(1, (self.channels // self.lanes).bit_length())
+
+    @property
+    def slices(self) -> int:
+        """Cycles that the drain takes to look at all lanes of a row."""
+        return self.lanes // self.scan
+
+    @property
+    def hash(self) -> int:
+        """32 bits that tell two configurations apart, in the register CONFIG_HASH."""
+        values = {key: value for key, value in asdict(self).items() if key != "name"}
+        return int.from_bytes(hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()[:4], "little")
+
+    def replaced(self, **changes: object) -> "Config":
+        """A copy with some parameters changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+PRESETS = {
+    config.name: config
+    for config in (
+        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4),
+        Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8),
+        Config(name="4x32", rows=4, lanes=32, weights=4096, scan=16),
+        Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16),
+    )
+}
+
+
+def preset(name: str) -> Config:
+    """The preset of that name; ValueError names those that exist."""
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,149 @@
+"""The sparse drain: of a row's accumulators only those that may survive go on, each with the zeros before it."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import Config
+from .layouts import RUN_BITS, Descriptor, candidate_layout, order_layout
+
+
+class Drain(wiring.Component):
+    """Empties the rows' shadows in the order of their units, `scan` lanes a cycle, and passes on one candidate a cycle.
+
+    An accumulator is a candidate if it is at least its channel's bound: the smallest one that gives an output which is neither
+    zero nor below the threshold. A bound that is too low costs cycles and changes no result.
+
+    Members:
+        start: begins a layer. layer: steady while anything is under way.
+        order: the units in order; shadows, full, drained: of each row.
+        bound_enable, bound_address, bound: store a channel's bound.
+        candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
+
+    Throughput: `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
+    Latency: 3 cycles from `full` to the first candidate. Cost: channels x 32 bits, read `scan` x 32 bits wide.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "layer": In(Descriptor),
+                "order": In(stream.Signature(order_layout(config))),
+                "shadows": In(data.ArrayLayout(signed(32), config.lanes)).array(config.rows),
+                "full": In(config.rows),
+                "drained": Out(config.rows),
+                "bound_enable": In(1),
+                "bound_address": In(config.channel_bits),
+                "bound": In(signed(32)),
+                "candidates": Out(stream.Signature(candidate_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        scan_bits = (config.scan - 1).bit_length()
+        m = Module()
+        m.submodules.bounds = bounds = Memory(shape=data.ArrayLayout(signed(32), config.scan), depth=config.channels // config.scan, init=[])
+        write, read = bounds.write_port(granularity=1), bounds.read_port()
+        m.d.comb += [
+            write.en.eq(self.bound_enable << self.bound_address[:scan_bits]),
+            write.addr.eq(self.bound_address[scan_bits:]),
+            write.data.as_value().eq(self.bound.as_unsigned().replicate(config.scan)),
+        ]
+
+        # First stage: take a slice of the shadows of the row whose turn it is, and look its bounds up.
+        order = self.order.payload
+        lanes_left = Signal(range(config.lanes + 1))
+        begun = Signal()  # slices of the unit have been taken
+        number = Signal(range(max(2, config.slices)))
+        left = Signal.like(lanes_left)
+        channel = Signal(config.channel_bits)  # of the slice
+        next_channel = Signal(config.channel_bits)
+        last_slice, take = Signal(), Signal()
+        accept = Signal()  # the second stage has room
+        slice_valid, slice_last = Signal(), Signal()
+        slice_values = Signal(data.ArrayLayout(signed(32), config.scan))
+        slice_lanes = Signal(range(config.scan + 1))
+        slice_channel = Signal(config.channel_bits)
+        m.d.comb += [
+            left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
+            channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
+            last_slice.eq(left <= config.scan),
+            take.eq(self.order.valid & Array(self.full)[order.row] & (~slice_valid | accept)),
+            self.order.ready.eq(take & last_slice),
+            self.drained.eq(self.order.ready << order.row),
+            read.addr.eq(channel[scan_bits:]),
+            read.en.eq(take),
+        ]
+        with m.If(~slice_valid | accept):
+            m.d.sync += slice_valid.eq(take)
+        with m.If(take):
+            m.d.sync += [
+                begun.eq(~last_slice),
+                lanes_left.eq(left - config.scan),
+                number.eq(Mux(last_slice, 0, number + 1)),
+                next_channel.eq(channel + config.scan),
+                slice_last.eq(order.last & last_slice),
+                slice_lanes.eq(Mux(last_slice, left, config.scan)),
+                slice_channel.eq(channel),
+            ]
+            with m.Switch(order.row):
+                for row in range(config.rows):
+                    with m.Case(row), m.Switch(number):
+                        for index in range(config.slices):
+                            with m.Case(index):
+                                m.d.sync += slice_values.eq(self.shadows[row].as_value().word_select(index, 32 * config.scan))
+
+        # Second stage: compare with the bounds, then pass candidates on one by one.
+        valid, final = Signal(), Signal()
+        mask = Signal(config.scan)
+        values = Signal.like(slice_values)
+        lanes = Signal.like(slice_lanes)
+        base_channel = Signal(config.channel_bits)
+        gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
+        lane = Signal(range(config.scan))
+        single, done, flush, trailing = Signal(), Signal(), Signal(), Signal()
+        candidate = self.candidates.payload
+        for index in reversed(range(config.scan)):
+            with m.If(mask[index]):
+                m.d.comb += lane.eq(index)
+        chosen = mask & (~mask + 1)[: config.scan]  # the lowest one
+        picked = [values[index].as_unsigned() & chosen[index].replicate(32) for index in range(config.scan)]
+        while len(picked) > 1:
+            picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
+        m.d.comb += [
+            single.eq((mask & (mask - 1)[: config.scan]) == 0),  # or none
+            trailing.eq(lane + 1 != lanes),
+            flush.eq(gap >= 1 << (RUN_BITS - 1)),
+            candidate.accumulator.eq(picked[0].as_signed()),
+            candidate.channel.eq(base_channel + lane),
+            candidate.null.eq(flush | ~mask.any()),
+            candidate.gap.eq(Mux(flush, gap, gap + Mux(mask.any(), lane, lanes))),
+            candidate.last.eq(final & ~flush & single & ~(mask.any() & trailing)),
+            self.candidates.valid.eq(valid & (flush | mask.any() | final)),
+            done.eq(valid & ~flush & single & ~(final & mask.any() & trailing) & (~self.candidates.valid | self.candidates.ready)),
+            accept.eq(~valid | done),
+        ]
+        with m.If(self.candidates.valid & self.candidates.ready):
+            with m.If(flush):
+                m.d.sync += gap.eq(0)
+            with m.Elif(mask.any()):
+                m.d.sync += [mask.eq(mask & (mask - 1)[: config.scan]), gap.eq(-(lane + 1))]
+        with m.If(done):
+            m.d.sync += [valid.eq(0), gap.eq(Mux(mask.any(), -(lane + 1), gap) + lanes)]
+        with m.If(accept & slice_valid):
+            m.d.sync += [
+                valid.eq(1),
+                values.eq(slice_values),
+                lanes.eq(slice_lanes),
+                base_channel.eq(slice_channel),
+                final.eq(slice_last),
+                mask.eq(Cat(slice_values[index] >= read.data[index] for index in range(config.scan)) & ((1 << slice_lanes) - 1)),
+            ]
+
+        with m.If(self.start):
+            m.d.sync += [gap.eq(0), begun.eq(0), number.eq(0)]
+        return m

@@ -1,0 +1,145 @@
+"""Tokens in, run-length words out."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import MAX_QUOTIENT, MAX_REMAINDER
+from .decoder import MAX_TOKEN_BITS, WORD_BITS
+from .layouts import RUN_BITS, Token, Word
+
+
+class RunLengthEncoder(wiring.Component):
+    """Encodes tensors in the code that `RunLengthDecoder` reads; runs longer than the code's longest become several tokens.
+
+    Members:
+        k: the code's parameter, 0...7; steady while a tensor passes.
+        stop: gives the tensor up. A packet of which a word has been offered is ended by a word with `last` and `damaged`.
+        tokens: of which the tensor's last one carries `last`.
+        words: 32-bit words, of which the tensor's last one carries `last`; the rest of that one is filled with zeros.
+        busy: a token or word is under way.
+
+    Throughput: one token a cycle; a run over the longest takes one cycle more for each longest run in it, and a tensor's last
+    token one more where it fills a word and begins another. Latency: 3 cycles from the token that fills a word to the word.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "k": In(3),
+                "stop": In(1),
+                "tokens": In(stream.Signature(Token)),
+                "words": Out(stream.Signature(Word)),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        word = self.words.payload
+
+        # First stage: split off the longest runs. What is left of the token under way stands in `rest` until it fits.
+        split = Signal()  # rest holds what is left of the token at the port
+        rest = Signal(RUN_BITS)
+        run = Signal(RUN_BITS)
+        longest = Signal(RUN_BITS)
+        too_long = Signal()
+        m.d.comb += [
+            longest.eq((Const(MAX_QUOTIENT + 1, RUN_BITS + 1) << self.k) - 1),
+            run.eq(Mux(split, rest, self.tokens.payload.run)),
+            too_long.eq(run > longest),
+        ]
+
+        piece_valid = Signal()
+        piece_ready = Signal()
+        piece = Signal(Token)
+        with m.If(piece_ready):
+            m.d.sync += piece_valid.eq(self.tokens.valid)
+            m.d.comb += self.tokens.ready.eq(~too_long)
+            with m.If(self.tokens.valid):
+                m.d.sync += [
+                    piece.run.eq(Mux(too_long, longest, run)),
+                    piece.value.eq(Mux(too_long, 0, self.tokens.payload.value)),
+                    piece.last.eq(self.tokens.payload.last & ~too_long),
+                    rest.eq(run - longest),
+                    split.eq(too_long),
+                ]
+
+        # Second stage: the token's bits.
+        quotient = Signal(range(MAX_QUOTIENT + 1))
+        remainder = Signal(MAX_REMAINDER)
+        unary = Signal(MAX_QUOTIENT)
+        unary_length = Signal(range(MAX_QUOTIENT + 1))
+        code = Signal(MAX_TOKEN_BITS)
+        length = Signal(range(MAX_TOKEN_BITS + 1))
+        code_valid = Signal()
+        code_ready = Signal()
+        code_last = Signal()
+        m.d.comb += [
+            quotient.eq(piece.run >> self.k),
+            remainder.eq(piece.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << self.k)),
+            unary.eq((1 << quotient) - 1),
+            unary_length.eq(Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT, quotient + 1)),
+            piece_ready.eq(~piece_valid | code_ready),
+        ]
+        with m.If(code_ready):
+            m.d.sync += [
+                code_valid.eq(piece_valid),
+                code.eq(Cat(piece.value, unary | (remainder << unary_length))),
+                length.eq(8 + unary_length + self.k),
+                code_last.eq(piece.last),
+            ]
+
+        # Third stage: pack.
+        fill = Signal(range(WORD_BITS))
+        held = Signal(WORD_BITS)
+        ending = Signal()  # all tokens of the tensor are in; held is its last word
+        packed = Signal(WORD_BITS + MAX_TOKEN_BITS)
+        packed_fill = Signal(range(WORD_BITS + MAX_TOKEN_BITS))
+        go = Signal()
+        closing = Signal()  # a packet that was given up
+        opened = Signal()  # a word without last was the latest one offered
+        m.d.comb += [
+            packed.eq(held | (code << fill)),
+            packed_fill.eq(fill + length),
+            go.eq(~self.words.valid | self.words.ready),
+            code_ready.eq(~code_valid | (go & ~ending & ~closing)),
+            self.busy.eq(piece_valid | code_valid | ending | closing | self.words.valid),
+        ]
+        with m.If(go):
+            m.d.sync += self.words.valid.eq(0)
+            with m.If(closing):
+                m.d.sync += [closing.eq(0), self.words.valid.eq(1), word.data.eq(0), word.last.eq(1), word.damaged.eq(1), opened.eq(0)]
+            with m.Elif(ending):
+                m.d.sync += [ending.eq(0), held.eq(0), fill.eq(0)]
+                m.d.sync += [self.words.valid.eq(1), word.data.eq(held), word.last.eq(1), word.damaged.eq(0), opened.eq(0)]
+            with m.Elif(code_valid):
+                m.d.sync += [held.eq(packed), fill.eq(packed_fill)]
+                with m.If((packed_fill >= WORD_BITS) | code_last):
+                    m.d.sync += [
+                        self.words.valid.eq(1),
+                        word.data.eq(packed[:WORD_BITS]),
+                        word.last.eq(code_last & (packed_fill <= WORD_BITS)),
+                        word.damaged.eq(0),
+                        opened.eq(~(code_last & (packed_fill <= WORD_BITS))),
+                        held.eq(packed[WORD_BITS:]),
+                    ]
+                    with m.If(code_last):
+                        m.d.sync += [fill.eq(0), held.eq(0)]
+                        with m.If(packed_fill > WORD_BITS):
+                            m.d.sync += [held.eq(packed[WORD_BITS:]), ending.eq(1)]
+
+        with m.If(self.stop):
+            m.d.sync += [
+                piece_valid.eq(0),
+                code_valid.eq(0),
+                split.eq(0),
+                fill.eq(0),
+                held.eq(0),
+                ending.eq(0),
+                closing.eq(opened),
+                opened.eq(opened),  # whatever this cycle would have offered
+            ]
+            with m.If(~self.words.valid | self.words.ready):
+                m.d.sync += self.words.valid.eq(0)
+        return m

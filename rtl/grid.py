@@ -1,0 +1,216 @@
+"""The PE grid: rows that read one nonzero a cycle, and lanes that multiply it."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import Config
+from .layouts import entry_layout, range_layout
+
+PRODUCT_BITS = 17  # of a 9-bit activation and an 8-bit weight
+
+
+class Step(data.Struct):
+    """What all lanes of a row do with the product of one cycle.
+
+    valid: there is one. first: it begins a window, so the accumulator begins with it. end: it ends the window, whose
+    accumulator then goes to the shadow; first_window: as its first value, otherwise only if it is larger.
+    """
+
+    valid: 1
+    first: 1
+    end: 1
+    first_window: 1
+
+
+class ProcessingElement(wiring.Component):
+    """Multiplies, accumulates, and keeps the largest accumulator of a pool's windows in its shadow until it is drained.
+
+    Members:
+        activation: a - zero_point. weight: its weight. step: what to do with their product, two cycles later.
+        shadow: the largest accumulator.
+
+    Throughput: one product a cycle. Latency: 4 cycles from the last product's factors to the shadow.
+    Cost: one multiplier of 9 x 8 bits and 81 registers.
+    """
+
+    activation: In(signed(9))
+    weight: In(signed(8))
+    accumulate: In(Step)
+    commit: In(Step)
+    shadow: Out(signed(32))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        product = Signal(signed(PRODUCT_BITS))
+        accumulator = Signal(signed(32))
+        m.d.sync += product.eq(self.activation * self.weight)
+        with m.If(self.accumulate.valid):
+            m.d.sync += accumulator.eq(Mux(self.accumulate.first, 0, accumulator) + product)
+        with m.If(self.commit.valid & self.commit.end & (self.commit.first_window | (accumulator > self.shadow))):
+            m.d.sync += self.shadow.eq(accumulator)
+        return m
+
+
+class EntryReader(wiring.Component):
+    """Reads the entries of a row's ranges, one a cycle without a gap between ranges, and finds their weights.
+
+    Members:
+        positive_max: coded bytes above it stand for byte - 256.
+        ranges: what to read.
+        address, entry: the row's read of entries; the entry follows by one cycle.
+        shadow_free: 0 holds the last entry of a unit's first window back.
+        issued: an entry (or a window without any) is read in this cycle. issued_unit: and with it a unit's shadow is taken.
+        weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
+            last: the unit ends. multiplies, last_group: an entry, not a window without any.
+
+    Throughput: one entry a cycle. Latency: 3 cycles from a range to its first weight address.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "positive_max": In(8),
+                "ranges": In(stream.Signature(range_layout(config))),
+                "address": Out(config.entry_bits),
+                "entry": In(entry_layout(config)),
+                "shadow_free": In(1),
+                "issued": Out(1),
+                "takes_shadow": Out(1),
+                "weight_address": Out(config.weight_bits),
+                "activation": Out(signed(9)),
+                "step": Out(Step),
+                "last": Out(1),
+                "multiplies": Out(1),
+                "last_group": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        current, current_valid = Signal(range_layout(config)), Signal()
+        first = Signal(init=1)  # of the window
+        ends_range, ends_window = Signal(), Signal()
+        m.d.comb += [
+            ends_range.eq(current.count <= 1),
+            ends_window.eq(ends_range & current.end),
+            self.takes_shadow.eq(self.issued & ends_window & current.first_window),
+            self.issued.eq(current_valid & (self.shadow_free | ~(ends_window & current.first_window))),
+            self.address.eq(current.start),
+            self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
+        ]
+        with m.If(self.issued):
+            m.d.sync += [current.start.eq(current.start + 1), current.count.eq(current.count - 1), first.eq(ends_window)]
+        with m.If(self.ranges.ready):
+            m.d.sync += [current.eq(self.ranges.payload), current_valid.eq(self.ranges.valid)]
+
+        # The memory looks the entry up.
+        looked_up, looked_up_last, looked_up_group, some = Signal(Step), Signal(), Signal(), Signal()
+        offset = Signal(config.weight_bits)
+        m.d.sync += [
+            looked_up.valid.eq(self.issued),
+            looked_up.first.eq(first),
+            looked_up.end.eq(ends_window),
+            looked_up.first_window.eq(current.first_window),
+            looked_up_last.eq(self.issued & ends_window & current.last_window),
+            looked_up_group.eq(current.last_group),
+            some.eq(self.issued & current.count.any()),
+            offset.eq(current.weight),
+        ]
+
+        # Its place in the row gives the weights' address, and its byte the activation.
+        byte = self.entry.value
+        found_activation, found, found_last = Signal(signed(9)), Signal(Step), Signal()
+        m.d.sync += [
+            self.weight_address.eq(self.entry.f + offset),
+            found_activation.eq(Mux(some, byte - Mux(byte > self.positive_max, 256, 0), 0)),
+            found.eq(looked_up),
+            found_last.eq(looked_up_last),
+            self.multiplies.eq(some),
+            self.last_group.eq(looked_up_group),
+            # The memory looks the weights up.
+            self.activation.eq(found_activation),
+            self.step.eq(found),
+            self.last.eq(found_last),
+        ]
+        return m
+
+
+class Row(wiring.Component):
+    """One PE row: an entry reader whose activation goes to all lanes.
+
+    Members:
+        ranges, positive_max, address, entry, issued, multiplies, last_group: as of `EntryReader`.
+        weight_address, weights: of all lanes; the weights follow by one cycle.
+        shadows: the lanes' results. full: the unit's results stand in them, until `drained`.
+
+    Throughput: one entry a cycle for all lanes. Latency: 9 cycles from a range of one entry to the shadow.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "positive_max": In(8),
+                "ranges": In(stream.Signature(range_layout(config))),
+                "address": Out(config.entry_bits),
+                "entry": In(entry_layout(config)),
+                "weight_address": Out(config.weight_bits),
+                "weights": In(8 * config.lanes),
+                "issued": Out(1),
+                "multiplies": Out(1),
+                "last_group": Out(1),
+                "shadows": Out(data.ArrayLayout(signed(32), config.lanes)),
+                "full": Out(1),
+                "drained": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.reader = reader = EntryReader(self.config)
+        shadow_taken = Signal()
+        m.d.comb += [
+            reader.positive_max.eq(self.positive_max),
+            reader.ranges.payload.eq(self.ranges.payload),
+            reader.ranges.valid.eq(self.ranges.valid),
+            self.ranges.ready.eq(reader.ranges.ready),
+            self.address.eq(reader.address),
+            reader.entry.eq(self.entry),
+            reader.shadow_free.eq(~shadow_taken | self.drained),
+            self.issued.eq(reader.issued),
+            self.multiplies.eq(reader.multiplies),
+            self.last_group.eq(reader.last_group),
+            self.weight_address.eq(reader.weight_address),
+        ]
+
+        # Weights and activation pass one register before they are multiplied.
+        weights = Signal(data.ArrayLayout(signed(8), self.config.lanes))
+        activation = Signal(signed(9))
+        steps = [reader.step]
+        lasts = [reader.last]
+        for stage in ("multiply", "accumulate", "commit"):
+            step, last = Signal(Step, name=stage), Signal(name=f"{stage}_last")
+            m.d.sync += [step.eq(steps[-1]), last.eq(lasts[-1])]
+            steps.append(step)
+            lasts.append(last)
+        m.d.sync += [weights.eq(self.weights), activation.eq(reader.activation)]
+        for lane in range(self.config.lanes):
+            m.submodules[f"lane{lane}"] = element = ProcessingElement()
+            m.d.comb += [
+                element.activation.eq(activation),
+                element.weight.eq(weights[lane]),
+                element.accumulate.eq(steps[2]),
+                element.commit.eq(steps[3]),
+                self.shadows[lane].eq(element.shadow),
+            ]
+
+        with m.If(self.drained):
+            m.d.sync += [shadow_taken.eq(0), self.full.eq(0)]
+        with m.If(reader.takes_shadow):
+            m.d.sync += shadow_taken.eq(1)
+        with m.If(lasts[3]):
+            m.d.sync += self.full.eq(1)
+        return m

@@ -1,0 +1,202 @@
+"""The words of every flow: what a token, a unit, a range, a candidate and a layer descriptor hold."""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data, enum
+
+from .config import MAX_RUN, Config
+
+RUN_BITS = MAX_RUN.bit_length()
+
+
+class Word(data.Struct):
+    """A 32-bit word of an AXI4-Stream; last ends the tensor (TLAST), damaged marks one cut short by an error (TUSER)."""
+
+    data: 32
+    last: 1
+    damaged: 1
+
+
+class Token(data.Struct):
+    """run zeros, then value (a nonzero coded byte); value 0 means these zeros only. last ends the tensor."""
+
+    run: RUN_BITS
+    value: 8
+    last: 1
+
+
+class Opcode(enum.Enum, shape=unsigned(8)):
+    """What a descriptor asks for: LOAD stores an input tensor, LAYER computes."""
+
+    LOAD = 1
+    LAYER = 2
+
+
+class Error(enum.Enum, shape=unsigned(8)):
+    """Why a run stopped; the number in the register ERROR."""
+
+    NONE = 0
+    STREAM_ENDED_EARLY = 1
+    STREAM_RAN_OVER = 2
+    STREAM_BITS_LEFT = 3
+    DESCRIPTOR_UNKNOWN = 4
+    DESCRIPTOR_SIZE = 5
+    WEIGHTS_TOO_MANY = 6
+    CHANNELS_TOO_MANY = 7
+    ENTRIES_FULL = 8
+    PIXELS_FULL = 9
+    FEATURES_TOO_MANY = 10
+    INPUT_MISSING = 11
+    PROGRAM_NOT_ENDED = 12
+    LOAD_TARGET = 13
+    LOAD_ADDRESS = 14
+    LOAD_CUT = 15
+    STOPPED = 16
+
+
+class LoadTarget(enum.Enum, shape=unsigned(4)):
+    """The memory that a packet on the load port is for."""
+
+    WEIGHTS = 0
+    CHANNELS = 1
+    PROGRAM = 2
+
+
+class LoadHeader(data.Struct):
+    """First word of a packet on the load port."""
+
+    address: 28
+    target: LoadTarget
+
+
+class Descriptor(data.Struct):
+    """One layer of a program, in 17 words of 32 bits, fields from the least significant bit up.
+
+    Products of sizes stand ready-made in it, so that the hardware only adds. H, W, C are the input's rows, columns and
+    channels, K the output's channels, R and S the filter's rows and columns. A unit is one stored output pixel and one
+    group of channels; without pooling its stride is the convolution's.
+    """
+
+    # word 0
+    opcode: 8
+    from_stream: 1  # LAYER: the input comes from the stream, and is walked while it is loaded
+    to_stream: 1  # LAYER: the output goes to the stream; otherwise into the other buffer
+    buffer: 1  # of the input
+    final: 1  # the program ends here
+    k_in: 3
+    k_out: 3
+    reserved0: 6
+    positive_max: 8  # coded bytes above it stand for negative activations: byte - 256
+    # word 1
+    low: signed(9)  # the clamp, as y - zero_point
+    high: signed(9)
+    threshold: 8  # |y - zero_point| below it becomes 0
+    reserved1: 6
+    # word 2
+    elements: 32  # H * W * C
+    # words 3 to 6
+    C: 16
+    H: 16
+    W: 16
+    out_rows: 16
+    out_columns: 16
+    K: 16
+    R: 16
+    S: 16
+    # words 7 to 10
+    pad_top: 16
+    pad_left: 16
+    stride_rows: 8
+    stride_columns: 8
+    pool_rows: 8
+    pool_columns: 8
+    unit_stride_rows: 16  # of the pool times that of the convolution
+    unit_stride_columns: 16
+    span_rows: 16  # input rows that a unit needs: (pool_rows - 1) * stride_rows + R
+    lead: 16  # entries before the end of a unit at which a row takes its next one
+    # words 11 and 12: in pixels, modulo 65,536; then in weights
+    stride_pixels: 16  # stride_rows * W
+    unit_stride_pixels: 16  # unit_stride_rows * W
+    pad_pixels: 16  # pad_top * W
+    filter_row_weights: 16  # S * C
+    # words 13 to 15
+    group_weights: 16  # R * S * C
+    stride_weights: 16  # stride_columns * C, modulo 65,536
+    unit_stride_weights: 16  # unit_stride_columns * C, modulo 65,536
+    pad_weights: 16  # pad_left * C, modulo 65,536
+    weights_base: 16
+    channels_base: 16  # a multiple of lanes
+    # word 16
+    groups: 16  # ceil(K / lanes)
+    last_lanes: 16  # lanes used by the last group
+
+
+DESCRIPTOR_WORDS = 17
+SLOT_WORDS = 32  # that a descriptor has in the program memory
+assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
+
+
+def pointer_shape(config: Config) -> int:
+    """Width of a pixel pointer: the index of an entry, or the number of all."""
+    return config.entry_bits + 1
+
+
+def entry_layout(config: Config) -> data.StructLayout:
+    """One nonzero held on chip: its coded byte, and its index f = x * C + c within its feature-map row."""
+    return data.StructLayout({"value": 8, "f": config.feature_bits})
+
+
+def unit_layout(config: Config) -> data.StructLayout:
+    """A unit of work: the first window of an output pixel, for one group of channels.
+
+    x, y: the window's first column and row, negative in the padding.
+    row_pixel: y * W, modulo the pixels held.
+    weight: the weight address of (r = 0, f = 0): weights_base + group * R*S*C - x * C, modulo the weights held.
+    last_group: only last_lanes of the lanes count.
+    """
+    coordinate = signed(config.coordinate_bits + 1)
+    return data.StructLayout(
+        {"x": coordinate, "y": coordinate, "row_pixel": config.pixel_bits, "weight": config.weight_bits, "last_group": 1}
+    )
+
+
+def range_layout(config: Config) -> data.StructLayout:
+    """The entries of one window row.
+
+    start: index of the first one. count: how many, 0 only for a window without any, which still has to end.
+    weight: what is added to f to give the weight address.
+    first_window, last_window: of the unit (of its pool). end: of the window. last_group: as in the unit.
+    """
+    return data.StructLayout(
+        {
+            "start": config.entry_bits,
+            "count": config.feature_bits + 1,
+            "weight": config.weight_bits,
+            "first_window": 1,
+            "last_window": 1,
+            "end": 1,
+            "last_group": 1,
+        }
+    )
+
+
+def order_layout(config: Config) -> data.StructLayout:
+    """Which row works on the next unit in order, whether it is a pixel's first or last group, and whether the tensor's last unit."""
+    return data.StructLayout({"row": max(1, (config.rows - 1).bit_length()), "first_group": 1, "last_group": 1, "last": 1})
+
+
+def candidate_layout(config: Config) -> data.StructLayout:
+    """An accumulator that may survive requantisation.
+
+    gap: zeros before it since the candidate before. channel: index of its parameters.
+    null: there is no accumulator, only the gap. last: ends the tensor.
+    """
+    return data.StructLayout({"gap": RUN_BITS, "accumulator": signed(32), "channel": config.channel_bits, "null": 1, "last": 1})
+
+
+class Result(data.Struct):
+    """A requantised output: gap zeros, then value as a coded byte, which may itself be zero. null: the zeros only."""
+
+    gap: RUN_BITS
+    value: 8
+    null: 1
+    last: 1

@@ -1,0 +1,86 @@
+"""The register map: one table, from which the hardware, the drivers and the documentation are made."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+IDENTIFICATION = 0x534B4744  # "SKGD"
+VERSION = (0, 1, 0)
+ADDRESS_BITS = 12
+LAYER_CYCLES = 0x400  # of layer n at + 4 n; read-only
+
+
+class Access(Enum):
+    """How software may use a register; anything else is answered with SLVERR."""
+
+    READ = "read"
+    WRITE = "write"
+    READ_WRITE = "read and write"
+
+
+@dataclass(frozen=True)
+class Register:
+    """A 32-bit register at a byte address, with its fields as (name, lowest bit, width, meaning)."""
+
+    name: str
+    address: int
+    access: Access
+    meaning: str
+    fields: tuple[tuple[str, int, int, str], ...] = ()
+
+    def field(self, name: str, value: int) -> int:
+        """The value of a field in a word that was read."""
+        for field, low, width, _ in self.fields:
+            if field == name:
+                return value >> low & (1 << width) - 1
+        raise KeyError(name)
+
+
+_READ, _WRITE, _BOTH = Access.READ, Access.WRITE, Access.READ_WRITE
+
+REGISTERS = {
+    register.name: register
+    for register in (
+        Register("IDENTIFICATION", 0x000, _READ, "0x534B4744, the letters SKGD"),
+        Register("VERSION", 0x004, _READ, "of the design", (("patch", 0, 8, ""), ("minor", 8, 8, ""), ("major", 16, 8, ""))),
+        Register("CONFIG_HASH", 0x008, _READ, "32 bits of the configuration's hash, as in params.json"),
+        Register("GRID", 0x00C, _READ, "size of the PE grid", (("rows", 0, 16, "PE rows"), ("lanes", 16, 16, "PE columns"))),
+        Register(
+            "CONTROL",
+            0x010,
+            _WRITE,
+            "acts on the bits that are written as 1",
+            (
+                ("start", 0, 1, "runs the program at PROGRAM and clears ERROR and the counters; SLVERR while STATUS.busy"),
+                ("stop", 1, 1, "gives the run up with the error STOPPED"),
+            ),
+        ),
+        Register(
+            "STATUS",
+            0x014,
+            _READ,
+            "what the accelerator is doing",
+            (
+                ("busy", 0, 1, "from start until the run has ended"),
+                ("done", 1, 1, "the run ended without an error"),
+                ("error", 2, 1, "ERROR says why the run, or a packet on the load port, failed; cleared by start"),
+            ),
+        ),
+        Register(
+            "ERROR",
+            0x018,
+            _READ,
+            "the first error since start",
+            (("code", 0, 8, "see the table of errors"), ("layer", 8, 8, "number of the descriptor that was running")),
+        ),
+        Register("PROGRAM", 0x01C, _BOTH, "number of the first layer descriptor to run; SLVERR while STATUS.busy"),
+        Register("TOTAL_CYCLES", 0x020, _READ, "cycles from start to the end of the run"),
+        Register("BUSY_CYCLES", 0x024, _READ, "of these, cycles in which a row multiplied"),
+        Register("INPUT_STALLS", 0x028, _READ, "of these, cycles in which a unit of work waited for the input"),
+        Register("OUTPUT_STALLS", 0x02C, _READ, "of these, cycles in which an output word waited to be taken"),
+        Register("USEFUL_MACS_LOW", 0x030, _READ, "nonzero activations times lanes in use, lower 32 bits"),
+        Register("USEFUL_MACS_HIGH", 0x034, _READ, "upper 32 bits"),
+        Register("SKIPPED_ZEROS", 0x038, _READ, "zeros in the tensors that were stored"),
+        Register("WORDS_IN", 0x03C, _READ, "words taken from the input stream"),
+        Register("WORDS_OUT", 0x040, _READ, "words sent to the output stream"),
+    )
+}

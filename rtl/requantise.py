@@ -1,0 +1,168 @@
+"""Requantisation: from an accumulator to a coded byte, with ONNX Runtime's rounding."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import Config
+from .layouts import Descriptor, Result, candidate_layout
+
+MANTISSA_BITS = 24  # of IEEE 754 single precision, with the leading one
+EXPONENT_BIAS = 127
+
+
+def _round_to_even(kept: Value, half: Value, sticky: Value) -> Value:
+    """1 if a value whose bits above the point are `kept`, with the bit behind it and whether anything follows, is rounded up."""
+    return half & (sticky | kept[0])
+
+
+class Requantiser(wiring.Component):
+    """y - zero_point = clamp(rne(float32(accumulator + bias) * scale), low, high), then 0 if its magnitude is below the threshold.
+
+    The conversion and the product are rounded to float32, to nearest even, as ONNX Runtime's CPU provider does for QLinearConv.
+
+    Members:
+        layer: steady while anything is under way.
+        bias_enable, scale_enable, channel_address, channel_word: store a channel's bias (int32) or scale (float32, positive, normal).
+        candidates, results: in the same order.
+
+    Throughput: one a cycle. Latency: 10 cycles. Cost: one multiplier of 24 x 24 bits, channels x 64 bits.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "layer": In(Descriptor),
+                "bias_enable": In(1),
+                "scale_enable": In(1),
+                "channel_address": In(config.channel_bits),
+                "channel_word": In(32),
+                "candidates": In(stream.Signature(candidate_layout(config))),
+                "results": Out(stream.Signature(Result)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        advance = Signal()
+        stage = 0
+        carried = {"valid": self.candidates.valid}
+        carried |= {name: self.candidates.payload[name] for name in ("gap", "null", "last")}
+
+        def carry(**more: object) -> None:
+            """Move on by one stage: what goes along, and what this stage has computed."""
+            nonlocal stage
+            stage += 1
+            for name, value in (carried | more).items():
+                register = Signal.like(value, name=f"{name}{stage}")
+                with m.If(advance):
+                    m.d.sync += register.eq(value)
+                carried[name] = register
+
+        parameters = {}
+        for name, enable in (("bias", self.bias_enable), ("scale", self.scale_enable)):
+            m.submodules[name] = memory = Memory(shape=32, depth=config.channels, init=[])
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                write.en.eq(enable),
+                write.addr.eq(self.channel_address),
+                write.data.eq(self.channel_word),
+                read.addr.eq(self.candidates.payload.channel),
+                read.en.eq(advance),
+            ]
+            parameters[name] = read.data
+        carry(accumulator=self.candidates.payload.accumulator)
+
+        # accumulator + bias, which wraps as ONNX Runtime's int32 does.
+        total = Signal(signed(32))
+        m.d.comb += total.eq(carried["accumulator"] + parameters["bias"])
+        scale = parameters["scale"]
+        carried.pop("accumulator")
+        carry(total=total, mantissa=Cat(scale[:23], Const(1, 1)), exponent=scale[23:31])
+
+        # Sign and magnitude.
+        magnitude = Signal(32)
+        total = carried.pop("total")
+        m.d.comb += magnitude.eq(Mux(total < 0, -total, total))
+        carry(negative=total[31], magnitude=magnitude)
+
+        # Shift the leading one to bit 31.
+        shifted = carried.pop("magnitude")
+        zeros = []
+        for power in (16, 8, 4, 2, 1):
+            step, low = Signal(32, name=f"shifted_{power}"), Signal(name=f"zeros_{power}")
+            m.d.comb += [low.eq(shifted[32 - power :] == 0), step.eq(Mux(low, shifted << power, shifted))]
+            zeros.insert(0, low)
+            shifted = step
+        carry(shifted=shifted, zeros=Cat(*zeros))
+
+        # Round to 24 bits. The value is then rounded * 2 ** (8 - zeros); 25 bits, for a carry.
+        shifted = carried.pop("shifted")
+        rounded = Signal(MANTISSA_BITS + 1)
+        m.d.comb += rounded.eq(shifted[8:] + _round_to_even(shifted[8:], shifted[7], shifted[:7].any()))
+        power = Signal(signed(10))  # of the product's least significant bit: 2 ** power
+        m.d.comb += power.eq(carried.pop("exponent") + (8 - (MANTISSA_BITS - 1) - EXPONENT_BIAS) - carried.pop("zeros"))
+        carry(rounded=rounded, power=power)
+
+        # The product, in two stages.
+        product = Signal(2 * MANTISSA_BITS)
+        m.d.comb += product.eq(carried.pop("rounded") * carried.pop("mantissa"))
+        carry(product=product)
+        carry()
+
+        # Round the product to 24 bits: its leading one is at bit 47 or 46, unless it is zero.
+        product = carried.pop("product")
+        power = carried.pop("power")
+        kept = Signal(MANTISSA_BITS)
+        half, sticky = Signal(), Signal()
+        next_power = Signal(signed(10))
+        with m.If(product[47]):
+            m.d.comb += [kept.eq(product[24:]), half.eq(product[23]), sticky.eq(product[:23].any()), next_power.eq(power + 24)]
+        with m.Else():
+            m.d.comb += [kept.eq(product[23:]), half.eq(product[22]), sticky.eq(product[:22].any()), next_power.eq(power + 23)]
+        significant = Signal(MANTISSA_BITS + 1)
+        m.d.comb += significant.eq(kept + _round_to_even(kept, half, sticky))
+        carry(significant=significant, power=next_power)
+
+        # Shift the point: |value| = significant * 2 ** power. From 2 ** 9 up the clamp decides; below one half it is zero.
+        significant = carried.pop("significant")
+        power = carried.pop("power")
+        large, small = Signal(), Signal()
+        whole_bits = 10
+        fixed = Signal(whole_bits + MANTISSA_BITS)  # before the point, and behind it
+        m.d.comb += [
+            large.eq((power >= whole_bits - MANTISSA_BITS) & significant.any()),
+            small.eq(power < -(MANTISSA_BITS + 1)),
+            fixed.eq((significant << MANTISSA_BITS) >> (-power)[:6]),
+        ]
+        point = MANTISSA_BITS
+        carry(
+            whole=Mux(large, (1 << whole_bits) - 1, Mux(small, 0, fixed[point : point + whole_bits])),
+            half=~large & ~small & fixed[point - 1],
+            sticky=fixed[: point - 1].any(),
+        )
+
+        # Round to an integer, then sign, clamp and threshold.
+        whole = carried.pop("whole")
+        rounded_whole = Signal(whole_bits + 1)
+        value = Signal(signed(whole_bits + 2))
+        clamped = Signal(signed(10))
+        low, high, threshold = self.layer.low, self.layer.high, self.layer.threshold
+        m.d.comb += [
+            rounded_whole.eq(whole + _round_to_even(whole, carried.pop("half"), carried.pop("sticky"))),
+            value.eq(Mux(carried.pop("negative"), -rounded_whole, rounded_whole)),
+            clamped.eq(Mux(value < low, low, Mux(value > high, high, value))),
+        ]
+        below = (clamped < threshold) & (clamped > -threshold)
+        carry(value=Mux(below, 0, clamped[:8]))
+
+        m.d.comb += [
+            advance.eq(~carried["valid"] | self.results.ready),
+            self.candidates.ready.eq(advance),
+            self.results.valid.eq(carried["valid"]),
+            *(self.results.payload[name].eq(carried[name]) for name in ("gap", "value", "null", "last")),
+        ]
+        return m

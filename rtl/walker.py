@@ -1,0 +1,291 @@
+"""The window walker: which windows there are, who works on them, and where their entries and weights lie."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from .config import Config
+from .layouts import Descriptor, order_layout, range_layout, unit_layout
+
+RANGES_AHEAD = 4
+
+
+class WindowWalker(wiring.Component):
+    """Walks a layer's output pixels in (y, x) order, all groups of one before the next, and hands each unit to a row that is free.
+
+    Members:
+        start: begins the layer of `layer`, which stays the same while `busy`.
+        rows: feature-map rows of the input that are stored; a unit waits until all that it needs are.
+        units: one stream a row; of the rows that are ready the first one takes the next unit.
+        order: which row took it, for the drain.
+        busy: units are left.
+        waiting: a unit waits for input rows.
+        failed: for one cycle: the layer's weights lie beyond the memory.
+
+    Throughput: one unit a cycle. Latency: 1 cycle.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "layer": In(Descriptor),
+                "rows": In(config.coordinate_bits),
+                "units": Out(stream.Signature(unit_layout(config))).array(config.rows),
+                "order": Out(stream.Signature(order_layout(config))),
+                "busy": Out(1),
+                "waiting": Out(1),
+                "failed": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        layer = self.layer
+        unit = Signal(unit_layout(config))
+        column_weight = Signal(config.weight_bits)  # of the pixel's first group
+        weights_behind = Signal(17)  # of the group, as long as the first pixel's groups are walked
+        first_pixel = Signal()
+        groups_left = Signal(16)
+        columns_left = Signal(16)
+        rows_left = Signal(16)
+
+        available, last_column, last_row = Signal(), Signal(), Signal()
+        m.d.comb += [
+            available.eq((self.rows == layer.H) | (unit.y + layer.span_rows <= self.rows)),
+            unit.last_group.eq(groups_left == 1),
+            last_column.eq(columns_left == 1),
+            last_row.eq(rows_left == 1),
+            self.waiting.eq(self.busy & ~available),
+            self.failed.eq(self.busy & first_pixel & (weights_behind > config.weights)),
+            self.order.payload.first_group.eq(groups_left == layer.groups),
+            self.order.payload.last_group.eq(unit.last_group),
+            self.order.payload.last.eq(unit.last_group & last_column & last_row),
+        ]
+        go = self.busy & available & ~self.failed & self.order.ready
+        for row in reversed(range(config.rows)):
+            m.d.comb += self.units[row].payload.eq(unit)
+            with m.If(self.units[row].ready):
+                m.d.comb += [self.order.payload.row.eq(row), self.order.valid.eq(go)]
+        for row, units in enumerate(self.units):
+            m.d.comb += units.valid.eq(go & (self.order.payload.row == row))
+
+        with m.If(self.order.valid & self.order.ready):
+            m.d.sync += [
+                groups_left.eq(groups_left - 1),
+                unit.weight.eq(unit.weight + layer.group_weights),
+                weights_behind.eq(weights_behind + layer.group_weights),
+            ]
+            with m.If(unit.last_group):
+                m.d.sync += [
+                    first_pixel.eq(0),
+                    groups_left.eq(layer.groups),
+                    columns_left.eq(columns_left - 1),
+                    unit.x.eq(unit.x + layer.unit_stride_columns),
+                    unit.weight.eq(column_weight - layer.unit_stride_weights),
+                    column_weight.eq(column_weight - layer.unit_stride_weights),
+                ]
+                with m.If(last_column):
+                    m.d.sync += [
+                        columns_left.eq(layer.out_columns),
+                        rows_left.eq(rows_left - 1),
+                        unit.x.eq(-layer.pad_left),
+                        unit.y.eq(unit.y + layer.unit_stride_rows),
+                        unit.row_pixel.eq(unit.row_pixel + layer.unit_stride_pixels),
+                        unit.weight.eq(layer.weights_base + layer.pad_weights),
+                        column_weight.eq(layer.weights_base + layer.pad_weights),
+                    ]
+                    with m.If(last_row):
+                        m.d.sync += self.busy.eq(0)
+
+        with m.If(self.failed):
+            m.d.sync += self.busy.eq(0)
+        with m.If(self.start):
+            m.d.sync += [
+                self.busy.eq(1),
+                first_pixel.eq(1),
+                groups_left.eq(layer.groups),
+                columns_left.eq(layer.out_columns),
+                rows_left.eq(layer.out_rows),
+                unit.x.eq(-layer.pad_left),
+                unit.y.eq(-layer.pad_top),
+                unit.row_pixel.eq(-layer.pad_pixels),
+                unit.weight.eq(layer.weights_base + layer.pad_weights),
+                column_weight.eq(layer.weights_base + layer.pad_weights),
+                weights_behind.eq(layer.weights_base + layer.group_weights),
+            ]
+        return m
+
+
+class RangeFetcher(wiring.Component):
+    """Finds the entries of a row's units: one range for each window row, with two pointer reads; empty ones are dropped.
+
+    In (y, x, c) order the pixels of one window row are adjacent, so their entries are one range, and with weights in (r, s, c)
+    order the weight of each lies at f + weight.
+
+    Members:
+        layer: steady while anything is under way.
+        units: taken when the one before is fetched and at most `layer.lead` of its entries are left to be issued.
+        lookup, first_pixel, first, behind_pixel, behind: the row's reads of pointers; they stay while lookup is 0.
+        ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
+        issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
+
+    Throughput: one range a cycle. Latency: 7 cycles from a unit to its first range.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "layer": In(Descriptor),
+                "units": In(stream.Signature(unit_layout(config))),
+                "lookup": Out(1),
+                "first_pixel": Out(config.pixel_bits),
+                "first": In(config.entry_bits + 1),
+                "behind_pixel": Out(config.pixel_bits),
+                "behind": In(config.entry_bits + 1),
+                "ranges": Out(stream.Signature(range_layout(config))),
+                "issued": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        layer = self.layer
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
+        m.d.comb += [
+            self.ranges.payload.eq(fifo.r_data),
+            self.ranges.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.ranges.ready),
+        ]
+        advance = Signal()  # of all stages, which stand still while the FIFO is full
+
+        # First stage: window rows of all windows of the unit's pool, one a cycle.
+        walking = Signal()
+        coordinate = signed(config.coordinate_bits + 1)
+        x, y, unit_x, window_y = (Signal(coordinate, name=name) for name in ("x", "y", "unit_x", "window_y"))
+        row_pixel, window_pixel = Signal(config.pixel_bits), Signal(config.pixel_bits)
+        weight, window_weight, unit_weight = (Signal(config.weight_bits, name=name) for name in ("weight", "window_weight", "unit_weight"))
+        filter_rows_left, pool_columns_left, pool_rows_left = Signal(16), Signal(8), Signal(8)
+        first_window, last_group = Signal(), Signal()
+        unit = self.units.payload
+        end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
+        m.d.comb += [
+            end.eq(filter_rows_left == 1),
+            last_pool_column.eq(pool_columns_left == 1),
+            last_pool_row.eq(pool_rows_left == 1),
+        ]
+        with m.If(advance & walking):
+            m.d.sync += [
+                filter_rows_left.eq(filter_rows_left - 1),
+                y.eq(y + 1),
+                row_pixel.eq(row_pixel + layer.W),
+                weight.eq(weight + layer.filter_row_weights),
+            ]
+            with m.If(end):
+                m.d.sync += [
+                    first_window.eq(0),
+                    filter_rows_left.eq(layer.R),
+                    pool_columns_left.eq(pool_columns_left - 1),
+                    x.eq(x + layer.stride_columns),
+                    y.eq(window_y),
+                    row_pixel.eq(window_pixel),
+                    weight.eq(window_weight - layer.stride_weights),
+                    window_weight.eq(window_weight - layer.stride_weights),
+                ]
+                with m.If(last_pool_column):
+                    m.d.sync += [
+                        pool_columns_left.eq(layer.pool_columns),
+                        pool_rows_left.eq(pool_rows_left - 1),
+                        x.eq(unit_x),
+                        y.eq(window_y + layer.stride_rows),
+                        window_y.eq(window_y + layer.stride_rows),
+                        row_pixel.eq(window_pixel + layer.stride_pixels),
+                        window_pixel.eq(window_pixel + layer.stride_pixels),
+                        weight.eq(unit_weight),
+                        window_weight.eq(unit_weight),
+                    ]
+                    with m.If(last_pool_row):
+                        m.d.sync += walking.eq(0)
+
+        # Second stage: the pixels of the window row, without the padding.
+        asked = Signal()
+        asked_any = Signal()
+        asked_range = Signal(range_layout(config))
+        beyond = Signal(signed(config.coordinate_bits + 2))
+        m.d.comb += [beyond.eq(x + layer.S), self.lookup.eq(advance)]
+        with m.If(advance):
+            m.d.sync += [
+                asked.eq(walking),
+                asked_any.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W)),
+                self.first_pixel.eq(row_pixel + Mux(x < 0, 0, x)),
+                self.behind_pixel.eq(row_pixel + Mux(beyond > layer.W, layer.W, beyond)),
+                asked_range.weight.eq(weight),
+                asked_range.first_window.eq(first_window),
+                asked_range.last_window.eq(last_pool_column & last_pool_row),
+                asked_range.end.eq(end),
+                asked_range.last_group.eq(last_group),
+            ]
+
+        # Third stage: the memory looks the pointers up. Fourth stage: their difference is the number of entries.
+        looked_up, looked_up_any, looked_up_range = Signal(), Signal(), Signal(range_layout(config))
+        found, found_range = Signal(), Signal(range_layout(config))
+        with m.If(advance):
+            m.d.sync += [
+                looked_up.eq(asked),
+                looked_up_any.eq(asked_any),
+                looked_up_range.eq(asked_range),
+                found.eq(looked_up),
+                found_range.eq(looked_up_range),
+                found_range.start.eq(self.first),
+                found_range.count.eq(Mux(looked_up_any, self.behind - self.first, 0)),
+            ]
+
+        # Fifth stage: hold a range back until it is known whether it is its window's last.
+        some, arrives, closes = Signal(), Signal(), Signal()
+        pending, pending_range = Signal(), Signal(range_layout(config))
+        m.d.comb += [
+            some.eq(found_range.count.any()),
+            closes.eq(found & found_range.end & ~some & pending & ~pending_range.end),  # the range held is its window's last
+            arrives.eq(found & (some | found_range.end) & ~closes),  # it has entries, or stands for a window that has none
+            fifo.w_en.eq(pending & (pending_range.end | closes | arrives)),
+            advance.eq(fifo.w_rdy),
+        ]
+        pushed = Signal(range_layout(config))
+        m.d.comb += [pushed.eq(pending_range), pushed.end.eq(pending_range.end | closes), fifo.w_data.eq(pushed)]
+        with m.If(advance):
+            with m.If(arrives):
+                m.d.sync += [pending.eq(1), pending_range.eq(found_range)]
+            with m.Elif(fifo.w_en):
+                m.d.sync += pending.eq(0)
+
+        # The next unit is taken late, so that it goes to the row that is free first.
+        backlog = Signal(config.entry_bits + 2)
+        added = Signal(config.feature_bits + 1)
+        with m.If(advance & arrives):
+            m.d.comb += added.eq(Mux(some, found_range.count, 1))
+        m.d.sync += backlog.eq(backlog + added - self.issued)
+        m.d.comb += self.units.ready.eq(~walking & ~asked & ~looked_up & ~found & (backlog <= layer.lead))
+        with m.If(self.units.valid & self.units.ready):
+            m.d.sync += [
+                walking.eq(1),
+                x.eq(unit.x),
+                unit_x.eq(unit.x),
+                y.eq(unit.y),
+                window_y.eq(unit.y),
+                row_pixel.eq(unit.row_pixel),
+                window_pixel.eq(unit.row_pixel),
+                weight.eq(unit.weight),
+                window_weight.eq(unit.weight),
+                unit_weight.eq(unit.weight),
+                filter_rows_left.eq(layer.R),
+                pool_columns_left.eq(layer.pool_columns),
+                pool_rows_left.eq(layer.pool_rows),
+                first_window.eq(1),
+                last_group.eq(unit.last_group),
+            ]
+        return m
