@@ -1,0 +1,57 @@
+"""The reference: what the accelerator must compute, in NumPy alone, written from the contract and not from the hardware.
+
+A tensor's way, in the order of the modules:
+
+    x (C, H, W) uint8 or int8, `Activation` says which value is zero      layer.py
+      -> coded_bytes: (a - z) mod 256, flattened in (y, x, c) order        numerics.py, codec.py
+      -> encode: run-length tokens in 32-bit words                         codec.py, bits.py
+      -> decode, from_coded: back to (C, H, W)
+      -> accumulate: convolution of x - z, int32 (K, rows, columns)        network.py
+      -> requantise: + bias, * scale, round, + zero point, clamp           numerics.py
+      -> max_pool -> apply_threshold -> y, the next layer's x              network.py, numerics.py
+
+`run_layer` and `run_network` take the lower half in one step. What a layer must cost at least is in `limits`; other ways to
+store the same tensor, to compare with, are in `formats`.
+
+    x = np.zeros((1, 28, 28), np.uint8)
+    outputs = run_network(x, layers)
+    y = coded_bytes(outputs[-1], layers[-1].y)
+    words = encode(y, best_k(y))
+"""
+
+from .codec import CodecError, best_k, coded_bytes, decode, encode, from_coded, max_run, size_bits, tokens, untokens
+from .layer import Activation, Layer
+from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
+from .network import accumulate, check_network, max_pool, run_layer, run_network
+from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded
+
+__all__ = [
+    "Activation",
+    "CodecError",
+    "Layer",
+    "accumulate",
+    "apply_threshold",
+    "best_k",
+    "check_network",
+    "coded",
+    "coded_bytes",
+    "decode",
+    "dense_cycles",
+    "dense_macs",
+    "encode",
+    "entropy_bits",
+    "from_coded",
+    "limit_cycles",
+    "max_pool",
+    "max_run",
+    "requantise",
+    "requantise_scale",
+    "run_layer",
+    "run_network",
+    "size_bits",
+    "sparsity",
+    "tokens",
+    "uncoded",
+    "untokens",
+    "useful_macs",
+]

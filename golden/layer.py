@@ -1,7 +1,7 @@
 """What a layer is: the one description that the importer makes, the golden model runs and the compiler lowers."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,32 @@ class Layer:
     pool: tuple[int, int] = (1, 1)
     pool_stride: tuple[int, int] = (1, 1)
     threshold: int = 0
+
+    def __post_init__(self) -> None:
+        for field, array, dtype, axes in (("weights", self.weights, np.int8, 4), ("bias", self.bias, np.int32, 1), ("scale", self.scale, np.float32, 1)):
+            if array.dtype != dtype or array.ndim != axes:
+                self._refuse(f"{field} is {np.dtype(dtype)} with {axes} axes, not {array.dtype} of shape {array.shape}", TypeError)
+        K, C, R, S = self.weights.shape
+        top, left, bottom, right = self.pads
+        if min(self.weights.shape) < 1 or min(self.shape) < 1:
+            self._refuse(f"input and weights hold one element or more, not {self.shape} and {self.weights.shape}")
+        if self.bias.shape != (K,) or self.scale.shape != (K,):
+            self._refuse(f"{K} output channels want a bias and a scale each, not {self.bias.size} biases and {self.scale.size} scales")
+        if self.shape[0] != C:
+            self._refuse(f"the input has {self.shape[0]} channels, but the weights are for {C}")
+        if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
+            self._refuse("every scale is positive and finite")
+        if min(self.stride) < 1 or min(self.pool) < 1 or min(self.pool_stride) < 1 or min(self.pads) < 0 or self.threshold < 0:
+            self._refuse("strides and pools are 1 or more, pads and the threshold 0 or more")
+        if not self.y.low <= self.clamp[0] <= self.clamp[1] <= self.y.high:
+            self._refuse(f"the clamp {self.clamp} does not lie in the {self.y.dtype} output's {self.y.low}...{self.y.high}")
+        if self.shape[1] + top + bottom < R or self.shape[2] + left + right < S:
+            self._refuse(f"a filter of {R} x {S} does not fit into an input of {self.shape[1]} x {self.shape[2]} with pads {self.pads}")
+        if self.conv_shape[1] < self.pool[0] or self.conv_shape[2] < self.pool[1]:
+            self._refuse(f"a pool of {self.pool[0]} x {self.pool[1]} does not fit into {self.conv_shape[1]} x {self.conv_shape[2]} outputs")
+
+    def _refuse(self, why: str, error: type[Exception] = ValueError) -> NoReturn:
+        raise error(f"layer {self.name}: {why}")
 
     @property
     def clamp(self) -> tuple[int, int]:

@@ -1,0 +1,70 @@
+"""Layers as mathematics: convolution, pooling, a whole network, in exact integers and with no hardware in mind."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from .layer import Layer
+from .numerics import INT32, apply_threshold, check_activations, requantise
+
+
+def accumulate(x: NDArray[np.integer], layer: Layer) -> NDArray[np.int32]:
+    """The convolution of x - z with the layer's weights, before the bias: int32 (K, rows, columns).
+
+    x: (C, H, W) in the layer's input type. TypeError or ValueError if it is not; ValueError if a sum leaves int32.
+    The sums are made in float64, where they are exact: a product is under 2**15, so up to 2**38 of them stay under 2**53.
+    Memory: 8 bytes for each of the C*R*S activations of each window.
+    """
+    check_input(x, layer)
+    top, left, bottom, right = layer.pads
+    padded = np.pad(x.astype(np.float64) - layer.x.zero_point, ((0, 0), (top, bottom), (left, right)))
+    _, _, R, S = layer.weights.shape
+    windows = sliding_window_view(padded, (R, S), axis=(1, 2))[:, :: layer.stride[0], :: layer.stride[1]]
+    sums = np.tensordot(layer.weights.astype(np.float64), windows, axes=((1, 2, 3), (0, 3, 4)))
+    if sums.size and (sums.min() < INT32.min or sums.max() > INT32.max):
+        raise ValueError(f"layer {layer.name}: an accumulator reaches {sums.flat[np.abs(sums).argmax()]:.0f}, which int32 does not hold")
+    return sums.astype(np.int32)
+
+
+def max_pool(x: NDArray[np.integer], pool: tuple[int, int], stride: tuple[int, int]) -> NDArray[np.integer]:
+    """The largest value of each window (rows, columns) of each channel: (K, H, W) to (K, rows, columns). What does not fill a window is left out."""
+    if x.shape[1] < pool[0] or x.shape[2] < pool[1]:
+        raise ValueError(f"a pool of {pool[0]} x {pool[1]} does not fit into {x.shape[1]} x {x.shape[2]} values")
+    windows = sliding_window_view(x, pool, axis=(1, 2))[:, :: stride[0], :: stride[1]]
+    return np.asarray(windows.max(axis=(3, 4)))
+
+
+def run_layer(x: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
+    """The layer's stored output, in its own type: (C, H, W) to `layer.out_shape`."""
+    full = requantise(accumulate(x, layer), layer.bias, layer.scale, layer.y.zero_point, *layer.clamp)
+    pooled = max_pool(full, layer.pool, layer.pool_stride)
+    return apply_threshold(pooled, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
+
+
+def run_network(x: NDArray[np.integer], layers: Sequence[Layer]) -> list[NDArray[np.integer]]:
+    """The stored output of every layer, in order, for one input (C, H, W)."""
+    check_network(layers)
+    outputs: list[NDArray[np.integer]] = []
+    for layer in layers:
+        x = run_layer(x, layer)
+        outputs.append(x)
+    return outputs
+
+
+def check_input(x: NDArray[np.integer], layer: Layer) -> None:
+    """TypeError or ValueError unless x is an input of the layer."""
+    check_activations(x, layer.x, f"layer {layer.name}: its inputs")
+    if x.shape != layer.shape:
+        raise ValueError(f"layer {layer.name}: its input is (C, H, W) = {layer.shape}, but the array's shape is {x.shape}")
+
+
+def check_network(layers: Sequence[Layer]) -> None:
+    """ValueError unless each layer's output is what the next one takes."""
+    for layer, after in pairwise(layers):
+        if layer.out_shape != after.shape:
+            raise ValueError(f"layer {layer.name} makes {layer.out_shape}, but layer {after.name} takes {after.shape}")
+        if layer.y != after.x:
+            raise ValueError(f"layer {layer.name} makes {layer.y}, but layer {after.name} takes {after.x}")
