@@ -65,7 +65,9 @@ class Network:
         if images.dtype != self.input.dtype:
             raise TypeError(f"the images are {images.dtype}, but the model's input {self.input.name!r} is {self.input.dtype}")
         if images.shape[1:] != self.input.shape or images.ndim == 0:
-            raise ValueError(f"the images' shape is {images.shape}, but the model's input {self.input.name!r} is (N, {_listed(self.input.shape)})")
+            raise ValueError(
+                f"the images' shape is {images.shape}, but the model's input {self.input.name!r} is (N, {_listed(self.input.shape)})"
+            )
         codes = images if self.input.scale is None else quantise(images, self.input.scale, self.input.activation)
         return codes.reshape(len(images), *self.input_shape)
 

@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from skipgrid.golden.layer import Activation
+from skipgrid.golden.layer import Activation, Dtype
 
 from .network import ModelError
 
@@ -90,10 +90,10 @@ class Node:
             self.refuse(f"the {what} scale must be one positive float32; here it is {value.dtype} of shape {value.shape}")
         return np.float32(value.item())
 
-    def activation(self, index: int, what: str) -> Activation:
-        """How a tensor of activations is held, from its constant zero point (uint8 and 0 if it is not given)."""
+    def activation(self, index: int, what: str, default: Dtype) -> Activation:
+        """How a tensor of activations is held, from its constant zero point; without one it is 0, of the default type."""
         if not self.has(index):
-            return Activation()
+            return Activation(default)
         value = self.plain(index, f"{what} zero point")
         if value.dtype not in (np.uint8, np.int8) or value.size != 1:
             self.refuse(f"the {what} must be uint8 or int8 with one zero point; here that is {value.dtype} of shape {value.shape}")

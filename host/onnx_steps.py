@@ -13,10 +13,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden.layer import Activation
+from skipgrid.golden.layer import Activation, Dtype
 
 from .network import ModelError
-from .onnx_graph import Chain, Constant, Node
+from .onnx_graph import INT8, Chain, Constant, Node
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]
@@ -99,14 +99,18 @@ class _Reader:
 
     shape: (C, H, W) of one image's tensor, kept where the model flattens it, so that a fully connected layer reads it as it is stored.
     flat: whether the model has flattened it.
+    dtype: its 8-bit type, or that of the last tensor that had one.
     """
 
     def __init__(self, chain: Chain) -> None:
         shape = chain.input.shape
         if len(shape) not in (1, 3):
-            raise ModelError(f"the model's input {chain.input.name!r} is (N, {', '.join(map(str, shape))}); supported are (N, C, H, W) and (N, C)")
+            raise ModelError(
+                f"the model's input {chain.input.name!r} is (N, {', '.join(map(str, shape))}); supported are (N, C, H, W) and (N, C)"
+            )
         self.flat = len(shape) == 1
         self.shape: Shape = (shape[0], 1, 1) if self.flat else cast(Shape, shape)
+        self.dtype: Dtype = "int8" if chain.input.dtype == np.int8 else "uint8"
         self.operators: dict[str, Callable[[Node], Iterator[Step]]] = {
             "QuantizeLinear": self.quantise,
             "DequantizeLinear": self.dequantise,
@@ -131,19 +135,19 @@ class _Reader:
         return self.operators[node.operator](node)
 
     def quantise(self, node: Node) -> Iterator[Step]:
-        yield Quantise(node, node.scale(1, "output"), node.activation(2, "output"))
+        yield self._stored(node, 1, "int8" if node.attributes.get("output_dtype") == INT8 else "uint8")
 
     def dequantise(self, node: Node) -> Iterator[Step]:
-        yield Dequantise(node, node.scale(1, "input"), node.activation(2, "input"))
+        yield Dequantise(node, node.scale(1, "input"), node.activation(2, "input", self.dtype))
 
     def conv(self, node: Node) -> Iterator[Step]:
         yield self._convolution(node, node.constant(1, "weights"), node.constant(2, "bias") if node.has(2) else None)
 
     def qlinear_conv(self, node: Node) -> Iterator[Step]:
         weights, bias = _qlinear_weights(node, axis=0, bias=8)
-        yield Dequantise(node, node.scale(1, "input"), node.activation(2, "input"))
+        yield Dequantise(node, node.scale(1, "input"), node.activation(2, "input", self.dtype))
         yield self._convolution(node, weights, bias)
-        yield Quantise(node, node.scale(6, "output"), node.activation(7, "output"))
+        yield self._stored(node, 6)
 
     def gemm(self, node: Node) -> Iterator[Step]:
         node.only("beta", 1.0)
@@ -151,22 +155,26 @@ class _Reader:
 
     def qgemm(self, node: Node) -> Iterator[Step]:
         weights, bias = _qlinear_weights(node, axis=0 if node.attributes.get("transB", 0) else 1, bias=6)
-        yield Dequantise(node, node.scale(1, "input"), node.activation(2, "input"))
+        yield Dequantise(node, node.scale(1, "input"), node.activation(2, "input", self.dtype))
         yield self._gemm(node, weights, bias)
         if not node.has(7):
             node.refuse("a float output is not supported; supported is an 8-bit output with its scale (input 7) and zero point (input 8)")
-        yield Quantise(node, node.scale(7, "output"), node.activation(8, "output"))
+        yield self._stored(node, 7)
 
     def matmul(self, node: Node) -> Iterator[Step]:
         yield self._fully_connected(node, node.constant(1, "weights"), None, axis=1)
 
     def qlinear_matmul(self, node: Node) -> Iterator[Step]:
         weights, _ = _qlinear_weights(node, axis=1, bias=None)
-        yield Dequantise(node, node.scale(1, "input"), node.activation(2, "input"))
+        yield Dequantise(node, node.scale(1, "input"), node.activation(2, "input", self.dtype))
         yield self._fully_connected(node, weights, None, axis=1)
-        yield Quantise(node, node.scale(6, "output"), node.activation(7, "output"))
+        yield self._stored(node, 6)
 
     def add(self, node: Node) -> Iterator[Step]:
+        if not self.flat:
+            node.refuse(
+                f"an input (N, {', '.join(map(str, self.shape))}) is not supported; supported is the bias of a fully connected layer"
+            )
         constant = node.constant(0 if node.is_constant(0) else 1, "addend")
         yield Bias(node, _bias(node, constant, self.shape[0], "addend"))
 
@@ -203,6 +211,12 @@ class _Reader:
             node.refuse(f"the shape {target} is not supported; supported is one that flattens, here (N, {prod(self.shape)})")
         self.flat = True
         return iter(())
+
+    def _stored(self, node: Node, scale: int, default: Dtype = "uint8") -> Quantise:
+        """The rounding to 8 bits. scale: the number of the input that has it; the zero point is the next one."""
+        activation = node.activation(scale + 1, "output", default)
+        self.dtype = activation.dtype
+        return Quantise(node, node.scale(scale, "output"), activation)
 
     def _convolution(self, node: Node, weights: Constant, bias: Constant | None) -> Linear:
         self._want_image(node)
@@ -254,21 +268,29 @@ def _qlinear_weights(node: Node, axis: int, bias: int | None) -> tuple[Constant,
 def _weights(node: Node, weights: Constant, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """int8 weights and their float32 scales (K,), K being the size along the axis."""
     if weights.values.dtype != np.int8 or weights.scale is None or weights.zero_point is None:
-        node.refuse(f"{weights.values.dtype} weights are not supported; supported are int8 weights with a scale: an initializer behind a DequantizeLinear")
+        node.refuse(
+            f"{weights.values.dtype} weights are not supported; supported are int8 weights with a scale: an initializer behind a DequantizeLinear"
+        )
     if np.any(weights.zero_point):
         node.refuse("asymmetric weights (a zero point other than 0) are not supported; supported are symmetric int8 weights")
     channels = weights.values.shape[axis]
     if weights.scale.size != 1 and (weights.axis != axis or weights.scale.shape != (channels,)):
-        node.refuse(f"{weights.scale.size} weight scales along axis {weights.axis} are not supported; supported are 1, or {channels} along axis {axis}")
+        node.refuse(
+            f"{weights.scale.size} weight scales along axis {weights.axis} are not supported; supported are 1, or {channels} along axis {axis}"
+        )
     return weights.values, np.broadcast_to(weights.scale.reshape(-1), channels).copy()
 
 
 def _bias(node: Node, bias: Constant, channels: int, what: str = "bias") -> Constant:
     """The bias (K,): int32 with scales (K,), or float32 without."""
     if bias.values.size != channels or bias.values.shape[-1] != channels:
-        node.refuse(f"a {what} of shape {bias.values.shape} is not supported; supported is one value for each of the {channels} output channels")
+        node.refuse(
+            f"a {what} of shape {bias.values.shape} is not supported; supported is one value for each of the {channels} output channels"
+        )
     if bias.values.dtype != (np.float32 if bias.scale is None else np.int32) or (bias.zero_point is not None and np.any(bias.zero_point)):
-        node.refuse(f"a {what} of {bias.values.dtype} is not supported; supported are float32, and int32 behind a DequantizeLinear with zero point 0")
+        node.refuse(
+            f"a {what} of {bias.values.dtype} is not supported; supported are float32, and int32 behind a DequantizeLinear with zero point 0"
+        )
     scale = None if bias.scale is None else np.broadcast_to(bias.scale.reshape(-1), channels)
     return Constant(bias.values.reshape(channels), scale)
 
