@@ -88,7 +88,7 @@ class CSR:
 
     def size_bits(self, matrix: Matrix) -> int:
         pointer_bits, column_bits = self._bits(matrix.shape)
-        return (matrix.shape[0] + 1) * pointer_bits + int(np.count_nonzero(matrix)) * (column_bits + VALUE_BITS)
+        return int(matrix.shape[0] + 1) * pointer_bits + int(np.count_nonzero(matrix)) * (column_bits + VALUE_BITS)
 
     @staticmethod
     def _bits(shape: tuple[int, ...]) -> Shape:
@@ -162,7 +162,7 @@ class EyerissRLC:
         used = int(np.searchsorted(covered, size)) + 1 if size else 0
         if used > covered.size:
             raise CodecError("ended early", f"the pairs cover {covered[-1]} of {size} elements")
-        if used and covered[used - 1] > size or (levels[:used] > 0xFF).any():
+        if (used and covered[used - 1] > size) or (levels[:used] > 0xFF).any():
             raise CodecError("ran over", f"a pair goes past the tensor of {size} elements, or its level past 8 bits")
         if runs[used:].any() or levels[used:].any() or flags.size > max(ceil(used / self.PAIRS), 1):
             raise CodecError("bits left", f"pairs follow the one that completes the tensor of {size} elements")

@@ -75,9 +75,10 @@ class Layer:
     threshold: int = 0
 
     def __post_init__(self) -> None:
-        for field, array, dtype, axes in (("weights", self.weights, np.int8, 4), ("bias", self.bias, np.int32, 1), ("scale", self.scale, np.float32, 1)):
+        for field, dtype, axes in (("weights", "int8", 4), ("bias", "int32", 1), ("scale", "float32", 1)):
+            array = getattr(self, field)
             if array.dtype != dtype or array.ndim != axes:
-                self._refuse(f"{field} is {np.dtype(dtype)} with {axes} axes, not {array.dtype} of shape {array.shape}", TypeError)
+                self._refuse(f"{field} is {dtype} with {axes} axes, not {array.dtype} of shape {array.shape}", TypeError)
         K, C, R, S = self.weights.shape
         top, left, bottom, right = self.pads
         if min(self.weights.shape) < 1 or min(self.shape) < 1:

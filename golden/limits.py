@@ -12,7 +12,7 @@ from .network import check_input
 
 def dense_macs(layer: Layer) -> int:
     """All multiplications of the convolution, those with zeros and padding too: windows * K * C * R * S."""
-    return windows(layer) * layer.weights.size
+    return windows(layer) * int(layer.weights.size)
 
 
 def useful_macs(x: NDArray[np.integer], layer: Layer) -> int:
@@ -24,7 +24,8 @@ def useful_macs(x: NDArray[np.integer], layer: Layer) -> int:
     top, left, bottom, right = layer.pads
     K, _, R, S = layer.weights.shape
     nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
-    return int(sliding_window_view(nonzeros, (R, S))[:: layer.stride[0], :: layer.stride[1]].sum()) * K
+    in_windows = sliding_window_view(nonzeros, (R, S))[:: layer.stride[0], :: layer.stride[1]]
+    return int(in_windows.sum()) * int(K)
 
 
 def limit_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int) -> float:
@@ -37,9 +38,9 @@ def dense_cycles(layer: Layer, rows: int, lanes: int) -> int:
 
     A window's output channels are computed `lanes` together; each such piece takes C*R*S cycles of one row, and the rows share the pieces.
     """
-    K, C, R, S = layer.weights.shape
+    K = layer.bias.size
     pieces = windows(layer) * ceil(K / lanes)
-    return ceil(pieces / rows) * C * R * S
+    return ceil(pieces / rows) * (layer.weights.size // K)
 
 
 def windows(layer: Layer) -> int:

@@ -30,7 +30,10 @@ def accumulate(x: NDArray[np.integer], layer: Layer) -> NDArray[np.int32]:
 
 
 def max_pool(x: NDArray[np.integer], pool: tuple[int, int], stride: tuple[int, int]) -> NDArray[np.integer]:
-    """The largest value of each window (rows, columns) of each channel: (K, H, W) to (K, rows, columns). What does not fill a window is left out."""
+    """The largest value of each window (rows, columns) of each channel: (K, H, W) to (K, rows, columns).
+
+    Rows and columns at the end that do not fill a window are left out.
+    """
     if x.shape[1] < pool[0] or x.shape[2] < pool[1]:
         raise ValueError(f"a pool of {pool[0]} x {pool[1]} does not fit into {x.shape[1]} x {x.shape[2]} values")
     windows = sliding_window_view(x, pool, axis=(1, 2))[:, :: stride[0], :: stride[1]]

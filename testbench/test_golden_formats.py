@@ -1,12 +1,13 @@
 """The formats to compare with: round trips, sizes worked out by hand, and wrong words."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-
 from skipgrid.golden import CodecError
 from skipgrid.golden.formats import COO, CSR, FORMATS, Bitmap, EyerissRLC, Format
 
@@ -58,7 +59,5 @@ def test_cut_and_longer_words_are_wrong(form: Format, shape: tuple[int, int]) ->
 @each_format
 @given(words=hnp.arrays(np.uint32, st.integers(0, 8)), shape=st.tuples(st.integers(0, 5), st.integers(0, 9)))
 def test_any_words_are_a_matrix_or_a_codec_error(form: Format, words: NDArray[np.uint32], shape: tuple[int, int]) -> None:
-    try:
+    with suppress(CodecError):
         assert form.decode(words, shape).shape == shape
-    except CodecError:
-        pass

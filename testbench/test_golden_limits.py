@@ -2,18 +2,20 @@
 
 import numpy as np
 import pytest
-
 from skipgrid.golden import Activation, Layer, dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
 
+Four = tuple[int, int, int, int]
 
-def layer_of(weights: tuple[int, int, int, int], shape: tuple[int, int, int], **fields: object) -> Layer:
+
+def layer_of(weights: Four, shape: tuple[int, int, int], **fields: object) -> Layer:
     K = weights[0]
-    return Layer("counted", np.ones(weights, np.int8), np.zeros(K, np.int32), np.ones(K, np.float32), shape, **fields)  # type: ignore[arg-type]
+    plain = Layer("counted", np.ones(weights, np.int8), np.zeros(K, np.int32), np.ones(K, np.float32), shape)
+    return plain.replaced(**fields)
 
 
 @pytest.mark.parametrize("activation", [Activation(), Activation("uint8", 5), Activation("int8", -3)])
 @pytest.mark.parametrize(
-    "weights, shape, stride, pads",
+    ("weights", "shape", "stride", "pads"),
     [
         ((3, 2, 3, 3), (2, 6, 7), (1, 1), (0, 0, 0, 0)),
         ((4, 1, 5, 2), (1, 9, 6), (3, 2), (2, 1, 0, 1)),
@@ -22,11 +24,12 @@ def layer_of(weights: tuple[int, int, int, int], shape: tuple[int, int, int], **
     ],
 )
 def test_useful_macs_are_a_loops(
-    activation: Activation, weights: tuple[int, int, int, int], shape: tuple[int, int, int], stride: tuple[int, int], pads: tuple[int, int, int, int]
+    activation: Activation, weights: Four, shape: tuple[int, int, int], stride: tuple[int, int], pads: Four
 ) -> None:
     layer = layer_of(weights, shape, x=activation, stride=stride, pads=pads)
     rng = np.random.default_rng(6)
-    x = np.where(rng.random(shape) < 0.4, activation.zero_point, rng.integers(activation.low, activation.high + 1, shape)).astype(activation.dtype)
+    values = rng.integers(activation.low, activation.high + 1, shape)
+    x = np.where(rng.random(shape) < 0.4, activation.zero_point, values).astype(activation.dtype)
     useful = dense = 0
     for _, row, column, c, r, s in np.ndindex(*layer.conv_shape, *weights[1:]):
         dense += 1
@@ -45,14 +48,14 @@ def test_pooling_changes_no_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "K, rows, lanes, expected",
+    ("K", "rows", "lanes", "expected"),
     [(32, 1, 32, 36 * 9), (33, 1, 32, 72 * 9), (32, 4, 32, 9 * 9), (32, 5, 32, 8 * 9), (96, 2, 64, 36 * 9), (1, 64, 8, 9)],
 )
 def test_dense_cycles(K: int, rows: int, lanes: int, expected: int) -> None:
     assert dense_cycles(layer_of((K, 1, 3, 3), (1, 8, 8)), rows, lanes) == expected
 
 
-@pytest.mark.parametrize("zeros, bits", [(0, 8000), (1000, 0), (500, 5000), (900, 1000 * (0.4689955935892812 + 0.8))])
+@pytest.mark.parametrize(("zeros", "bits"), [(0, 8000), (1000, 0), (500, 5000), (900, 1000 * (0.4689955935892812 + 0.8))])
 def test_entropy(zeros: int, bits: float) -> None:
     coded = np.repeat(np.array([0, 200], np.uint8), [zeros, 1000 - zeros])
     assert sparsity(coded) == pytest.approx(zeros / 1000)

@@ -2,17 +2,17 @@
 
 import numpy as np
 import onnx
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-
 from skipgrid.golden import Activation, Layer, accumulate, max_pool, requantise_scale, run_layer, run_network
 
+Four = tuple[int, int, int, int]
 ONNX_TYPE = {"uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
 
 
-def random_layer(rng: np.random.Generator, weights: tuple[int, int, int, int], shape: tuple[int, int, int], **fields: object) -> Layer:
+def random_layer(rng: np.random.Generator, weights: Four, shape: tuple[int, int, int], **fields: object) -> Layer:
     """A layer whose outputs fill their type. Weights stay within +-64, where ONNX Runtime is exact on every x86 machine."""
     K, C, R, S = weights
     spread = np.sqrt(C * R * S) * 37 * 74
@@ -66,9 +66,19 @@ def onnxruntime_output(x: NDArray[np.integer], layers: list[Layer]) -> NDArray[n
     return np.asarray(session.run(None, {"x": x[None]})[0][0])
 
 
-@pytest.mark.parametrize("dtype, x_zero, y_zero", [("uint8", 0, 0), ("uint8", 131, 7), ("uint8", 255, 255), ("int8", 0, 0), ("int8", -128, -128), ("int8", 17, -5)])
 @pytest.mark.parametrize(
-    "weights, shape, stride, pads",
+    ("x", "y"),
+    [
+        (Activation("uint8", 0), Activation("uint8", 0)),
+        (Activation("uint8", 131), Activation("uint8", 7)),
+        (Activation("uint8", 255), Activation("uint8", 255)),
+        (Activation("int8", 0), Activation("int8", 0)),
+        (Activation("int8", -128), Activation("int8", -128)),
+        (Activation("int8", 17), Activation("int8", -5)),
+    ],
+)
+@pytest.mark.parametrize(
+    ("weights", "shape", "stride", "pads"),
     [
         ((8, 3, 3, 3), (3, 12, 11), (1, 1), (1, 1, 1, 1)),
         ((5, 7, 5, 2), (7, 13, 9), (2, 3), (0, 2, 3, 1)),
@@ -78,15 +88,15 @@ def onnxruntime_output(x: NDArray[np.integer], layers: list[Layer]) -> NDArray[n
     ],
 )
 def test_convolution_is_onnxruntimes(
-    dtype: str, x_zero: int, y_zero: int, weights: tuple[int, int, int, int], shape: tuple[int, int, int], stride: tuple[int, int], pads: tuple[int, int, int, int]
+    x: Activation, y: Activation, weights: Four, shape: tuple[int, int, int], stride: tuple[int, int], pads: Four
 ) -> None:
-    rng = np.random.default_rng([*weights, x_zero + 128])
-    x, y = Activation(dtype, x_zero), Activation(dtype, y_zero)  # type: ignore[arg-type]
+    rng = np.random.default_rng([*weights, x.zero_point + 128])
     layer = random_layer(rng, weights, shape, x=x, y=y, stride=stride, pads=pads)
     for zeros in (0, 0.8, 1):
         data = random_input(rng, layer, zeros)
         ours = run_layer(data, layer)
-        assert ours.dtype == dtype and ours.shape == layer.out_shape
+        assert ours.dtype == y.dtype
+        assert ours.shape == layer.out_shape
         np.testing.assert_array_equal(ours, onnxruntime_output(data, [layer]))
 
 
@@ -95,15 +105,17 @@ def test_many_random_outputs_are_onnxruntimes() -> None:
     layer = random_layer(rng, (96, 32, 3, 3), (32, 54, 54), x=Activation("uint8", 3), y=Activation("uint8", 128), pads=(1, 1, 1, 1))
     data = random_input(rng, layer, 0.3)
     ours = run_layer(data, layer)
-    assert ours.size == 279_936 and np.unique(ours).size > 200
+    assert ours.size == 279_936
+    assert np.unique(ours).size > 200
     np.testing.assert_array_equal(ours, onnxruntime_output(data, [layer]))
 
 
-@pytest.mark.parametrize("pool, pool_stride", [((2, 2), (2, 2)), ((3, 3), (2, 2)), ((2, 3), (3, 1))])
+@pytest.mark.parametrize(("pool", "pool_stride"), [((2, 2), (2, 2)), ((3, 3), (2, 2)), ((2, 3), (3, 1))])
 def test_network_is_onnxruntimes(pool: tuple[int, int], pool_stride: tuple[int, int]) -> None:
     rng = np.random.default_rng(4)
     middle, end = Activation("uint8", 0), Activation("uint8", 40)
-    first = random_layer(rng, (6, 1, 5, 5), (1, 21, 20), x=Activation("uint8", 33), y=middle, pads=(2, 1, 0, 3), pool=pool, pool_stride=pool_stride)
+    pooling = {"pool": pool, "pool_stride": pool_stride}
+    first = random_layer(rng, (6, 1, 5, 5), (1, 21, 20), x=Activation("uint8", 33), y=middle, pads=(2, 1, 0, 3), **pooling)
     second = random_layer(rng, (10, *first.out_shape), first.out_shape, x=middle, y=end)
     third = random_layer(rng, (7, 10, 1, 1), (10, 1, 1), x=end, y=end)
     layers = [first, second, third]
@@ -122,7 +134,7 @@ def test_accumulators_of_extreme_values() -> None:
     x = np.full(layer.shape, 255, np.uint8)
     assert accumulate(x, layer)[0, 0, 0] == -255 * 128 * most
     more = layer.replaced(weights=np.full((1, most + 1, 1, 1), -128, np.int8), shape=(most + 1, 1, 1))
-    with pytest.raises(ValueError, match="layer extreme: an accumulator reaches -21475.*, which int32 does not hold"):
+    with pytest.raises(ValueError, match=r"layer extreme: an accumulator reaches -21475.*, which int32 does not hold"):
         accumulate(np.full(more.shape, 255, np.uint8), more)
 
 
@@ -139,18 +151,20 @@ def test_accumulators_are_a_loops() -> None:
 
 
 def test_bias_reaches_windows_with_nothing_in_them() -> None:
-    layer = Layer("bias", np.ones((2, 1, 1, 1), np.int8), np.array([5, -5], np.int32), np.ones(2, np.float32), (1, 2, 2), pads=(1, 1, 1, 1))
+    bias = np.array([5, -5], np.int32)
+    layer = Layer("bias", np.ones((2, 1, 1, 1), np.int8), bias, np.ones(2, np.float32), (1, 2, 2), pads=(1, 1, 1, 1))
     np.testing.assert_array_equal(run_layer(np.zeros((1, 2, 2), np.uint8), layer), np.broadcast_to([[[5]], [[0]]], (2, 4, 4)))
 
 
 def test_clamp_pool_and_threshold_come_in_this_order() -> None:
-    layer = Layer(
-        "order", np.ones((1, 1, 1, 1), np.int8), np.zeros(1, np.int32), np.ones(1, np.float32), (1, 2, 4), x=Activation("int8"), y=Activation("int8", 10),
-        low=10, high=90, pool=(2, 2), pool_stride=(2, 2), threshold=4,
-    )  # fmt: skip
-    x = np.array([[[-50, 3, 4, 0], [0, 2, 0, 0]]], np.int8)
+    """Plain values through the identity: |y - 10| < 4 is 10 only after the largest of a pool was taken and the clamp applied."""
+    one = Layer("order", np.ones((1, 1, 1, 1), np.int8), np.zeros(1, np.int32), np.ones(1, np.float32), (1, 2, 4))
+    held = {"x": Activation("int8"), "y": Activation("int8", 10), "low": 5, "high": 90}
+    layer = one.replaced(**held, pool=(2, 2), pool_stride=(2, 2), threshold=4)
+    x = np.array([[[-50, 3, 4, 0], [-9, 2, 0, 0]]], np.int8)
     np.testing.assert_array_equal(run_layer(x, layer), [[[10, 14]]])
-    np.testing.assert_array_equal(run_layer(x * 0 + 127, layer), [[[90, 90]]])
+    np.testing.assert_array_equal(run_layer(np.full_like(x, 127), layer), [[[90, 90]]])
+    np.testing.assert_array_equal(run_layer(np.full_like(x, -128), layer), [[[5, 5]]])
 
 
 def test_max_pool_leaves_out_what_does_not_fill_a_window() -> None:
@@ -165,7 +179,7 @@ GOOD = Layer("good", np.ones((2, 3, 3, 3), np.int8), np.zeros(2, np.int32), np.o
 
 
 @pytest.mark.parametrize(
-    "changes, error, message",
+    ("changes", "error", "message"),
     [
         ({"weights": np.ones((2, 3, 3, 3))}, TypeError, "weights is int8 with 4 axes, not float64"),
         ({"weights": np.ones((2, 27), np.int8)}, TypeError, r"4 axes, not int8 of shape \(2, 27\)"),
@@ -197,6 +211,6 @@ def test_wrong_inputs_and_networks() -> None:
     x = np.zeros((3, 4, 4), np.uint8)
     with pytest.raises(ValueError, match=r"layer good makes \(2, 2, 2\), but layer good takes \(3, 4, 4\)"):
         run_network(x, [GOOD, GOOD])
-    after = Layer("after", np.ones((1, 2, 2, 2), np.int8), np.zeros(1, np.int32), np.ones(1, np.float32), (2, 2, 2), x=Activation("uint8", 1))
-    with pytest.raises(ValueError, match="zero_point=0.*, but layer after takes .*zero_point=1"):
+    after = GOOD.replaced(name="after", weights=np.ones((2, 2, 2, 2), np.int8), shape=(2, 2, 2), x=Activation("uint8", 1))
+    with pytest.raises(ValueError, match=r"zero_point=0.*, but layer after takes .*zero_point=1"):
         run_network(x, [GOOD, after])

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from skipgrid.golden import Activation, apply_threshold, coded, requantise, requantise_scale, uncoded
 
 int32s = st.integers(-(2**31), 2**31 - 1)
@@ -37,7 +36,7 @@ def test_requantise_is_the_formula(acc: int, bias: int, scale: float, zero_point
 
 
 @pytest.mark.parametrize(
-    "acc, bias, scale, expected",
+    ("acc", "bias", "scale", "expected"),
     [
         (0, 7, 1.0, 7),  # the bias counts also where nothing was accumulated
         (-7, 7, 1.0, 0),
@@ -45,7 +44,9 @@ def test_requantise_is_the_formula(acc: int, bias: int, scale: float, zero_point
         (3, 0, 0.5, 2),
         (5, 0, 0.5, 2),
         (7, 0, 0.5, 4),
-        (2**24 + 1, 0, 2.0**-17, 128),  # the conversion to float32 rounds first
+        (2**24 + 1, 0, 2.0**-25, 0),  # the conversion to float32 rounds first: down to the tie
+        (2**24 + 3, 0, 2.0**-25, 1),
+        (3, 0, 1 / 6, 0),  # the product rounds to the tie too: float32(1 / 6) * 3 lies a little above it
         (2**31 - 1, 1, 1.0, 0),  # 32 bits wrap around
         (2**31 - 1, 0, 1e38, 255),  # a product beyond float32 is clamped
         (-(2**31), 0, 1e38, 0),
@@ -67,7 +68,10 @@ def test_scale_is_made_in_float32_from_left_to_right() -> None:
     assert requantise_scale(0.1, 0.2, 0.7).dtype == np.float32
 
 
-@pytest.mark.parametrize("activation", [Activation(dtype, z) for dtype in ("uint8", "int8") for z in (0, 1, 127, 100)] + [Activation("uint8", 255), Activation("int8", -128)])
+@pytest.mark.parametrize(
+    "activation",
+    [Activation("uint8", z) for z in (0, 1, 127, 128, 255)] + [Activation("int8", z) for z in (-128, -1, 0, 1, 100, 127)],
+)
 def test_coding_of_every_value(activation: Activation) -> None:
     values = np.arange(activation.low, activation.high + 1).astype(activation.dtype)
     codes = coded(values, activation)
@@ -78,7 +82,7 @@ def test_coding_of_every_value(activation: Activation) -> None:
     assert uncoded(codes, activation).dtype == values.dtype
 
 
-@pytest.mark.parametrize("dtype, zero_point", [("uint8", 0), ("uint8", 130), ("int8", 0), ("int8", -128), ("int8", 50)])
+@pytest.mark.parametrize(("dtype", "zero_point"), [("uint8", 0), ("uint8", 130), ("int8", 0), ("int8", -128), ("int8", 50)])
 @pytest.mark.parametrize("threshold", [0, 1, 2, 9, 300])
 def test_threshold(dtype: str, zero_point: int, threshold: int) -> None:
     limits = np.iinfo(dtype)
@@ -102,5 +106,5 @@ def test_wrong_arguments() -> None:
         uncoded(np.zeros(1, np.int8), Activation())
     with pytest.raises(TypeError, match="uint8 or int8, not int16"):
         Activation("int16")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="lies in -128...127, not at 128"):
+    with pytest.raises(ValueError, match=r"lies in -128...127, not at 128"):
         Activation("int8", 128)
