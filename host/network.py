@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from skipgrid.golden.layer import Activation, Layer
 
@@ -69,7 +69,7 @@ class Network:
                 f"the images' shape is {images.shape}, but the model's input {self.input.name!r} is (N, {_listed(self.input.shape)})"
             )
         codes = images if self.input.scale is None else quantise(images, self.input.scale, self.input.activation)
-        return codes.reshape(len(images), *self.input_shape)
+        return codes.reshape(len(images), *self.input_shape).astype(self.input.activation.dtype, copy=False)
 
     def results(self, outputs: NDArray[np.integer]) -> NDArray[np.generic]:
         """The model's own outputs, batch first, for the last layer's outputs (N, K, rows, columns).
@@ -84,11 +84,14 @@ class Network:
         return values.reshape(len(outputs), *self.output.shape)
 
 
-def quantise(values: NDArray[np.generic], scale: np.float32, activation: Activation) -> NDArray[np.integer]:
+def quantise(values: ArrayLike, scale: np.float32, activation: Activation) -> NDArray[np.integer]:
     """ONNX's QuantizeLinear: saturate(rne(values / scale) + zero_point), the quotient in float32."""
-    steps = np.rint(values.astype(np.float32) / scale)
+    steps = np.rint(np.asarray(values, np.float32) / scale)
     # The zero point is added in float64, so that a large quotient does not lose it before saturation.
-    return np.clip(steps.astype(np.float64) + activation.zero_point, activation.low, activation.high).astype(activation.dtype)
+    codes: NDArray[np.integer] = np.clip(steps.astype(np.float64) + activation.zero_point, activation.low, activation.high).astype(
+        activation.dtype
+    )
+    return codes
 
 
 def dequantise(codes: NDArray[np.integer], scale: np.float32, activation: Activation) -> NDArray[np.float32]:

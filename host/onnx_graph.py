@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Activation, Dtype
@@ -20,7 +20,10 @@ FLOAT, UINT8, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8, onnx.Tensor
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A constant tensor. One that a DequantizeLinear gives keeps its integers, with float32 scales and zero points (one, or one a slice of `axis`)."""
+    """A constant tensor.
+
+    One that a DequantizeLinear gives keeps its integers, with float32 scales and zero points: one, or one a slice of `axis`.
+    """
 
     values: NDArray[np.generic]
     scale: NDArray[np.float32] | None = None
@@ -161,10 +164,8 @@ def _walk(graph: onnx.GraphProto, start: str, end: str, constants: dict[str, Con
     tensor, before = start, "the model's input"
     while tensor != end or readers[tensor]:
         if len(readers[tensor]) != 1 or tensor == end:
-            read_by = ", ".join(map(str, readers[tensor])) or "no node"
-            raise ModelError(
-                f"{before}: its output {tensor!r} is read by {read_by}{' and is the output' * (tensor == end)}; supported is a chain without branches"
-            )
+            where = [str(node) for node in readers[tensor]] + ["the model's output"] * (tensor == end)
+            raise ModelError(f"{before}: {tensor!r} goes to {' and '.join(where) or 'nowhere'}; supported is a chain without branches")
         node = readers[tensor][0]
         if len([name for name in node.outputs if name]) != 1:
             node.refuse(f"{len(node.outputs)} outputs are not supported; supported is one")

@@ -16,7 +16,8 @@ from skipgrid.golden.numerics import requantise_scale
 
 from .network import ModelError, Network, Port, quantise
 from .onnx_graph import Chain, Node, read_chain
-from .onnx_steps import Bias, Clamp, Dequantise, Linear, Pool, Quantise, Step, read_steps
+from .onnx_reader import read_steps
+from .onnx_steps import Bias, Clamp, Dequantise, Linear, Pool, Quantise, Step
 
 Held = tuple[np.float32, Activation]
 """How a tensor is held in 8 bits: the float32 value of one step, and type and zero point."""
@@ -66,8 +67,8 @@ class _Folding:
             case Bias():
                 if self.opened is None or self.opened.bias is not None or self.pool or self.clamps:
                     step.node.refuse(
-                        "adding to an already rounded tensor is not supported; supported is the bias of a MatMul or Gemm, with no QuantizeLinear between"
-                        " (onnxruntime.quantization.shape_inference.quant_pre_process makes Gemm of MatMul and Add)"
+                        "adding to an already rounded tensor is not supported; supported is the bias of a MatMul or Gemm, with no"
+                        " QuantizeLinear between (onnxruntime.quantization.shape_inference.quant_pre_process makes Gemm of MatMul and Add)"
                     )
                 self.opened = replace(self.opened, bias=step.bias)
             case Clamp():
@@ -98,7 +99,8 @@ class _Folding:
             self.input = Port(self.chain.input.name, self.chain.input.shape, step.activation, step.scale)
         elif held != self.held:
             step.node.refuse(
-                f"rounding twice is not supported: the tensor comes with {_shown(self.held)}, and here gets {_shown(held)}; supported is the same"
+                f"rounding twice is not supported: its input was rounded to {_shown(self.held)}, its output to {_shown(held)};"
+                " supported is the same for both"
             )
         if self.clamps:
             self.layers[-1] = _clamped(self.layers[-1], self.clamps, held)
@@ -176,8 +178,8 @@ def _clamped(layer: Layer, clamps: list[Clamp], held: Held) -> Layer:
     """The layer with the bounds of these clamps, as activations."""
     low, high = layer.clamp
     for clamp in clamps:
-        low = max(low, int(quantise(np.float32(clamp.low), *held)))
-        high = min(high, int(quantise(np.float32(clamp.high), *held)))
+        low = max(low, int(quantise(clamp.low, *held)))
+        high = min(high, int(quantise(clamp.high, *held)))
     return replace(layer, low=low, high=high)
 
 
