@@ -2,7 +2,11 @@
 
 Models come from ONNX Runtime's static quantisation, in its QDQ or its QOperator format, with uint8 or int8 activations. What comes out
 gives bit for bit what ONNX Runtime's CPU provider gives, because each layer is one requantisation, with the factor computed in float32 in
-the same order. Whatever would need two roundings in a row is refused: the message says how to write it.
+the same order. Whatever would need two roundings in a row is refused, and the message says how to write it.
+
+Other tools may leave things between a Conv and its rounding for which ONNX Runtime has no integer kernel: a Clip, a pooling, a Relu whose
+zero point is not the type's lowest value, another output type. It computes these in float32, so that rarely, at a tie, an output differs
+by one step from the exact one that is computed here.
 """
 
 from dataclasses import replace
@@ -17,7 +21,7 @@ from skipgrid.golden.numerics import requantise_scale
 from .network import ModelError, Network, Port, quantise
 from .onnx_graph import Chain, Node, read_chain
 from .onnx_reader import read_steps
-from .onnx_steps import Bias, Clamp, Dequantise, Linear, Pool, Quantise, Step
+from .onnx_steps import Clamp, Dequantise, Linear, Pool, Quantise, Step
 
 Held = tuple[np.float32, Activation]
 """How a tensor is held in 8 bits: the float32 value of one step, and type and zero point."""
@@ -64,13 +68,6 @@ class _Folding:
                 step.node.refuse("an 8-bit input is not supported; supported is a float one, after a DequantizeLinear")
             case Linear():
                 self._open(step)
-            case Bias():
-                if self.opened is None or self.opened.bias is not None or self.pool or self.clamps:
-                    step.node.refuse(
-                        "adding to an already rounded tensor is not supported; supported is the bias of a MatMul or Gemm, with no"
-                        " QuantizeLinear between (onnxruntime.quantization.shape_inference.quant_pre_process makes Gemm of MatMul and Add)"
-                    )
-                self.opened = replace(self.opened, bias=step.bias)
             case Clamp():
                 if self.opened is None and not self.layers:
                     step.node.refuse("clamping the network's input is not supported; supported is a clamp after a Conv, Gemm or MatMul")
@@ -141,7 +138,8 @@ class _Folding:
 
 def _layer(linear: Linear, pool: Pool | None, x: Held, y: Held) -> Layer:
     """The layer that a Linear, a pooling and a requantisation make."""
-    scale = requantise_scale(x[0], linear.weight_scale, y[0])
+    with np.errstate(over="ignore", under="ignore"):
+        scale = requantise_scale(x[0], linear.weight_scale, y[0])
     if not np.all((scale > 0) & np.isfinite(scale)):
         linear.node.refuse(
             f"the factor x_scale * weight_scale / y_scale is {scale.min()} to {scale.max()}; supported are positive float32 numbers"

@@ -6,6 +6,7 @@ Sources: the ONNX operator specifications; ONNX Runtime's contributed operators 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import prod
 from typing import cast
 
@@ -16,18 +17,21 @@ from skipgrid.golden.layer import Dtype
 
 from .network import ModelError
 from .onnx_graph import INT8, Chain, Constant, Node
-from .onnx_steps import Bias, Clamp, Dequantise, Linear, Pads, Pair, Pool, Quantise, Shape, Step
+from .onnx_steps import Clamp, Dequantise, Linear, Pads, Pair, Pool, Quantise, Shape, Step
 
 
 def read_steps(chain: Chain) -> list[Step]:
     """The steps of a chain, in order. ModelError names the first node that is not supported."""
     reader = _Reader(chain)
-    return [step for node in chain.nodes for step in reader.read(node)]
+    for node in chain.nodes:
+        reader.read(node)
+    return reader.steps
 
 
 class _Reader:
     """Reads nodes in order and knows the tensor between them.
 
+    steps: of the nodes read so far.
     shape: (C, H, W) of one image's tensor, kept where the model flattens it, so that a fully connected layer reads it as it is stored.
     flat: whether the model has flattened it.
     dtype: its 8-bit type, or that of the last tensor that had one.
@@ -39,6 +43,7 @@ class _Reader:
             raise ModelError(
                 f"the model's input {chain.input.name!r} is (N, {', '.join(map(str, shape))}); supported are (N, C, H, W) and (N, C)"
             )
+        self.steps: list[Step] = []
         self.flat = len(shape) == 1
         self.shape: Shape = (shape[0], 1, 1) if self.flat else cast(Shape, shape)
         self.dtype: Dtype = "int8" if chain.input.dtype == np.int8 else "uint8"
@@ -59,11 +64,11 @@ class _Reader:
             "Reshape": self.reshape,
         }
 
-    def read(self, node: Node) -> Iterator[Step]:
-        """The node's steps."""
+    def read(self, node: Node) -> None:
+        """Append the node's steps."""
         if node.operator not in self.operators:
             node.refuse(f"the operator is not supported; supported are {', '.join(self.operators)}")
-        return self.operators[node.operator](node)
+        self.steps += self.operators[node.operator](node)
 
     def quantise(self, node: Node) -> Iterator[Step]:
         yield self._stored(node, 1, "int8" if node.attributes.get("output_dtype") == INT8 else "uint8")
@@ -102,12 +107,15 @@ class _Reader:
         yield self._stored(node, 6)
 
     def add(self, node: Node) -> Iterator[Step]:
-        if not self.flat:
+        last = self.steps[-1] if self.steps else None
+        if not isinstance(last, Linear) or last.bias is not None or not self.flat:
             node.refuse(
-                f"an input (N, {', '.join(map(str, self.shape))}) is not supported; supported is the bias of a fully connected layer"
+                "adding to an already rounded tensor is not supported; supported is the bias of a MatMul or Gemm, with no QuantizeLinear"
+                " between (onnxruntime.quantization.shape_inference.quant_pre_process makes Gemm of MatMul and Add)"
             )
         constant = node.constant(0 if node.is_constant(0) else 1, "addend")
-        yield Bias(node, _bias(node, constant, self.shape[0], "addend"))
+        self.steps[-1] = replace(last, bias=_bias(node, constant, self.shape[0]))
+        return iter(())
 
     def relu(self, node: Node) -> Iterator[Step]:
         yield Clamp(node, 0.0, np.inf)
@@ -199,27 +207,23 @@ def _qlinear_weights(node: Node, axis: int, bias: int | None) -> tuple[Constant,
 def _weights(node: Node, weights: Constant, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """int8 weights and their float32 scales (K,), K being the size along the axis."""
     if weights.values.dtype != np.int8 or weights.scale is None or weights.zero_point is None:
-        node.refuse(
-            f"{weights.values.dtype} weights are not supported; supported are int8 weights with a scale and DequantizeLinear"
-        )
+        node.refuse(f"{weights.values.dtype} weights are not supported; supported are int8 weights with a scale and DequantizeLinear")
     if np.any(weights.zero_point):
         node.refuse("asymmetric weights (a zero point other than 0) are not supported; supported are symmetric int8 weights")
     channels, scales = weights.values.shape[axis], weights.scale.size
     if scales != 1 and (weights.axis != axis or weights.scale.shape != (channels,)):
-        node.refuse(
-            f"{scales} weight scales along axis {weights.axis} are not supported; supported is 1, or {channels} along axis {axis}"
-        )
+        node.refuse(f"{scales} weight scales along axis {weights.axis} are not supported; supported is 1, or {channels} along axis {axis}")
     return weights.values.astype(np.int8, copy=False), np.broadcast_to(weights.scale.reshape(-1), channels).copy()
 
 
-def _bias(node: Node, bias: Constant, channels: int, what: str = "bias") -> Constant:
+def _bias(node: Node, bias: Constant, channels: int) -> Constant:
     """The bias (K,): int32 with scales (K,), or float32 without."""
     if bias.values.size != channels or bias.values.shape[-1] != channels:
         node.refuse(
-            f"a {what} of shape {bias.values.shape} is not supported; supported is one value for each of the {channels} output channels"
+            f"a bias of shape {bias.values.shape} is not supported; supported is one value for each of the {channels} output channels"
         )
     if bias.values.dtype != (np.float32 if bias.scale is None else np.int32) or (bias.zero_point is not None and np.any(bias.zero_point)):
-        node.refuse(f"a {what} of {bias.values.dtype} is not supported; supported are float32, and int32 with a scale and the zero point 0")
+        node.refuse(f"a bias of {bias.values.dtype} is not supported; supported are float32, and int32 with a scale and the zero point 0")
     scale = None if bias.scale is None else np.broadcast_to(bias.scale.reshape(-1), channels)
     return Constant(bias.values.reshape(channels), scale)
 

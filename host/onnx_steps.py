@@ -50,14 +50,6 @@ class Linear:
     pads: Pads = (0, 0, 0, 0)
 
 
-@dataclass(frozen=True, eq=False)
-class Bias:
-    """The addition of one constant a channel: (K,), as in Linear."""
-
-    node: Node
-    bias: Constant
-
-
 @dataclass(frozen=True)
 class Clamp:
     """Relu or Clip, on float values; infinite where there is no bound."""
@@ -76,4 +68,4 @@ class Pool:
     stride: Pair
 
 
-Step = Quantise | Dequantise | Linear | Bias | Clamp | Pool
+Step = Quantise | Dequantise | Linear | Clamp | Pool

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx_models import Graph, quantised, run_onnxruntime
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from skipgrid.golden import run_network
 from skipgrid.host.network import ModelError, Network
@@ -44,20 +44,34 @@ def test_lenet5_on_all_held_out_digits() -> None:
     assert (logits.argmax(1) == digits["labels"]).mean() >= 0.97
 
 
-# Each entry: the input (C, H, W) and the layers, as Graph.add takes them without their constants.
-CONV_POOL_FC = ((3, 11, 9), [("Conv", 5, (3, 3), dict(pads=[1, 1, 1, 1])), "Relu", ("MaxPool", (2, 2), (2, 2)), "Flatten", ("Gemm", 12), "Relu", ("Gemm", 4)])
-STRIDES_PADS = ((2, 13, 10), [("Conv", 7, (3, 5), dict(pads=[0, 2, 1, 3], strides=[2, 1])), "Relu", ("Conv", 4, (2, 1), dict(strides=[1, 3]))])
-CLIP = ((4, 8, 8), [("Conv", 6, (1, 1), {}), "Clip", ("MaxPool", (3, 2), (2, 3)), ("Conv", 3, (3, 3), dict(auto_pad="SAME_UPPER", strides=[2, 2]))])
-MATMUL = ((30,), [("MatMul", 20), "Relu", ("Gemm", 7)])
-SAME_LOWER = ((3, 7, 8), [("Conv", 5, (4, 2), dict(auto_pad="SAME_LOWER")), "Relu", ("Conv", 5, (3, 3), dict(auto_pad="VALID")), "Reshape", ("Gemm", 6)])
-NETWORKS = {"conv-pool-fc": CONV_POOL_FC, "strides-pads": STRIDES_PADS, "clip": CLIP, "matmul": MATMUL, "same-lower": SAME_LOWER}
+NETWORKS: dict[str, tuple[tuple[int, ...], list[Any]]] = {
+    "conv-pool-fc": (
+        (3, 11, 9),
+        [("Conv", 5, (3, 3), {"pads": [1, 1, 1, 1]}), "Relu", ("MaxPool", (2, 2), (2, 2)), "Flatten", ("Gemm", 12), "Relu", ("Gemm", 4)],
+    ),
+    "strides-pads": (
+        (2, 13, 10),
+        [("Conv", 7, (3, 5), {"pads": [0, 2, 1, 3], "strides": [2, 1]}), "Relu", ("Conv", 4, (2, 1), {"strides": [1, 3]})],
+    ),
+    "clip": (
+        (4, 8, 8),
+        [("Conv", 6, (1, 1), {}), "Clip", ("MaxPool", (3, 2), (2, 3)), ("Conv", 3, (3, 3), {"auto_pad": "SAME_UPPER", "strides": [2, 2]})],
+    ),
+    "same-lower": (
+        (3, 7, 8),
+        [("Conv", 5, (4, 2), {"auto_pad": "SAME_LOWER"}), "Relu", ("Conv", 5, (3, 3), {"auto_pad": "VALID"}), "Reshape", ("Gemm", 6)],
+    ),
+    "matmul": ((30,), [("MatMul", 20), "Relu", ("Gemm", 7)]),
+}
+"""The input's shape, and the operators with sizes: K, filter and attributes of a Conv, window and strides of a MaxPool, K of the others."""
 
 
 def float_network(rng: np.random.Generator, shape: tuple[int, ...], layers: list[Any]) -> Graph:
     """The network in float with random weights."""
     graph = Graph(shape)
+    rest: list[Any]
     for number, layer in enumerate(layers):
-        operator, *rest = [layer] if isinstance(layer, str) else layer
+        operator, *rest = (layer,) if isinstance(layer, str) else layer
         name = f"{operator.lower()}{number}"
         inputs = graph.shape()[0] if number else shape[0]
         match operator, rest:
@@ -100,3 +114,15 @@ def test_quantised_networks(
     imported = check(quantised(source, images, quant_format, activation, per_channel, **options), images)
     assert len(imported.layers) == sum(not isinstance(layer, str) and layer[0] != "MaxPool" for layer in layers)
     assert all(layer.x.dtype == layer.y.dtype == activation for layer in imported.layers)
+
+
+def test_matmul_and_add_once_preprocessed(tmp_path: Path) -> None:
+    """MatMul and Add with a rounding between are refused; ONNX Runtime's own pre-processing makes a Gemm of them, which is not."""
+    rng = np.random.default_rng(9)
+    images = rng.normal(0, 1, (50, 30)).astype(np.float32)
+    weights, bias = random_weights(rng, (20, 30))
+    source = Graph((30,)).add("MatMul", "dense", weights.T.copy()).add("Add", "dense_bias", bias).save(tmp_path / "float.onnx")
+    with pytest.raises(ModelError, match=r"'dense_bias' \(Add\): adding to an already rounded tensor .*quant_pre_process"):
+        import_model(quantised(source, images, "QDQ", "uint8", per_channel=True))
+    quant_pre_process(source, tmp_path / "ready.onnx", skip_symbolic_shape=True)
+    check(quantised(tmp_path / "ready.onnx", images, "QDQ", "uint8", per_channel=True), images)
