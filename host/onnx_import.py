@@ -1,0 +1,185 @@
+"""Importing an int8 ONNX model: chains of convolutions and fully connected layers with ReLU or Clip and max pooling.
+
+Models come from ONNX Runtime's static quantisation, in its QDQ or its QOperator format, with uint8 or int8 activations. What comes out
+gives bit for bit what ONNX Runtime's CPU provider gives, because each layer is one requantisation, with the factor computed in float32 in
+the same order. Whatever would need two roundings in a row is refused, and the message says how to write it.
+
+Other tools may leave things between a Conv and its rounding for which ONNX Runtime has no integer kernel: a Clip, a pooling, a Relu whose
+zero point is not the type's lowest value, another output type. It computes these in float32, so that rarely, at a tie, an output differs
+by one step from the exact one that is computed here.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipgrid.golden.layer import Activation, Layer
+from skipgrid.golden.numerics import requantise_scale
+
+from .network import ModelError, Network, Port, quantise
+from .onnx_graph import Chain, Node, read_chain
+from .onnx_reader import read_steps
+from .onnx_steps import Clamp, Dequantise, Linear, Pool, Quantise, Step
+
+Held = tuple[np.float32, Activation]
+"""How a tensor is held in 8 bits: the float32 value of one step, and type and zero point."""
+
+
+def import_model(path: str | Path) -> Network:
+    """The network in an ONNX file, named after it.
+
+    FileNotFoundError if there is no such file; ModelError, naming the node, for whatever is not supported.
+    """
+    chain = read_chain(Path(path))
+    folding = _Folding(chain)
+    for step in read_steps(chain):
+        folding.take(step)
+    return folding.finish()
+
+
+class _Folding:
+    """Folds steps into layers: a Linear opens a layer, the next Quantise closes it; clamps and a pooling join it before or after that.
+
+    They may trade places with the requantisation and with each other, because all are monotonic.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.layers: list[Layer] = []
+        self.input: Port | None = None
+        self.held: Held | None = None  # the last 8-bit tensor; None before the network's input is one
+        self.is_float = chain.input.dtype == np.float32
+        self.opened: Linear | None = None  # its accumulators are not yet requantised
+        self.pool: Pool | None = None  # of the opened layer
+        self.clamps: list[Clamp] = []  # since the last 8-bit tensor
+
+    def take(self, step: Step) -> None:
+        """Fold the next step in; ModelError if it does not join a layer."""
+        match step:
+            case Quantise():
+                self._quantise(step)
+            case Dequantise():
+                self._dequantise(step)
+            case Pool():
+                self._pool(step)
+            case _ if not self.is_float:
+                step.node.refuse("an 8-bit input is not supported; supported is a float one, after a DequantizeLinear")
+            case Linear():
+                self._open(step)
+            case Clamp():
+                if self.opened is None and not self.layers:
+                    step.node.refuse("clamping the network's input is not supported; supported is a clamp after a Conv, Gemm or MatMul")
+                self.clamps.append(step)
+
+    def finish(self) -> Network:
+        """The network; ModelError if its last layer is not complete."""
+        if self.opened or self.clamps:
+            last = self.clamps[-1].node if self.clamps else self.opened.node  # type: ignore[union-attr]
+            last.refuse("a float output is not supported here; supported is a QuantizeLinear after it (and a DequantizeLinear after that)")
+        if self.input is None or self.held is None or not self.layers:
+            raise ModelError(f"the model {self.chain.name} has no layer; supported are chains with at least one Conv, Gemm or MatMul")
+        output = self.chain.output
+        scale, activation = self.held
+        shape = self.layers[-1].out_shape
+        port = Port(output.name, shape if len(output.shape) == 3 else (int(np.prod(shape)),), activation, scale if self.is_float else None)
+        return Network(self.chain.name, tuple(self.layers), self.input, port)
+
+    def _quantise(self, step: Quantise) -> None:
+        held = step.scale, step.activation
+        if not self.is_float:
+            step.node.refuse("an 8-bit input is not supported; supported is a float one")
+        if self.opened:
+            self.layers.append(_layer(self.opened, self.pool, self._held(step.node), held))
+        elif self.held is None:
+            self.input = Port(self.chain.input.name, self.chain.input.shape, step.activation, step.scale)
+        elif held != self.held:
+            step.node.refuse(
+                f"rounding twice is not supported: its input was rounded to {_shown(self.held)}, its output to {_shown(held)};"
+                " supported is the same for both"
+            )
+        if self.clamps:
+            self.layers[-1] = _clamped(self.layers[-1], self.clamps, held)
+        self.opened, self.pool, self.clamps = None, None, []
+        self.held, self.is_float = held, False
+
+    def _dequantise(self, step: Dequantise) -> None:
+        held = step.scale, step.activation
+        if self.is_float:
+            step.node.refuse("a float input is not supported; supported is an 8-bit one, after a QuantizeLinear")
+        if self.held is None:
+            self.input = Port(self.chain.input.name, self.chain.input.shape, step.activation)
+        elif held != self.held:
+            step.node.refuse(f"its input is held with {_shown(self.held)}, and it reads {_shown(held)}; supported is the same")
+        self.held, self.is_float = held, True
+
+    def _open(self, step: Linear) -> None:
+        if self.opened or self.clamps:
+            step.node.refuse(
+                "an input that was not rounded to 8 bits is not supported; supported is one after QuantizeLinear and DequantizeLinear"
+            )
+        self._held(step.node)
+        self.opened = step
+
+    def _pool(self, step: Pool) -> None:
+        if self.opened and self.pool is None:
+            self.pool = step
+        elif self.opened is None and self.layers and self.layers[-1].pool == (1, 1):
+            self.layers[-1] = replace(self.layers[-1], pool=step.size, pool_stride=step.stride)
+        else:
+            step.node.refuse("max pooling here is not supported; supported is one after each Conv")
+
+    def _held(self, node: Node) -> Held:
+        if self.held is None:
+            node.refuse("a float model is not supported; supported is one that onnxruntime.quantization.quantize_static has quantised")
+        return self.held
+
+
+def _layer(linear: Linear, pool: Pool | None, x: Held, y: Held) -> Layer:
+    """The layer that a Linear, a pooling and a requantisation make."""
+    with np.errstate(over="ignore", under="ignore"):
+        scale = requantise_scale(x[0], linear.weight_scale, y[0])
+    if not np.all((scale > 0) & np.isfinite(scale)):
+        linear.node.refuse(
+            f"the factor x_scale * weight_scale / y_scale is {scale.min()} to {scale.max()}; supported are positive float32 numbers"
+        )
+    return Layer(
+        name=linear.node.name.removesuffix("_quant"),  # which the QOperator format adds
+        weights=linear.weights,
+        bias=_integer_bias(linear, x[0]),
+        scale=scale,
+        shape=linear.shape,
+        x=x[1],
+        y=y[1],
+        stride=linear.stride,
+        pads=linear.pads,
+        pool=pool.size if pool else (1, 1),
+        pool_stride=pool.stride if pool else (1, 1),
+    )
+
+
+def _integer_bias(linear: Linear, x_scale: np.float32) -> NDArray[np.int32]:
+    """The bias in the accumulators' own steps, x_scale * weight_scale. ONNX Runtime rounds a float bias to these too."""
+    step = x_scale * linear.weight_scale
+    if linear.bias is None:
+        return np.zeros(len(step), np.int32)
+    if linear.bias.scale is None:
+        limits = np.iinfo(np.int32)
+        return np.clip(np.rint(linear.bias.values.astype(np.float32) / step).astype(np.float64), limits.min, limits.max).astype(np.int32)
+    if not np.allclose(linear.bias.scale, step, rtol=1e-6, atol=0):
+        linear.node.refuse("a bias scale of its own is not supported; supported is x_scale * weight_scale")
+    return linear.bias.values.astype(np.int32)
+
+
+def _clamped(layer: Layer, clamps: list[Clamp], held: Held) -> Layer:
+    """The layer with the bounds of these clamps, as activations."""
+    low, high = layer.clamp
+    for clamp in clamps:
+        low = max(low, int(quantise(clamp.low, *held)))
+        high = min(high, int(quantise(clamp.high, *held)))
+    return replace(layer, low=low, high=high)
+
+
+def _shown(held: Held) -> str:
+    return f"scale {held[0]:.6g} and {held[1].dtype} zero point {held[1].zero_point}"

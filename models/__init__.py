@@ -1,0 +1,1 @@
+"""Models and data that the project keeps: see README.md."""
