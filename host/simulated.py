@@ -50,7 +50,7 @@ def build(config: Config, *, trace: bool = False) -> Path:
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="skipgrid-") as folder:
-        made = _compile(generate_verilog(Accelerator(config), MODULE), Path(folder), trace)
+        made = _compile(generate_verilog(Accelerator(config), MODULE, field_wires=trace), Path(folder), trace)
         staged = library.with_suffix(f".{os.getpid()}")
         shutil.copy(made, staged)
         staged.replace(library)  # at once, so that another process never sees half of it
