@@ -102,7 +102,7 @@ def _chosen(workloads: "list[Workload]", layer: str | None) -> "list[tuple[int, 
 
 def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str], report: dict[str, Any]) -> None:
     shown = table(
-        f"Layers on {config.name}", "layer", "zeros", "cycles", "limit", "streamed", "utilisation", "speed-up", "ideal", "code\n/ bound", "exact"
+        f"Layers on {config.name}", "layer", "zeros", "cycles", "limit", "streamed", "utilisation", "speed-up", "code / bound", "exact"
     )
     for r in results:
         shown.add_row(
@@ -113,7 +113,6 @@ def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str],
             f"{r.streamed_cycles:,}",
             f"{r.utilisation:.1%}",
             f"{r.speedup:.2f}",
-            f"{r.ideal_speedup:.2f}",
             f"{r.stream_bits / r.entropy_bits:.3f}" if r.entropy_bits else "",
             "yes" if r.bit_exact else "[red]NO",
         )

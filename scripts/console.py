@@ -1,17 +1,19 @@
 """What every command uses: tables on the standard output, progress on the standard error, JSON files, options in common."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-output = Console()
+output = Console(width=None if sys.stdout.isatty() else 100)
 notes = Console(stderr=True)
 
 PresetOption = Annotated[str, typer.Option("--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists.")]
@@ -20,9 +22,9 @@ JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help=
 
 def table(title: str, *columns: str, left: int = 1) -> Table:
     """An empty table; the first `left` columns are text, the others numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
-        made.add_column(column, justify="left" if number < left else "right", no_wrap=number > 0)
+        made.add_column(column, justify="left" if number < left else "right", no_wrap=number >= left)
     return made
 
 

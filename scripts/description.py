@@ -8,7 +8,17 @@ from amaranth.lib import data
 
 from skipgrid.host.device import REASONS
 from skipgrid.rtl.config import MAX_QUOTIENT, MAX_REMAINDER, Config
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, LoadHeader, LoadTarget, Opcode, entry_layout, pointer_shape
+from skipgrid.rtl.layouts import (
+    DESCRIPTOR_WORDS,
+    SLOT_WORDS,
+    Descriptor,
+    Error,
+    LoadHeader,
+    LoadTarget,
+    Opcode,
+    entry_layout,
+    pointer_shape,
+)
 from skipgrid.rtl.loader import WORDS_A_CHANNEL
 from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION
 from skipgrid.rtl.weights import LANES_A_WORD

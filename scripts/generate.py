@@ -166,7 +166,7 @@ def made_files(config: Config) -> dict[str, str]:
         "params.json": json.dumps(describe(config), indent=2) + "\n",
         "README.md": README.format(
             **names,
-            ports=pages.ports(config),
+            ports=pages.ports(),
             registers=pages.registers(),
             load=pages.load_packets(config),
             slot=SLOT_WORDS,

@@ -4,7 +4,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
 from skipgrid.host.device import REASONS
-from skipgrid.rtl.accelerator import Accelerator
+from skipgrid.rtl import accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Error
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
@@ -74,12 +74,14 @@ def _table(*rows: tuple[object, ...]) -> str:
     return "\n".join(lines)
 
 
-def ports(config: Config) -> str:
+def ports() -> str:
     """All ports of the module, as the Verilog declares them."""
     rows: list[tuple[object, ...]] = [("port", "direction", "bits", "meaning")]
     rows += [(f"`{name}`", "input", 1, PORTS[name]) for name in ("clk", "rst")]
     described = set()
-    for path, member, _ in Accelerator(config).signature.members.flatten():
+    for path, member in accelerator.PORTS.members.flatten():
+        if member.is_signature:
+            continue
         interface = str(path[0])
         meaning = "" if interface in described else PORTS[interface]
         described.add(interface)

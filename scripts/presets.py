@@ -8,6 +8,17 @@ from skipgrid.rtl.config import PRESETS, Config
 from .console import JsonOption, output, table, write_json
 from .description import memories
 
+SIZES = {
+    "rows": "rows of processing elements",
+    "lanes": "lanes: columns of processing elements",
+    "weights": "weights a lane, int8",
+    "entries": "nonzero activations, two buffers",
+    "pixels": "pixels, two buffers",
+    "features": "feature-map row, columns × channels",
+    "channels": "output channels, over all layers",
+    "layers": "layers in a program",
+}
+
 
 def presets(json: JsonOption = None) -> None:
     """Show the presets: their grid, and what their memories hold.
@@ -21,21 +32,19 @@ def presets(json: JsonOption = None) -> None:
 
     - `skipgrid presets --json presets.json`
     """
-    shown = table("Presets", "preset", "rows", "lanes", "PEs", "weights\na lane", "entries", "pixels", "feature\nrow", "channels", "layers", "KiB")
-    for config in PRESETS.values():
-        sizes = (config.rows, config.lanes, config.rows * config.lanes, config.weights, config.entries, config.pixels)
-        sizes += (config.features, config.channels, config.layers)
-        shown.add_row(config.name, *(f"{size:,}" for size in sizes), f"{sum(memories(config).values()) / 8192:,.0f}")
+    configs = PRESETS.values()
+    shown = table("Presets", "", *PRESETS)
+    for size, meaning in SIZES.items():
+        shown.add_row(meaning, *(f"{getattr(config, size):,}" for config in configs))
+    shown.add_section()
+    for memory in ("weights", "entries", "pointers"):
+        shown.add_row(f"KiB for the {memory}, all copies", *(f"{memories(config)[memory] / 8192:,.0f}" for config in configs))
     output.print(shown)
-    output.print(
-        "weights: int8, held a lane. entries: nonzero activations, and pixels: pixel pointers, held by both activation buffers together.\n"
-        "feature row: the longest row of a feature map, in columns × channels. channels: output channels over all resident layers.\n"
-        "layers: layers in a program. KiB: of the weight and activation memories, with their copies for several rows.",
-        style="dim",
-    )
-    write_json(json, [report(config) for config in PRESETS.values()])
+    write_json(json, [report(config) for config in configs])
 
 
 def report(config: Config) -> dict[str, Any]:
     """The JSON of one preset: its parameters, and the bits of its memories."""
-    return {"preset": config.name} | {key: value for key, value in asdict(config).items() if key != "name"} | {"memory_bits": memories(config)}
+    return (
+        {"preset": config.name} | {key: value for key, value in asdict(config).items() if key != "name"} | {"memory_bits": memories(config)}
+    )
