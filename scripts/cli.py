@@ -13,6 +13,8 @@ from .generate import generate
 from .presets import presets
 from .run import run
 
+DEVELOPERS = "For developers, in a clone of the project"
+
 app = typer.Typer(
     name="skipgrid",
     help="""A generator of neural-network accelerators that do no work for zeros.
@@ -33,11 +35,12 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (presets, generate, run):
-    app.command()(command)
+app.command()(presets)
+app.command()(generate)
+app.command()(run)
 app.add_typer(bench, name="bench")
-for command in (figures, docs):
-    app.command(rich_help_panel="For developers, in a clone of the project")(command)
+app.command(rich_help_panel=DEVELOPERS)(figures)
+app.command(rich_help_panel=DEVELOPERS)(docs)
 
 
 def _show_version(asked: bool) -> None:

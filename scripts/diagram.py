@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 1080, 470
+WIDTH, HEIGHT = 1120, 464
 INK, LINE, ACCENT = "#1f2933", "#52606d", "#2f6f8f"
 FILLS = {"stream": "#e3f0f5", "memory": "#fbeecb", "compute": "#dcebdc", "control": "#ececf1"}
 
@@ -30,41 +30,42 @@ class Box:
 
 
 BOXES = (
-    Box(190, 30, 620, 56, "control", "program of layer descriptors", ("the sequencer runs one after another from a single start",)),
-    Box(30, 30, 130, 56, "control", "registers", ("AXI4-Lite, counters",)),
-    Box(60, 140, 120, 70, "stream", "decoder", ("words → tokens",)),
-    Box(220, 130, 170, 90, "memory", "activation buffers", ("two tensors; nonzeros", "as CSR by pixel")),
-    Box(430, 140, 130, 70, "compute", "window walkers", ("one range of entries", "a window row")),
+    Box(100, 24, 160, 60, "control", "registers", ("AXI4-Lite, with counters",)),
+    Box(300, 24, 800, 60, "control", "sequencer", ("runs a program of layer descriptors, one after another, from a single start",)),
+    Box(100, 140, 120, 70, "stream", "decoder", ("words → tokens",)),
+    Box(260, 130, 170, 90, "memory", "activation buffers", ("two tensors: nonzeros", "as CSR by pixel")),
+    Box(470, 130, 150, 90, "compute", "window walkers", ("one range of nonzeros", "for a window row")),
     Box(
-        600,
+        660,
         120,
         210,
         110,
         "compute",
         "PE grid",
-        ("rows × lanes multiply-adds;", "one nonzero a row and cycle,", "broadcast to all its lanes"),
+        ("rows × lanes multiply-adds:", "one nonzero a row and cycle,", "broadcast to all its lanes"),
     ),
-    Box(600, 270, 210, 56, "memory", "weight memories", ("int8, one for two rows",)),
-    Box(860, 140, 160, 70, "compute", "drain", ("survivors only, in order",)),
-    Box(860, 270, 160, 70, "compute", "requantiser", ("bias, scale, clamp, θ", "as ONNX Runtime rounds")),
-    Box(590, 380, 220, 56, "stream", "token builder", ("counts the zeros between",)),
-    Box(60, 380, 120, 56, "stream", "encoder", ("tokens → words",)),
+    Box(660, 272, 210, 60, "memory", "weight memories", ("int8, one for two rows",)),
+    Box(920, 140, 180, 70, "compute", "drain", ("survivors only, in order",)),
+    Box(920, 267, 180, 70, "compute", "requantiser", ("bias, scale, clamp, θ,", "as ONNX Runtime rounds")),
+    Box(660, 380, 210, 60, "stream", "token builder", ("counts the zeros between",)),
+    Box(100, 380, 120, 60, "stream", "encoder", ("tokens → words",)),
 )
 
-# Arrows as corner points; the label and where it stands.
+# Arrows as corner points; the label and where its middle stands.
 ARROWS: tuple[tuple[tuple[tuple[int, int], ...], str, tuple[int, int]], ...] = (
-    (((6, 175), (60, 175)), "s_axis_in", (30, 128)),
-    (((180, 175), (220, 175)), "", (0, 0)),
-    (((390, 175), (430, 175)), "", (0, 0)),
-    (((560, 175), (600, 175)), "", (0, 0)),
-    (((705, 270), (705, 230)), "", (0, 0)),
-    (((810, 175), (860, 175)), "", (0, 0)),
-    (((940, 210), (940, 270)), "", (0, 0)),
-    (((940, 340), (940, 408), (810, 408)), "", (0, 0)),
-    (((590, 408), (180, 408)), "the last layer's output", (450, 427)),
-    (((60, 408), (6, 408)), "m_axis_out", (30, 368)),
-    (((305, 408), (305, 220)), "the next layer's input", (398, 320)),
-    (((470, 298), (600, 298)), "s_axis_load", (520, 290)),
+    (((10, 54), (100, 54)), "s_axil", (52, 46)),
+    (((10, 175), (100, 175)), "s_axis_in", (52, 167)),
+    (((220, 175), (260, 175)), "", (0, 0)),
+    (((430, 175), (470, 175)), "", (0, 0)),
+    (((620, 175), (660, 175)), "", (0, 0)),
+    (((765, 272), (765, 230)), "", (0, 0)),
+    (((870, 175), (920, 175)), "", (0, 0)),
+    (((1010, 210), (1010, 267)), "", (0, 0)),
+    (((1010, 337), (1010, 410), (870, 410)), "", (0, 0)),
+    (((660, 410), (220, 410)), "the last layer's output", (500, 430)),
+    (((345, 410), (345, 220)), "the next layer's input", (415, 360)),
+    (((100, 410), (10, 410)), "m_axis_out", (52, 402)),
+    (((470, 302), (660, 302)), "s_axis_load", (545, 294)),
 )
 
 

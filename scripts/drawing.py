@@ -68,7 +68,7 @@ def draw_layers(report: dict[str, Any], path: Path) -> None:
     left.set_xlim(0, 100)
     left.set_xlabel(f"utilisation, % (geometric mean {report['geomean_utilisation']:.1%})")
     left.set_yticks(places, [f"{layer['layer']} ({layer['sparsity']:.0%} zeros)" for layer in layers])
-    left.invert_yaxis()
+    left.set_ylim(len(layers) - 0.5, -0.5)
     right.barh(places - 0.17, [layer["speedup"] for layer in layers], color=ACCENT, height=0.34, label="measured")
     right.barh(places + 0.17, [layer["ideal_speedup"] for layer in layers], color=PALE, height=0.34, label="1 / (1 − zeros)")
     longest = max(max(layer["speedup"], layer["ideal_speedup"]) for layer in layers)
@@ -76,7 +76,7 @@ def draw_layers(report: dict[str, Any], path: Path) -> None:
         right.text(layer["speedup"] + longest / 100, place - 0.17, f"{layer['speedup']:.1f}", va="center", fontsize=8)
     right.set_xlim(0, 1.1 * longest)
     right.set_xlabel(f"speed-up over a dense grid (mean {report['mean_speedup']:.1f})")
-    right.legend(frameon=False, loc="lower right", fontsize=9)
+    right.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.99), ncols=2, fontsize=9)
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(axis="y", length=0)

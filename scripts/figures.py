@@ -105,8 +105,8 @@ def _table(records: dict[str, dict[str, Any]]) -> str:
     correct, images = digits[0]["correct"], digits[0]["images"]
     verdict = "Every output equals the golden model's bit for bit" if exact else "**Some outputs differ from the golden model's**"
     note = (
-        f"{verdict}, on {images:,} digits ONNX Runtime's too; {correct:,} of the {images:,} are recognised rightly. The run-length code takes"
-        f" at most {code:.3f} times the entropy bound. The commands are `skipgrid run {MODEL} {DATA} --preset P` and"
+        f"{verdict}, on {images:,} digits ONNX Runtime's too; {correct:,} of these are recognised rightly. The run-length code takes at"
+        f" most {code:.3f} times the entropy bound. The commands are `skipgrid run {MODEL} {DATA} --preset P` and"
         f" `skipgrid bench layers --preset P [--clustered]`; what they gave is kept in [docs/figures](docs/figures)."
     )
     return "\n".join([*lines, "", note])
