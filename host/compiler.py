@@ -181,7 +181,7 @@ def descriptor(
         unit_stride_rows=unit_rows,
         unit_stride_columns=unit_columns,
         span_rows=(pool_rows - 1) * stride_rows + R,
-        lead=R * pool_rows * pool_columns + 8,
+        lead=2 * R * pool_rows * pool_columns + 8,
         stride_pixels=stride_rows * W,
         unit_stride_pixels=unit_rows * W,
         pad_pixels=top * W,

@@ -119,7 +119,7 @@ class Descriptor(data.Struct):
     unit_stride_rows: 16  # of the pool times that of the convolution
     unit_stride_columns: 16
     span_rows: 16  # input rows that a unit needs: (pool_rows - 1) * stride_rows + R
-    lead: 16  # entries before the end of a unit at which a row takes its next one
+    lead: 16  # entries left of a unit at which its row takes the next one
     # words 11 and 12: in pixels, modulo 65,536; then in weights
     stride_pixels: 16  # stride_rows * W
     unit_stride_pixels: 16  # unit_stride_rows * W
