@@ -93,10 +93,10 @@ def read_data(path: Path, limit: int | None = None) -> tuple["NDArray[Any]", "ND
     import numpy as np
 
     try:
-        arrays = np.load(path, allow_pickle=False)
-        if not isinstance(arrays, np.lib.npyio.NpzFile):
-            raise ValueError(f"{path} holds a single array; a file with `images` and `labels` is needed, as numpy.savez writes it")
-        with arrays:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise ValueError(f"{path} holds a single array; a file with `images` and `labels` is needed, as numpy.savez writes it")
             missing = [name for name in ("images", "labels") if name not in arrays]
             if missing:
                 raise ValueError(f"{path} has no array {missing[0]!r}; it has {', '.join(map(repr, arrays)) or 'none'}")
