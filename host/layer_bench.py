@@ -137,18 +137,19 @@ def _feature_field(shape: tuple[int, int, int], rng: np.random.Generator) -> NDA
 def split_passes(layer: Layer, config: Config) -> list[Layer]:
     """The layer as passes over groups of output channels, each of which fits the weight and channel memories."""
     at_once = min(config.weights // weights_a_group(layer), config.channels // config.lanes) * config.lanes
-    cuts = range(0, layer.weights.shape[0], at_once)
-    return [
-        layer.replaced(weights=layer.weights[cut : cut + at_once], bias=layer.bias[cut : cut + at_once], scale=layer.scale[cut : cut + at_once])
-        for cut in cuts
-    ]
+    return [_channels(layer, cut, cut + at_once) for cut in range(0, layer.weights.shape[0], at_once)]
+
+
+def _channels(layer: Layer, first: int, behind: int) -> Layer:
+    """The layer with some of its output channels."""
+    return layer.replaced(weights=layer.weights[first:behind], bias=layer.bias[first:behind], scale=layer.scale[first:behind])
 
 
 def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: bool = False) -> LayerResult:
     """Run one layer on a device; DoesNotFit if its memories cannot hold one group, or the input."""
     config = device.config
     layer, x = make_layer(workload, seed, clustered=clustered)
-    check_fits(layer.replaced(weights=layer.weights[: config.lanes], bias=layer.bias[: config.lanes], scale=layer.scale[: config.lanes]), config)
+    check_fits(_channels(layer, 0, config.lanes), config)
     coded = coded_bytes(x, layer.x)
     k_in = best_k(coded)
     words = encode(coded, k_in)

@@ -176,4 +176,5 @@ def summarise(
 
 def recognised(outputs: NDArray[np.generic]) -> NDArray[np.intp]:
     """The class with the largest output, for each image."""
-    return outputs.reshape(len(outputs), -1).argmax(axis=1)
+    classes: NDArray[np.intp] = outputs.reshape(len(outputs), -1).argmax(axis=1)
+    return classes

@@ -1,9 +1,16 @@
 """The words of every flow: what a token, a unit, a range, a candidate and a layer descriptor hold."""
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import signed, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from .config import MAX_RUN, Config
+
+if TYPE_CHECKING:
+    import enum  # Amaranth's, for type checkers, which cannot see into that one
+else:
+    from amaranth.lib import enum
 
 RUN_BITS = MAX_RUN.bit_length()
 
