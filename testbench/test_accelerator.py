@@ -17,3 +17,7 @@ CONFIGS = {
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
+
+
+def test_errors(simulate: Callable[..., None]) -> None:
+    simulate(Accelerator(SMALL), "bench_accelerator_errors", SMALL)
