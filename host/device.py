@@ -88,6 +88,9 @@ class Device(ABC):
     def run(self, packets: list[Words], program: int = 0, layers: int = 0) -> Run:
         """Run the program that begins at a descriptor, over input packets; DeviceError if it ends in error."""
         self.write_register(REGISTERS["PROGRAM"].address, program)
+        status = REGISTERS["STATUS"]
+        while not status.field("ready", self.read_register(status.address)):
+            pass  # some 20 cycles, until the first descriptor is fetched
         out = self.stream(packets)
         self.check()
         cycles = [self.read_register(LAYER_CYCLES + 4 * (program + layer)) for layer in range(layers)]

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .activations import ActivationMemory, ActivationWriter
 from .axi import AxiLite, AxiStream
-from .config import Config
+from .config import MAX_REMAINDER, Config
 from .decoder import RunLengthDecoder
 from .drain import Drain
 from .encoder import RunLengthEncoder
@@ -21,7 +21,7 @@ from .tokens import TokenBuilder
 from .walker import RangeFetcher, WindowWalker
 from .weights import WeightMemory
 
-UNITS_A_ROW = 4  # one fetched, one read, one in the grid's registers, one in the shadow
+UNITS_UNDER_WAY = 3  # in a row besides the results: fetched, read, and in the grid's registers
 
 
 class Accelerator(wiring.Component):
@@ -123,7 +123,7 @@ class Accelerator(wiring.Component):
 
         # The rows are drained in the order of their units; what may survive is requantised and becomes tokens again.
         order_shape = order_layout(config)
-        m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=UNITS_A_ROW * config.rows))
+        m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=config.rows * (config.results + UNITS_UNDER_WAY)))
         m.submodules.drain = clears(drain := Drain(config))
         m.submodules.requantiser = clears(requantiser := Requantiser(config))
         m.submodules.builder = clears(builder := TokenBuilder())
@@ -149,8 +149,8 @@ class Accelerator(wiring.Component):
         ]
         for number, row in enumerate(rows):
             m.d.comb += [
-                drain.shadows[number].eq(row.shadows),
-                drain.full[number].eq(row.full),
+                drain.results[number].eq(row.results),
+                drain.finished[number].eq(row.finished),
                 row.drained.eq(drain.drained[number]),
             ]
 
@@ -158,6 +158,7 @@ class Accelerator(wiring.Component):
         m.submodules.encoder = encoder = RunLengthEncoder()
         m.d.comb += [
             encoder.k.eq(layer.k_out),
+            builder.k.eq(Mux(layer.to_stream, layer.k_out, MAX_REMAINDER)),
             encoder.stop.eq(abort),
             self.m_axis_out.tdata.eq(encoder.words.payload.data),
             self.m_axis_out.tlast.eq(encoder.words.payload.last),
@@ -210,7 +211,7 @@ class Accelerator(wiring.Component):
         loaded = Mux(layer.buffer, writer1.complete, writer0.complete) & ~decoder.busy
         last_word = encoder.words.valid & encoder.words.ready & encoder.words.payload.last
         running = Signal()
-        m.d.comb += sequencer.layer_done.eq(running & (~loads | loaded) & (~computes | Mux(layer.to_stream, sent, stored)))
+        m.d.comb += sequencer.layer_done.eq(running & (~loads | loaded) & (~computes | Mux(layer.to_stream, sent | last_word, stored)))
         with m.If(last_word):
             m.d.sync += sent.eq(1)
         with m.If(begin):
@@ -245,6 +246,7 @@ class Accelerator(wiring.Component):
             sequencer.start.eq(registers.start),
             sequencer.settled.eq(~decoder.busy & ~encoder.busy),
             self.irq.eq(sequencer.done | sequencer.failed),
+            registers.ready.eq(sequencer.ready),
             registers.busy.eq(sequencer.busy),
             registers.done.eq(sequencer.done),
             registers.failed.eq(sequencer.failed),

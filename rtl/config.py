@@ -27,21 +27,24 @@ class Config:
     channels: output channels whose bias, scale and bound are held, over all resident layers: a multiple of lanes.
     layers: layer descriptors held: a power of two, 2...256.
     scan: accumulators that the drain looks at in one cycle: a power of two, 1...lanes.
+    results: units that a row may have finished before their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
+        power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
     """
 
     name: str = field(default="custom", metadata={"unit": ""})
     rows: int = 4
     lanes: int = 32
-    weights: int = 4096
+    weights: int = 8192
     entries: int = 32768
     pixels: int = 4096
     features: int = 8192
     channels: int = 1024
     layers: int = 16
     scan: int = 16
+    results: int = 16
 
     def __post_init__(self) -> None:
-        for item in ("rows", "lanes", "weights", "entries", "pixels", "features", "channels", "layers", "scan"):
+        for item in ("rows", "lanes", "weights", "entries", "pixels", "features", "channels", "layers", "scan", "results"):
             value = getattr(self, item)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{item} must be an integer, not {value!r}")
@@ -54,6 +57,7 @@ class Config:
             ("pixels", 64, 65536),
             ("features", 64, 65536),
             ("layers", 2, 256),
+            ("results", 1, 16),
         ):
             value = getattr(self, item)
             if not (_power_of_two(value) and low <= value <= high):
@@ -127,9 +131,9 @@ class Config:
 PRESETS = {
     config.name: config
     for config in (
-        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4),
+        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, results=1),
         Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8),
-        Config(name="4x32", rows=4, lanes=32, weights=4096, scan=16),
+        Config(name="4x32", rows=4, lanes=32, weights=8192, scan=16),
         Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16),
     )
 }

@@ -10,19 +10,19 @@ from .layouts import RUN_BITS, Descriptor, candidate_layout, order_layout
 
 
 class Drain(wiring.Component):
-    """Empties the rows' shadows in the order of their units, `scan` lanes a cycle, and passes on one candidate a cycle.
+    """Empties the rows' results in the order of their units, `scan` lanes a cycle, and passes on one candidate a cycle.
 
     An accumulator is a candidate if it is at least its channel's bound: the smallest one that gives an output which is neither
     zero nor below the threshold. A bound that is too low costs cycles and changes no result.
 
     Members:
         start: begins a layer. layer: steady while anything is under way.
-        order: the units in order; shadows, full, drained: of each row.
+        order: the units in order. results, finished, drained: of each row.
         bound_enable, bound_address, bound: store a channel's bound.
         candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
 
     Throughput: `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
-    Latency: 3 cycles from `full` to the first candidate. Cost: channels x 32 bits, read `scan` x 32 bits wide.
+    Latency: 3 cycles from `finished` to the first candidate. Cost: channels x 32 bits, read `scan` x 32 bits wide.
     """
 
     def __init__(self, config: Config) -> None:
@@ -32,8 +32,8 @@ class Drain(wiring.Component):
                 "start": In(1),
                 "layer": In(Descriptor),
                 "order": In(stream.Signature(order_layout(config))),
-                "shadows": In(data.ArrayLayout(signed(32), config.lanes)).array(config.rows),
-                "full": In(config.rows),
+                "results": In(data.ArrayLayout(signed(32), config.lanes)).array(config.rows),
+                "finished": In(config.rows),
                 "drained": Out(config.rows),
                 "bound_enable": In(1),
                 "bound_address": In(config.channel_bits),
@@ -54,7 +54,7 @@ class Drain(wiring.Component):
             write.data.as_value().eq(self.bound.as_unsigned().replicate(config.scan)),
         ]
 
-        # First stage: take a slice of the shadows of the row whose turn it is, and look its bounds up.
+        # First stage: take a slice of the results of the row whose turn it is, and look its bounds up.
         order = self.order.payload
         lanes_left = Signal(range(config.lanes + 1))
         begun = Signal()  # slices of the unit have been taken
@@ -72,7 +72,7 @@ class Drain(wiring.Component):
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
             channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
             last_slice.eq(left <= config.scan),
-            take.eq(self.order.valid & Array(self.full)[order.row] & (~slice_valid | accept)),
+            take.eq(self.order.valid & Array(self.finished)[order.row] & (~slice_valid | accept)),
             self.order.ready.eq(take & last_slice),
             self.drained.eq(self.order.ready << order.row),
             read.addr.eq(channel[scan_bits:]),
@@ -95,7 +95,7 @@ class Drain(wiring.Component):
                     with m.Case(row), m.Switch(number):
                         for index in range(config.slices):
                             with m.Case(index):
-                                m.d.sync += slice_values.eq(self.shadows[row].as_value().word_select(index, 32 * config.scan))
+                                m.d.sync += slice_values.eq(self.results[row].as_value().word_select(index, 32 * config.scan))
 
         # Second stage: compare with the bounds, then pass candidates on one by one.
         valid, final = Signal(), Signal()

@@ -6,21 +6,21 @@ from amaranth.lib.wiring import In, Out
 
 from .config import MAX_QUOTIENT, MAX_REMAINDER
 from .decoder import MAX_TOKEN_BITS, WORD_BITS
-from .layouts import RUN_BITS, Token, Word
+from .layouts import Token, Word
 
 
 class RunLengthEncoder(wiring.Component):
-    """Encodes tensors in the code that `RunLengthDecoder` reads; runs longer than the code's longest become several tokens.
+    """Encodes tensors in the code that `RunLengthDecoder` reads.
 
     Members:
         k: the code's parameter, 0...7; steady while a tensor passes.
         stop: gives the tensor up. A packet of which a word has been offered is ended by a word with `last` and `damaged`.
-        tokens: of which the tensor's last one carries `last`.
+        tokens: of which the tensor's last one carries `last`; no run is over the code's longest, 8 * 2 ** k - 1 (see `TokenBuilder`).
         words: 32-bit words, of which the tensor's last one carries `last`; the rest of that one is filled with zeros.
         busy: a token or word is under way.
 
-    Throughput: one token a cycle; a run over the longest takes one cycle more for each longest run in it, and a tensor's last
-    token one more where it fills a word and begins another. Latency: 3 cycles from the token that fills a word to the word.
+    Throughput: one token a cycle, and one cycle more for a tensor's last token where it fills a word and begins another.
+    Latency: 2 cycles from the token that fills a word to the word.
     """
 
     def __init__(self) -> None:
@@ -38,34 +38,8 @@ class RunLengthEncoder(wiring.Component):
         m = Module()
         word = self.words.payload
 
-        # First stage: split off the longest runs. What is left of the token under way stands in `rest` until it fits.
-        split = Signal()  # rest holds what is left of the token at the port
-        rest = Signal(RUN_BITS)
-        run = Signal(RUN_BITS)
-        longest = Signal(RUN_BITS)
-        too_long = Signal()
-        m.d.comb += [
-            longest.eq((Const(MAX_QUOTIENT + 1, RUN_BITS + 1) << self.k) - 1),
-            run.eq(Mux(split, rest, self.tokens.payload.run)),
-            too_long.eq(run > longest),
-        ]
-
-        piece_valid = Signal()
-        piece_ready = Signal()
-        piece = Signal(Token)
-        with m.If(piece_ready):
-            m.d.sync += piece_valid.eq(self.tokens.valid)
-            m.d.comb += self.tokens.ready.eq(~too_long)
-            with m.If(self.tokens.valid):
-                m.d.sync += [
-                    piece.run.eq(Mux(too_long, longest, run)),
-                    piece.value.eq(Mux(too_long, 0, self.tokens.payload.value)),
-                    piece.last.eq(self.tokens.payload.last & ~too_long),
-                    rest.eq(run - longest),
-                    split.eq(too_long),
-                ]
-
-        # Second stage: the token's bits.
+        # First stage: the token's bits.
+        token = self.tokens.payload
         quotient = Signal(range(MAX_QUOTIENT + 1))
         remainder = Signal(MAX_REMAINDER)
         unary = Signal(MAX_QUOTIENT)
@@ -76,21 +50,21 @@ class RunLengthEncoder(wiring.Component):
         code_ready = Signal()
         code_last = Signal()
         m.d.comb += [
-            quotient.eq(piece.run >> self.k),
-            remainder.eq(piece.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << self.k)),
+            quotient.eq(token.run >> self.k),
+            remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << self.k)),
             unary.eq((1 << quotient) - 1),
             unary_length.eq(Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT, quotient + 1)),
-            piece_ready.eq(~piece_valid | code_ready),
+            self.tokens.ready.eq(code_ready),
         ]
         with m.If(code_ready):
             m.d.sync += [
-                code_valid.eq(piece_valid),
-                code.eq(Cat(piece.value, unary | (remainder << unary_length))),
+                code_valid.eq(self.tokens.valid),
+                code.eq(Cat(token.value, unary | (remainder << unary_length))),
                 length.eq(8 + unary_length + self.k),
-                code_last.eq(piece.last),
+                code_last.eq(token.last),
             ]
 
-        # Third stage: pack.
+        # Second stage: pack.
         fill = Signal(range(WORD_BITS))
         held = Signal(WORD_BITS)
         ending = Signal()  # all tokens of the tensor are in; held is its last word
@@ -104,7 +78,7 @@ class RunLengthEncoder(wiring.Component):
             packed_fill.eq(fill + length),
             go.eq(~self.words.valid | self.words.ready),
             code_ready.eq(~code_valid | (go & ~ending & ~closing)),
-            self.busy.eq(piece_valid | code_valid | ending | closing | self.words.valid),
+            self.busy.eq(code_valid | ending | closing | self.words.valid),
         ]
         with m.If(go):
             m.d.sync += self.words.valid.eq(0)
@@ -131,9 +105,7 @@ class RunLengthEncoder(wiring.Component):
 
         with m.If(self.stop):
             m.d.sync += [
-                piece_valid.eq(0),
                 code_valid.eq(0),
-                split.eq(0),
                 fill.eq(0),
                 held.eq(0),
                 ending.eq(0),

@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
@@ -59,8 +60,9 @@ class EntryReader(wiring.Component):
         positive_max: coded bytes above it stand for byte - 256.
         ranges: what to read.
         address, entry: the row's read of entries; the entry follows by one cycle.
-        shadow_free: 0 holds the last entry of a unit's first window back.
-        issued: an entry (or a window without any) is read in this cycle. issued_unit: and with it a unit's shadow is taken.
+        result_free: 0 holds the last entry of a unit's first window back.
+        issued: an entry (or a window without any) is read in this cycle. takes_result: it ends a unit's first window, so a
+            place for the unit's result is taken.
         weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
@@ -75,9 +77,9 @@ class EntryReader(wiring.Component):
                 "ranges": In(stream.Signature(range_layout(config))),
                 "address": Out(config.entry_bits),
                 "entry": In(entry_layout(config)),
-                "shadow_free": In(1),
+                "result_free": In(1),
                 "issued": Out(1),
-                "takes_shadow": Out(1),
+                "takes_result": Out(1),
                 "weight_address": Out(config.weight_bits),
                 "activation": Out(signed(9)),
                 "step": Out(Step),
@@ -96,8 +98,8 @@ class EntryReader(wiring.Component):
         m.d.comb += [
             ends_range.eq(current.count <= 1),
             ends_window.eq(ends_range & current.end),
-            self.takes_shadow.eq(self.issued & ends_window & current.first_window),
-            self.issued.eq(current_valid & (self.shadow_free | ~(ends_window & current.first_window))),
+            self.takes_result.eq(self.issued & ends_window & current.first_window),
+            self.issued.eq(current_valid & (self.result_free | ~(ends_window & current.first_window))),
             self.address.eq(current.start),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
@@ -138,15 +140,54 @@ class EntryReader(wiring.Component):
         return m
 
 
+class ResultBuffer(wiring.Component):
+    """Keeps the results of a row's finished units until their turn to be drained comes.
+
+    Members:
+        push: the unit's result stands in `shadows` in this cycle, and may be overwritten at its end.
+        results, valid: the oldest result. pop: it is drained.
+
+    With one result it stays in the shadows, and `pop` has to come before the next one. Latency: 1 cycle.
+    Cost: results x lanes x 32 bits with an asynchronous read port (LUT RAM), or nothing for one result.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        layout = data.ArrayLayout(signed(32), config.lanes)
+        super().__init__({"shadows": In(layout), "push": In(1), "results": Out(layout), "valid": Out(1), "pop": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        if config.results == 1:
+            m.d.sync += self.valid.eq(self.push | (self.valid & ~self.pop))
+            m.d.comb += self.results.eq(self.shadows)
+            return m
+        m.submodules.memory = memory = Memory(shape=32 * config.lanes, depth=config.results, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        head, tail = Signal(range(config.results)), Signal(range(config.results))
+        level = Signal(range(config.results + 1))
+        m.d.comb += [
+            write.en.eq(self.push),
+            write.addr.eq(tail),
+            write.data.eq(self.shadows),
+            read.addr.eq(head),
+            self.results.as_value().eq(read.data),
+            self.valid.eq(level.any()),
+        ]
+        m.d.sync += [tail.eq(tail + self.push), head.eq(head + self.pop), level.eq(level + self.push - self.pop)]
+        return m
+
+
 class Row(wiring.Component):
     """One PE row: an entry reader whose activation goes to all lanes.
 
     Members:
         ranges, positive_max, address, entry, issued, multiplies, last_group: as of `EntryReader`.
         weight_address, weights: of all lanes; the weights follow by one cycle.
-        shadows: the lanes' results. full: the unit's results stand in them, until `drained`.
+        results, finished: of the oldest unit that is finished and not yet `drained`, for all lanes.
 
-    Throughput: one entry a cycle for all lanes. Latency: 9 cycles from a range of one entry to the shadow.
+    Throughput: one entry a cycle for all lanes. Latency: 10 cycles from a range of one entry to its result.
     """
 
     def __init__(self, config: Config) -> None:
@@ -162,8 +203,8 @@ class Row(wiring.Component):
                 "issued": Out(1),
                 "multiplies": Out(1),
                 "last_group": Out(1),
-                "shadows": Out(data.ArrayLayout(signed(32), config.lanes)),
-                "full": Out(1),
+                "results": Out(data.ArrayLayout(signed(32), config.lanes)),
+                "finished": Out(1),
                 "drained": In(1),
             }
         )
@@ -171,7 +212,8 @@ class Row(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.reader = reader = EntryReader(self.config)
-        shadow_taken = Signal()
+        m.submodules.buffer = buffer = ResultBuffer(self.config)
+        places_taken = Signal(range(self.config.results + 1))
         m.d.comb += [
             reader.positive_max.eq(self.positive_max),
             reader.ranges.payload.eq(self.ranges.payload),
@@ -179,7 +221,7 @@ class Row(wiring.Component):
             self.ranges.ready.eq(reader.ranges.ready),
             self.address.eq(reader.address),
             reader.entry.eq(self.entry),
-            reader.shadow_free.eq(~shadow_taken | self.drained),
+            reader.result_free.eq((places_taken != self.config.results) | self.drained),
             self.issued.eq(reader.issued),
             self.multiplies.eq(reader.multiplies),
             self.last_group.eq(reader.last_group),
@@ -204,13 +246,15 @@ class Row(wiring.Component):
                 element.weight.eq(weights[lane]),
                 element.accumulate.eq(steps[2]),
                 element.commit.eq(steps[3]),
-                self.shadows[lane].eq(element.shadow),
+                buffer.shadows[lane].eq(element.shadow),
             ]
 
-        with m.If(self.drained):
-            m.d.sync += [shadow_taken.eq(0), self.full.eq(0)]
-        with m.If(reader.takes_shadow):
-            m.d.sync += shadow_taken.eq(1)
-        with m.If(lasts[3]):
-            m.d.sync += self.full.eq(1)
+        finishes = Signal()
+        m.d.sync += [finishes.eq(lasts[3]), places_taken.eq(places_taken + reader.takes_result - self.drained)]
+        m.d.comb += [
+            buffer.push.eq(finishes),
+            buffer.pop.eq(self.drained),
+            self.results.eq(buffer.results),
+            self.finished.eq(buffer.valid),
+        ]
         return m

@@ -63,6 +63,7 @@ REGISTERS = {
                 ("busy", 0, 1, "from start until the run has ended"),
                 ("done", 1, 1, "the run ended without an error"),
                 ("error", 2, 1, "ERROR says why the run, or a packet on the load port, failed; cleared by start"),
+                ("ready", 3, 1, "the program's first descriptor is fetched, so a run begins at once; start may also be written before"),
             ),
         ),
         Register(

@@ -22,7 +22,7 @@ class Registers(wiring.Component):
     Members:
         bus: the AXI4-Lite port.
         start, stop: pulses from CONTROL. program: number of the first layer. program_written: it has been set.
-        busy, done, failed, error, error_layer: for STATUS and ERROR.
+        ready, busy, done, failed, error, error_layer: for STATUS and ERROR.
         multiplying, input_stall, output_stall, word_in, word_out: count this cycle. macs, zeros: are added in this cycle.
         layer_done, layer: store the cycles since the layer before ended (or since start) for layer number `layer`.
 
@@ -39,6 +39,7 @@ class Registers(wiring.Component):
                 "stop": Out(1),
                 "program": Out(layer_bits),
                 "program_written": Out(1),
+                "ready": In(1),
                 "busy": In(1),
                 "done": In(1),
                 "failed": In(1),
@@ -119,7 +120,7 @@ class Registers(wiring.Component):
             "VERSION": VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2],
             "CONFIG_HASH": config.hash,
             "GRID": config.rows | config.lanes << 16,
-            "STATUS": Cat(self.busy, self.done, self.failed),
+            "STATUS": Cat(self.busy, self.done, self.failed, self.ready),
             "ERROR": Cat(self.error, self.error_layer),
             "PROGRAM": self.program,
             "USEFUL_MACS_LOW": macs[:32],

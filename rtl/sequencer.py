@@ -22,6 +22,7 @@ class Sequencer(wiring.Component):
         begin: for one cycle, the layer begins. layer_done: it has ended. input_ready: the input buffer holds the layer's input.
         fault, fault_code: an error of the datapath, a stop or, while nothing runs, an error of the load port.
         abort: for one cycle, everything under way is dropped. settled: and nothing of it is left.
+        ready: the first descriptor is fetched, so that a run would begin at once.
         busy, done, failed, error, error_layer: for the status register.
     """
 
@@ -45,6 +46,7 @@ class Sequencer(wiring.Component):
                 "fault_code": In(Error),
                 "abort": Out(1),
                 "settled": In(1),
+                "ready": Out(1),
                 "busy": Out(1),
                 "done": Out(1),
                 "failed": Out(1),
@@ -98,6 +100,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += checked.eq(wrong)
                 m.next = "READY"
             with m.State("READY"):
+                m.d.comb += self.ready.eq(~stale & ~self.busy)
                 with m.If(stale):
                     m.next = "REWIND"
                 with m.Elif(self.busy | self.start):
