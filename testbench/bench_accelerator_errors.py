@@ -188,14 +188,20 @@ async def outputs_that_do_not_fit(dut: Any) -> None:
     ports = Faults(dut)
     await ports.begin()
     config = ports.config
-    big = ports.network(np.full((1, 11, 10), 200, np.uint8), (1, 11, 10), K=7, low=60)  # 770 outputs, none of them zero
     options = {"buffer": 1, "from_stream": True, "to_stream": False, "final": True, "k_in": K_IN, "k_out": K_OUT}
-    ports.send(encode(coded_bytes(big.x, big.layers[0].x), K_IN))
-    await ports.load(*big.packets(config))
-    await ports.fails([descriptor(big.placed[0], config, **options)], Error.ENTRIES_FULL, 0)
-    ports.taken()
-    await ports.load(*ports.good.packets(config))
-    await ports.works()
+    # Dense outputs, 7 channels in 7 x 8 pixels; and two feature maps of which one alone fits.
+    for shape, low, error in (((1, 7, 8), 60, Error.ENTRIES_FULL), ((1, 11, 8), None, Error.PIXELS_FULL)):
+        ports.behave()
+        big = ports.network(np.full(shape, 200, np.uint8), shape, K=7, low=low)
+        ports.send(encode(coded_bytes(big.x, big.layers[0].x), K_IN))
+        await ports.load(*big.packets(config))
+        if error == Error.PIXELS_FULL:
+            for placed in big.placed:  # no output is over its bound
+                await ports.load(channel_packet(Placed(placed.layer.replaced(scale=placed.layer.scale / np.float32(2**20)), 0, 0), config))
+        await ports.fails([descriptor(big.placed[0], config, **options)], error, 0)
+        ports.taken()
+        await ports.load(*ports.good.packets(config))
+        await ports.works()
 
 
 @cocotb.test

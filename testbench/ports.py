@@ -109,7 +109,7 @@ class Ports:
         await self.write(REGISTERS[name].address, value)
 
     async def status(self) -> tuple[int, int, int]:
-        """busy, done, error."""
+        """busy, done, error, of which a finished run has one."""
         word = await self.get("STATUS")
         return word & 1, word >> 1 & 1, word >> 2 & 1
 

@@ -9,8 +9,8 @@ from skipgrid.rtl.config import Config
 
 CONFIGS = {
     "2x4": SMALL,
-    "1x8": SMALL.replaced(rows=1, lanes=8, scan=8),
-    "4x8": SMALL.replaced(rows=4, lanes=8, scan=1, weights=512, entries=1024, channels=64),
+    "1x8": SMALL.replaced(rows=1, lanes=8, scan=8, results=1),
+    "4x8": SMALL.replaced(rows=4, lanes=8, scan=1, results=2, weights=512, entries=1024, channels=64),
 }
 
 
