@@ -1,4 +1,4 @@
-"""decoder(encoder(x)) is x, for tokens cut in any way and for runs that no token of the code holds."""
+"""decoder(encoder(x)) is x, for every k, edges of the code, and tokens cut in any way."""
 
 import cocotb
 from skipgrid.rtl.layouts import Token
@@ -23,7 +23,7 @@ async def round_trip(dut: object) -> None:
         back.behave(bench.random.choice(PROFILES[:2] + PROFILES[3:]))
         taken.clear()
         back.received.clear()
-        sent.send(*random_tokens(tensor, bench.random))
+        sent.send(*random_tokens(tensor, k, bench.random))
         bench.set(k=k)
         await bench.pulse(start=1, elements=tensor.size)
         await bench.until(lambda: not sent.queue and not bench.get("busy"), "the tensor has come back")

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from skipgrid.golden import CodecError, decode, encode, max_run, tokens, untokens
-from skipgrid.rtl.config import MAX_RUN
 from skipgrid.rtl.layouts import Error
 
 Coded = NDArray[np.uint8]
@@ -34,22 +33,17 @@ def edge_tensors(k: int, rng: np.random.Generator) -> list[Coded]:
     return found
 
 
-def token_payloads(coded: Coded, longest: int = MAX_RUN) -> list[dict[str, int]]:
-    """A tensor as the token stream inside the accelerator: runs up to `longest`, the last token with `last`."""
-    payloads = []
-    for run, value in tokens(coded, 7).tolist():
-        while run > longest:
-            payloads.append({"run": longest, "value": 0})
-            run -= longest
-        payloads.append({"run": run, "value": value})
+def token_payloads(coded: Coded, k: int) -> list[dict[str, int]]:
+    """A tensor as the token stream inside the accelerator: no run over the longest of k, the last token with `last`."""
+    payloads = [{"run": run, "value": value} for run, value in tokens(coded, k).tolist()]
     payloads[-1]["last"] = 1
     return payloads
 
 
-def random_tokens(coded: Coded, rng: random.Random) -> list[dict[str, int]]:
+def random_tokens(coded: Coded, k: int, rng: random.Random) -> list[dict[str, int]]:
     """The same, with runs cut at random places and tokens that stand for nothing in between."""
     payloads = []
-    for token in token_payloads(coded):
+    for token in token_payloads(coded, k):
         run = token["run"]
         while rng.random() < 0.3:
             part = rng.randint(0, run if token["value"] else run - 1)  # the last token must stand for something
