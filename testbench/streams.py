@@ -95,12 +95,12 @@ class Bench:
             self.signal(name).value = value
 
     async def reset(self) -> None:
-        """Reset for two cycles, with all streams standing still."""
-        streams, self.streams = self.streams, []
+        """Reset for two cycles, with all streams standing still and nobody watching."""
+        streams, watchers, self.streams, self.watchers = self.streams, self.watchers, [], []
         self.set(rst=1)
         await self.step(2)
         self.set(rst=0)
-        self.streams = streams
+        self.streams, self.watchers = streams, watchers
 
     async def step(self, cycles: int = 1) -> None:
         """Let clock cycles pass."""
@@ -148,9 +148,10 @@ class Bench:
         self.streams.append(stream)
         return stream
 
-    def sink(self, name: str, shape: ShapeLike, profile: str = "full") -> "Sink":
-        """A monitor of the component's output stream `name` that takes the payloads."""
+    def sink(self, name: str, shape: ShapeLike, profile: str = "full", *, steady: bool = True) -> "Sink":
+        """A monitor of the component's output stream `name` that takes the payloads; steady: one that is offered stays."""
         stream = Sink(self, name, shape, profile)
+        stream.steady = steady
         self.streams.append(stream)
         return stream
 
@@ -216,6 +217,7 @@ class Sink(_Stream):
         self.received: list[Payload] = []
         self.listeners.append(self.received.append)
         self.held: int | None = None
+        self.steady = True
         self.willing = False
 
     def release(self) -> None:
@@ -231,7 +233,7 @@ class Sink(_Stream):
         bits = int(self.payload.value) if valid else None
         assert self.held is None or valid, f"{self.name} withdraws a payload that was not taken"
         assert self.held is None or bits == self.held, f"{self.name} changes a payload that was not taken"
-        self.held = None if self.willing else bits
+        self.held = bits if self.steady and not self.willing else None
         if bits is not None and self.willing:
             self._passed(bits)
 
