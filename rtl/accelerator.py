@@ -246,6 +246,7 @@ class Accelerator(wiring.Component):
             sequencer.program.eq(registers.program),
             sequencer.refetch.eq(loader.program_loaded | registers.program_written),
             sequencer.start.eq(registers.start),
+            sequencer.clear.eq(registers.clear),
             sequencer.settled.eq(~decoder.busy & ~encoder.busy),
             self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy),  # not while an error's packets are cleared away
             registers.ready.eq(sequencer.ready),
