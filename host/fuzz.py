@@ -1,19 +1,21 @@
 """Random networks on a device, each output compared with the golden model bit for bit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, coded_bytes, encode, run_network
 from skipgrid.rtl.config import Config
 
 from .compiler import DoesNotFit, channel_packet, descriptor, load_descriptor, place, program_packet, weight_packet
-from .device import Device, DeviceError
+from .device import Device, DeviceError, Words
 from .layer_bench import split_passes
 
 SMALL = Config(
     name="small", rows=2, lanes=4, weights=1024, entries=512, pixels=256, features=256, channels=64, layers=8, scan=2, results=2
 )  # compiles quickly, and is full soon
+Tensor = NDArray[np.integer]
 FULL = ("ENTRIES_FULL", "PIXELS_FULL")  # what a random network may run into
 
 
@@ -34,22 +36,21 @@ def random_activation(rng: np.random.Generator) -> Activation:
     """Mostly what follows a ReLU, sometimes any type and zero point."""
     if rng.random() < 0.5:
         return Activation()
-    dtype = "uint8" if rng.random() < 0.5 else "int8"
-    held = Activation(dtype)
-    return Activation(dtype, int(rng.choice([held.low, held.high, rng.integers(held.low, held.high + 1)])))
+    held = Activation("uint8") if rng.random() < 0.5 else Activation("int8")
+    return replace(held, zero_point=int(rng.choice([held.low, held.high, int(rng.integers(held.low, held.high + 1))])))
 
 
 def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activation, number: int) -> Layer:
     """A layer of random sizes that takes a tensor of this shape."""
     C, H, W = shape
     if rng.random() < 0.15:
-        R, S, pads = H, W, (0, 0, 0, 0)  # fully connected
+        R, S, (top, left, bottom, right) = H, W, (0, 0, 0, 0)  # fully connected
     else:
         R, S = int(rng.integers(1, 6)), int(rng.integers(1, 6))
-        pads = tuple(int(pad) for pad in rng.integers(0, 4, 4))
-        R, S = min(R, H + pads[0] + pads[2]), min(S, W + pads[1] + pads[3])
+        top, left, bottom, right = (int(pad) for pad in rng.integers(0, 4, 4))
+        R, S = min(R, H + top + bottom), min(S, W + left + right)
     stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
-    rows, columns = (H + pads[0] + pads[2] - R) // stride[0] + 1, (W + pads[1] + pads[3] - S) // stride[1] + 1
+    rows, columns = (H + top + bottom - R) // stride[0] + 1, (W + left + right - S) // stride[1] + 1
     pool = (1, 1) if rng.random() < 0.5 else (int(rng.integers(1, min(3, rows) + 1)), int(rng.integers(1, min(3, columns) + 1)))
     pool_stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
     K = int(rng.integers(1, 14))
@@ -67,7 +68,7 @@ def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activ
         x=x,
         y=y,
         stride=stride,
-        pads=pads,  # type: ignore[arg-type]
+        pads=(top, left, bottom, right),
         low=y.zero_point if relu else None,
         pool=pool,
         pool_stride=pool_stride,
@@ -75,7 +76,7 @@ def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activ
     )
 
 
-def random_input(rng: np.random.Generator, shape: tuple[int, int, int], held: Activation) -> np.ndarray:
+def random_input(rng: np.random.Generator, shape: tuple[int, int, int], held: Activation) -> Tensor:
     """A tensor of any sparsity, with empty rows, columns and channels, extreme values among the others."""
     values = rng.integers(held.low, held.high + 1, shape)
     if rng.random() < 0.2:
@@ -112,7 +113,7 @@ def run_trial(device: Device, seed: int) -> Trial:
     placed = place(layers, config)
     last = len(layers) - 1
 
-    def program(streamed: bool) -> list:
+    def program(streamed: bool) -> list[Words]:
         return [
             descriptor(
                 item,
@@ -145,7 +146,7 @@ def run_trial(device: Device, seed: int) -> Trial:
     return Trial(seed, len(layers), exact, full)
 
 
-def _fit(tensors: list[np.ndarray], held: list[Activation], config: Config) -> bool:
+def _fit(tensors: list[Tensor], held: list[Activation], config: Config) -> bool:
     """Whether each layer's input and output fit the two buffers together; the last output goes to the stream."""
     entries = [int(np.count_nonzero(coded_bytes(tensor, how))) for tensor, how in zip(tensors[:-1], held[:-1], strict=True)]
     pixels = [tensor.shape[1] * tensor.shape[2] + 1 for tensor in tensors[:-1]]
