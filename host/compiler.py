@@ -29,7 +29,7 @@ class Placed:
 
 def groups(layer: Layer, config: Config) -> int:
     """Groups of `lanes` output channels."""
-    return -(-layer.weights.shape[0] // config.lanes)
+    return -(-int(layer.weights.shape[0]) // config.lanes)
 
 
 def group_weights(layer: Layer) -> int:
@@ -59,9 +59,7 @@ def check_fits(layer: Layer, config: Config) -> None:
     C, H, W = layer.shape
     K, rows, columns = layer.out_shape
     if group_weights(layer) > config.weights:
-        raise DoesNotFit(
-            f"{layer.name}: one group has {group_weights(layer):,} weights a lane, but {config.name} holds {config.weights:,}"
-        )
+        raise DoesNotFit(f"{layer.name}: one group has {group_weights(layer):,} weights a lane, but {config.name} holds {config.weights:,}")
     for what, size, limit in (
         ("columns x channels of its input", W * C, config.features),
         ("pixels of its input", H * W + 1, config.pixels),
@@ -183,7 +181,7 @@ def descriptor(
         unit_stride_rows=unit_rows,
         unit_stride_columns=unit_columns,
         span_rows=(pool_rows - 1) * stride_rows + R,
-        lead=R * pool_rows * pool_columns + 8,
+        lead=2 * R * pool_rows * pool_columns + 8,
         stride_pixels=stride_rows * W,
         unit_stride_pixels=unit_rows * W,
         pad_pixels=top * W,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,8 @@ def cache_folder() -> Path:
 def sources_hash() -> str:
     """A hash of everything that a simulation is made of, but for the configuration."""
     spec = importlib.util.find_spec("skipgrid.rtl")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     key = hashlib.sha256()
     for source in (HARNESS, *sorted(Path(spec.submodule_search_locations[0]).glob("*.py"))):
         key.update(source.name.encode() + source.read_bytes())
@@ -50,7 +52,7 @@ def build(config: Config, *, trace: bool = False) -> Path:
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="skipgrid-") as folder:
-        made = _compile(generate_verilog(Accelerator(config), MODULE), Path(folder), trace)
+        made = _compile(generate_verilog(Accelerator(config), MODULE, field_wires=trace), Path(folder), trace)
         staged = library.with_suffix(f".{os.getpid()}")
         shutil.copy(made, staged)
         staged.replace(library)  # at once, so that another process never sees half of it
@@ -77,7 +79,7 @@ def _compile(verilog: str, folder: Path, trace: bool) -> Path:
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
         raise ToolError(f"{command[0]} could not compile the simulation: {' / '.join(lines[-5:])}")
@@ -90,6 +92,10 @@ def _joined(packets: list[Words]) -> tuple[Words, NDArray[np.uint8]]:
     last = np.zeros(sum(map(len, packets)), np.uint8)
     last[np.cumsum([len(packet) for packet in packets]) - 1] = 1
     return np.ascontiguousarray(np.concatenate(packets), np.uint32), last
+
+
+def _pointer(array: NDArray[Any]) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
 
 
 class SimulatedDevice(Device):
@@ -141,19 +147,19 @@ class SimulatedDevice(Device):
         return self._move([], packets, until_irq=True)
 
     def _move(self, load: list[Words], packets: list[Words], *, until_irq: bool) -> list[Words]:
-        arrays = [*_joined(load), *_joined(packets)]
-        load_words, load_last, in_words, in_last = (array.ctypes.data_as(ctypes.c_void_p) for array in arrays)
+        load_words, load_last = _joined(load)
+        in_words, in_last = _joined(packets)
         taken, count = ctypes.c_uint64(), ctypes.c_uint64()
         status = self._library.skipgrid_run(
             self._device,
-            load_words,
-            load_last,
-            ctypes.c_uint64(len(arrays[0])),
-            in_words,
-            in_last,
-            ctypes.c_uint64(len(arrays[2])),
-            self._out.ctypes.data_as(ctypes.c_void_p),
-            self._out_flags.ctypes.data_as(ctypes.c_void_p),
+            _pointer(load_words),
+            _pointer(load_last),
+            ctypes.c_uint64(len(load_words)),
+            _pointer(in_words),
+            _pointer(in_last),
+            ctypes.c_uint64(len(in_words)),
+            _pointer(self._out),
+            _pointer(self._out_flags),
             ctypes.c_uint64(OUT_CAPACITY),
             int(until_irq),
             ctypes.c_uint64(IDLE_LIMIT),

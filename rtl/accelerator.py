@@ -23,6 +23,16 @@ from .weights import WeightMemory
 
 UNITS_UNDER_WAY = 3  # in a row besides the results: fetched, read, and in the grid's registers
 
+PORTS = wiring.Signature(
+    {
+        "s_axil": In(AxiLite()),
+        "s_axis_load": In(AxiStream()),
+        "s_axis_in": In(AxiStream()),
+        "m_axis_out": Out(AxiStream(user=True)),
+        "irq": Out(1),
+    }
+)
+
 
 class Accelerator(wiring.Component):
     """A sparse-activation accelerator for convolutions and fully connected layers.
@@ -43,15 +53,7 @@ class Accelerator(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        super().__init__(
-            {
-                "s_axil": In(AxiLite()),
-                "s_axis_load": In(AxiStream()),
-                "s_axis_in": In(AxiStream()),
-                "m_axis_out": Out(AxiStream(user=True)),
-                "irq": Out(1),
-            }
-        )
+        super().__init__(PORTS)
 
     def elaborate(self, platform: object) -> Module:
         config = self.config

@@ -46,7 +46,9 @@ class Drain(wiring.Component):
         config = self.config
         scan_bits = (config.scan - 1).bit_length()
         m = Module()
-        m.submodules.bounds = bounds = Memory(shape=data.ArrayLayout(signed(32), config.scan), depth=config.channels // config.scan, init=[])
+        m.submodules.bounds = bounds = Memory(
+            shape=data.ArrayLayout(signed(32), config.scan), depth=config.channels // config.scan, init=[]
+        )
         write, read = bounds.write_port(granularity=1), bounds.read_port()
         m.d.comb += [
             write.en.eq(self.bound_enable << self.bound_address[:scan_bits]),

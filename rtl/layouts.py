@@ -1,9 +1,16 @@
 """The words of every flow: what a token, a unit, a range, a candidate and a layer descriptor hold."""
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import signed, unsigned
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from .config import MAX_RUN, Config
+
+if TYPE_CHECKING:
+    import enum  # Amaranth's, for type checkers, which cannot see into that one
+else:
+    from amaranth.lib import enum
 
 RUN_BITS = MAX_RUN.bit_length()
 
@@ -112,7 +119,7 @@ class Descriptor(data.Struct):
     unit_stride_rows: 16  # of the pool times that of the convolution
     unit_stride_columns: 16
     span_rows: 16  # input rows that a unit needs: (pool_rows - 1) * stride_rows + R
-    lead: 16  # entries before the end of a unit at which a row takes its next one
+    lead: 16  # entries left of a unit at which its row takes the next one
     # words 11 and 12: in pixels, modulo 65,536; then in weights
     stride_pixels: 16  # stride_rows * W
     unit_stride_pixels: 16  # unit_stride_rows * W

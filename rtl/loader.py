@@ -108,7 +108,6 @@ class Loader(wiring.Component):
                         with m.If(~last_index & ~full):
                             m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_CUT)]
                         m.next = "HEADER"
-            with m.State("DROP"):
-                with m.If(taken & self.words.payload.last):
-                    m.next = "HEADER"
+            with m.State("DROP"), m.If(taken & self.words.payload.last):
+                m.next = "HEADER"
         return m

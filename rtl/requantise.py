@@ -1,6 +1,6 @@
 """Requantisation: from an accumulator to a coded byte, with ONNX Runtime's rounding."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -91,7 +91,7 @@ class Requantiser(wiring.Component):
 
         # Shift the leading one to bit 31.
         shifted = carried.pop("magnitude")
-        zeros = []
+        zeros: list[Signal] = []
         for power in (16, 8, 4, 2, 1):
             step, low = Signal(32, name=f"shifted_{power}"), Signal(name=f"zeros_{power}")
             m.d.comb += [low.eq(shifted[32 - power :] == 0), step.eq(Mux(low, shifted << power, shifted))]

@@ -123,10 +123,9 @@ class Sequencer(wiring.Component):
                         fail(Error.PROGRAM_NOT_ENDED)
                     with m.Else():
                         m.next = "FETCH"
-            with m.State("SETTLE"):
-                with m.If(self.settled):
-                    m.d.sync += self.busy.eq(0)
-                    m.next = "REWIND"
+            with m.State("SETTLE"), m.If(self.settled):
+                m.d.sync += self.busy.eq(0)
+                m.next = "REWIND"
         return m
 
     def _check(self, m: Module) -> Signal:
@@ -147,7 +146,7 @@ class Sequencer(wiring.Component):
                 & (
                     Cat(size == 0 for size in (*computed, layer.last_lanes)).any()
                     | (layer.last_lanes > config.lanes)
-                    | (layer.K != layer.groups * config.lanes + layer.last_lanes - config.lanes)
+                    | (layer.groups * config.lanes + layer.last_lanes - config.lanes != layer.K)
                     | (layer.channels_base & (config.lanes - 1)).any()
                 )
             )
@@ -156,7 +155,7 @@ class Sequencer(wiring.Component):
             m.d.comb += wrong.eq(Error.DESCRIPTOR_UNKNOWN)
         with m.Elif(sizes):
             m.d.comb += wrong.eq(Error.DESCRIPTOR_SIZE)
-        with m.Elif((layer.C > config.features) | (computes & ~layer.to_stream & (layer.K > config.features))):
+        with m.Elif((config.features < layer.C) | (computes & ~layer.to_stream & (config.features < layer.K))):
             m.d.comb += wrong.eq(Error.FEATURES_TOO_MANY)
         with m.Elif(computes & (layer.channels_base + layer.groups * config.lanes > config.channels)):
             m.d.comb += wrong.eq(Error.CHANNELS_TOO_MANY)

@@ -129,7 +129,7 @@ class RangeFetcher(wiring.Component):
 
     Members:
         layer: steady while anything is under way.
-        units: taken when the one before is fetched and at most `layer.lead` of its entries are left to be issued.
+        units: taken when the ranges of the one before are found, and at most `layer.lead` of their entries are left to be issued.
         lookup, first_pixel, first, behind_pixel, behind: the row's reads of pointers; they stay while lookup is 0.
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
@@ -271,7 +271,16 @@ class RangeFetcher(wiring.Component):
         with m.If(advance & arrives):
             m.d.comb += added.eq(Mux(some, found_range.count, 1))
         m.d.sync += backlog.eq(backlog + added - self.issued)
-        m.d.comb += self.units.ready.eq(~walking & ~asked & ~looked_up & ~found & (backlog <= layer.lead))
+        # But where units have so few entries that finding them is what takes the time, the next one follows at once.
+        entries = Signal.like(backlog)  # of the unit whose ranges are being found
+        few = Signal()
+        with m.If(advance & found):
+            m.d.sync += entries.eq(entries + added)
+            with m.If(found_range.end & found_range.last_window):
+                m.d.sync += [entries.eq(0), few.eq(entries + added <= layer.lead[2:])]
+        walked = ~walking | (advance & end & last_pool_column & last_pool_row)
+        all_found = ~walking & ~asked & ~looked_up & ~found
+        m.d.comb += self.units.ready.eq(walked & (few | all_found) & (backlog <= layer.lead))
         with m.If(self.units.valid & self.units.ready):
             m.d.sync += [
                 walking.eq(1),

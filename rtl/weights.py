@@ -1,6 +1,6 @@
 """The weight memory: every lane's weights, read by two rows at once."""
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -40,7 +40,7 @@ class WeightMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
-        words: list[list] = [[] for _ in range(config.weight_ports)]
+        words: list[list[Value]] = [[] for _ in range(config.weight_ports)]
         for word in range(config.lanes // LANES_A_WORD):
             memory = Memory(shape=8 * LANES_A_WORD, depth=config.weights, init=[])
             m.submodules[f"lanes{LANES_A_WORD * word}"] = memory

@@ -116,7 +116,7 @@ def train(images: NDArray[np.uint8], labels: NDArray[np.int64], penalty: dict[st
             for name, weight in penalty.items():
                 loss = loss + strength * weight * hoyer_square(maps[name])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
             total += loss.item() * len(batch)

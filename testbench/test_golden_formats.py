@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+
 from skipgrid.golden import CodecError
 from skipgrid.golden.formats import COO, CSR, FORMATS, Bitmap, EyerissRLC, Format
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from skipgrid.golden import Activation, Layer, dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
 
 Four = tuple[int, int, int, int]

@@ -2,10 +2,11 @@
 
 import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
 from skipgrid.golden import Activation, Layer, accumulate, max_pool, requantise_scale, run_layer, run_network
 
 Four = tuple[int, int, int, int]

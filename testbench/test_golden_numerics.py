@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from skipgrid.golden import Activation, apply_threshold, coded, requantise, requantise_scale, uncoded
 
 int32s = st.integers(-(2**31), 2**31 - 1)

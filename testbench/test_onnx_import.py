@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx_models import Graph, quantised, run_onnxruntime
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from onnx_models import Graph, quantised, run_onnxruntime
 from skipgrid.golden import run_network
 from skipgrid.host.network import ModelError, Network
 from skipgrid.host.onnx_import import import_model

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx_models import Graph, run_onnxruntime
 
+from onnx_models import Graph, run_onnxruntime
 from skipgrid.golden import Activation, run_network
 from skipgrid.host.network import ModelError, Network, Port, quantise
 from skipgrid.host.onnx_import import import_model

@@ -1,0 +1,180 @@
+"""Whole networks on a device: compiled once, then run image by image, each output compared with the golden model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from skipgrid.golden import (
+    best_k,
+    coded_bytes,
+    decode,
+    dense_cycles,
+    dense_macs,
+    encode,
+    from_coded,
+    run_network,
+    size_bits,
+    sparsity,
+    useful_macs,
+)
+from skipgrid.rtl.config import Config
+
+from .compiler import CODE_PARAMETERS, channel_packet, descriptor, place, program_packet, weight_packet
+from .device import Device, Words
+from .network import Network
+
+SAMPLE = 16  # images from which the parameters of the code are chosen
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network as the device loads it: packets for the load port, and the codes of its input and output streams."""
+
+    network: Network
+    packets: list[Words]
+    k_in: int
+    k_out: int
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image's run.
+
+    output: the last layer's, (K, rows, columns). cycles: from the start, with the first input word at the port, to the last
+    output word. layer_cycles: of each layer. bit_exact_golden: the output equals the golden model's.
+    sparsity, useful_macs: of each layer's input, from the golden model.
+    """
+
+    output: NDArray[np.integer]
+    cycles: int
+    layer_cycles: list[int]
+    bit_exact_golden: bool
+    sparsity: list[float]
+    useful_macs: list[int]
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """A layer's means over all images; utilisation is useful_macs / (rows * lanes) / cycles."""
+
+    name: str
+    sparsity_in: float
+    useful_macs: float
+    dense_macs: int
+    cycles: float
+    utilisation: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run over a set of labelled images gave; cycles are means over the images."""
+
+    images: int
+    correct: int
+    bit_exact_golden: bool
+    bit_exact_onnxruntime: bool
+    cycles_per_image: float
+    dense_cycles_per_image: int
+    layers: list[LayerSummary]
+
+
+def compile_network(network: Network, config: Config, sample: NDArray[np.integer]) -> Program:
+    """Lower a network whose weights all stay on the device; DoesNotFit if they do not.
+
+    sample: some inputs (N, C, H, W), for which the code's parameters are chosen so that their streams are shortest.
+    """
+    layers = network.layers
+    placed = place(list(layers), config)
+    coded = [coded_bytes(x, layers[0].x) for x in sample[:SAMPLE]]
+    k_in = _shortest(coded)
+    k_out = _shortest([coded_bytes(run_network(x, list(layers))[-1], layers[-1].y) for x in sample[:SAMPLE]])
+    last = len(layers) - 1
+    program = [
+        descriptor(
+            item,
+            config,
+            buffer=number % 2,
+            from_stream=number == 0,
+            to_stream=number == last,
+            final=number == last,
+            k_in=k_in,
+            k_out=k_out,
+        )
+        for number, item in enumerate(placed)
+    ]
+    packets = [packet for item in placed for packet in (weight_packet(item, config), channel_packet(item, config))]
+    return Program(network, [*packets, program_packet(program)], k_in, k_out)
+
+
+def _shortest(tensors: list[NDArray[np.uint8]]) -> int:
+    """The parameter with which some tensors take the fewest bits together."""
+    if len(tensors) == 1:
+        return best_k(tensors[0])
+    return min(CODE_PARAMETERS, key=lambda k: sum(size_bits(tensor, k) for tensor in tensors))
+
+
+def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) -> Iterator[ImageResult]:
+    """Load a program and run it over inputs (N, C, H, W), one result each; DeviceError if the device reports an error."""
+    layers = list(program.network.layers)
+    for packet in program.packets:
+        device.load(packet)
+    for x in inputs:
+        run = device.run([encode(coded_bytes(x, layers[0].x), program.k_in)], layers=len(layers))
+        shape = layers[-1].out_shape
+        output = from_coded(decode(run.packets[0], int(np.prod(shape)), program.k_out), shape, layers[-1].y)
+        expected = run_network(x, layers)
+        tensors = [x, *expected[:-1]]
+        yield ImageResult(
+            output=output,
+            cycles=run.counters.total_cycles,
+            layer_cycles=run.layer_cycles,
+            bit_exact_golden=np.array_equal(output, expected[-1]),
+            sparsity=[sparsity(coded_bytes(tensor, layer.x)) for tensor, layer in zip(tensors, layers, strict=True)],
+            useful_macs=[useful_macs(tensor, layer) for tensor, layer in zip(tensors, layers, strict=True)],
+        )
+
+
+def run_onnxruntime(model: Path, images: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The model's outputs from ONNX Runtime's CPU provider, one image at a time as the model may have a fixed batch."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: images[index : index + 1]})[0] for index in range(len(images))])
+
+
+def summarise(
+    network: Network,
+    config: Config,
+    results: list[ImageResult],
+    labels: NDArray[np.integer],
+    reference: NDArray[np.generic],
+) -> Summary:
+    """Means and totals of a run; reference holds ONNX Runtime's outputs for the same images."""
+    outputs = network.results(np.stack([result.output for result in results]))
+    cells = config.rows * config.lanes
+    layers = []
+    for number, layer in enumerate(network.layers):
+        macs = float(np.mean([result.useful_macs[number] for result in results]))
+        cycles = float(np.mean([result.layer_cycles[number] for result in results]))
+        zeros = float(np.mean([result.sparsity[number] for result in results]))
+        layers.append(LayerSummary(layer.name, zeros, macs, dense_macs(layer), cycles, macs / cells / cycles))
+    return Summary(
+        images=len(results),
+        correct=int((recognised(outputs) == labels).sum()),
+        bit_exact_golden=all(result.bit_exact_golden for result in results),
+        bit_exact_onnxruntime=np.array_equal(outputs, reference.reshape(outputs.shape)),
+        cycles_per_image=float(np.mean([result.cycles for result in results])),
+        dense_cycles_per_image=sum(dense_cycles(layer, config.rows, config.lanes) for layer in network.layers),
+        layers=layers,
+    )
+
+
+def recognised(outputs: NDArray[np.generic]) -> NDArray[np.intp]:
+    """The class with the largest output, for each image."""
+    classes: NDArray[np.intp] = outputs.reshape(len(outputs), -1).argmax(axis=1)
+    return classes

@@ -1,0 +1,78 @@
+"""The command `skipgrid`."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from .bench import bench
+from .docs import docs
+from .figures import figures
+from .fuzz import fuzz
+from .generate import generate
+from .presets import presets
+from .run import run
+
+DEVELOPERS = "For developers, in a clone of the project"
+
+app = typer.Typer(
+    name="skipgrid",
+    help="""A generator of neural-network accelerators that do no work for zeros.
+
+    Activations travel run-length coded; a grid of rows × lanes processing elements multiplies only the nonzero ones.
+
+    Three steps to see it work:
+
+    1. `skipgrid presets` shows what can be built;
+
+    2. `skipgrid generate --preset 4x32 -o out/4x32` writes its Verilog;
+
+    3. `skipgrid run models/lenet5.onnx models/digits.npz --preset 4x32 --limit 20` runs digits on it, in simulation.
+    """,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(presets)
+app.command()(generate)
+app.command()(run)
+app.add_typer(bench, name="bench")
+app.command(rich_help_panel=DEVELOPERS)(fuzz)
+app.command(rich_help_panel=DEVELOPERS)(figures)
+app.command(rich_help_panel=DEVELOPERS)(docs)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"skipgrid {version('skipgrid')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; what the user can mend becomes one sentence on the standard error, and exit code 1."""
+    try:
+        app(args=arguments, prog_name="skipgrid")
+    except OSError as error:
+        sys.exit(_failure(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)))
+    except (ValueError, TypeError, RuntimeError) as error:  # ModelError, DoesNotFit, DeviceError, BusError and ToolError are among them
+        sys.exit(_failure(str(error)))
+
+
+def _failure(sentence: str) -> int:
+    typer.secho("skipgrid: ", fg=typer.colors.RED, nl=False, err=True)
+    typer.echo(" ".join(sentence.split()), err=True)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""skipgrid docs: the generated pages of the documentation."""
+
+from pathlib import Path
+
+from skipgrid.rtl.config import preset
+
+from .console import wrote
+
+REFERENCE = """\
+# Ports, registers, descriptors, errors
+
+This page is written by `skipgrid docs` from the hardware's own definitions; `skipgrid generate` writes the same, for its preset, beside
+the Verilog. Sizes that depend on the preset are those of `{config.name}`. [formats.md](formats.md) explains what travels in the streams.
+
+## Ports
+
+{ports}
+
+## Registers
+
+All are 32 bits wide. An access to another address, of the wrong kind, or a write of fewer than four bytes is answered with SLVERR and
+changes nothing.
+
+{registers}
+
+## Load packets
+
+{load}
+
+## Layer descriptor
+
+{descriptor}
+
+## Errors
+
+{errors}
+"""
+
+
+def docs() -> None:
+    """Write the generated pages: docs/registers.md and the picture docs/dataflow.svg."""
+    folder = project() / "docs"
+    for name, text in made_pages().items():
+        (folder / name).write_text(text)
+        wrote(folder / name)
+
+
+def made_pages() -> dict[str, str]:
+    """Name and content of every generated page."""
+    from . import pages
+    from .diagram import dataflow
+
+    config = preset("4x32")
+    reference = REFERENCE.format(
+        config=config,
+        ports=pages.ports(),
+        registers=pages.registers(),
+        load=pages.load_packets(config),
+        descriptor=pages.descriptor(),
+        errors=pages.errors(),
+    )
+    return {"registers.md": reference, "dataflow.svg": dataflow()}
+
+
+def project() -> Path:
+    """The folder of the clone that the command is run in; ValueError if it is run elsewhere."""
+    folder = Path.cwd()
+    if not (folder / "docs").is_dir() or not (folder / "rtl" / "accelerator.py").is_file():
+        raise ValueError(f"{folder} is not a clone of the project; run this command in one")
+    return folder

