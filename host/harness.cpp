@@ -23,15 +23,24 @@ struct Device {
     VerilatedFstC trace;
 #endif
 
+    // Takes over what was offered, and lets outputs follow it: two evaluations, one for each edge.
     void clock() {
+        edge();
+        settle();
+    }
+
+    void edge() {
         top.clk = 1;
         top.eval();
+        ++cycle;
 #if VM_TRACE
-        trace.dump(10 * cycle + 5);
+        trace.dump(10 * cycle - 5);
 #endif
         top.clk = 0;
+    }
+
+    void settle() {
         top.eval();
-        ++cycle;
 #if VM_TRACE
         trace.dump(10 * cycle);
 #endif
@@ -134,7 +143,7 @@ int skipgrid_run(Device* d, const uint32_t* load_words, const uint8_t* load_last
     d->top.m_axis_out_tready = 1;
     for (;;) {
         offer(*d, load, in);
-        d->top.eval();
+        d->settle();
         const bool load_moves = load.offers() && d->top.s_axis_load_tready;
         const bool in_moves = in.offers() && d->top.s_axis_in_tready;
         const bool out_moves = d->top.m_axis_out_tvalid;
@@ -148,7 +157,7 @@ int skipgrid_run(Device* d, const uint32_t* load_words, const uint8_t* load_last
             out_last[out] = d->top.m_axis_out_tlast | d->top.m_axis_out_tuser << 1;
             ++out;
         }
-        d->clock();
+        d->edge();
         load.taken += load_moves;
         in.taken += in_moves;
         idle = load_moves || in_moves || out_moves ? 0 : idle + 1;
