@@ -112,9 +112,9 @@ def _table(records: dict[str, dict[str, Any]]) -> str:
     correct, images = digits[0]["correct"], digits[0]["images"]
     verdict = "Every output equals the golden model's bit for bit" if exact else "**Some outputs differ from the golden model's**"
     note = (
-        f"{verdict}, on {images:,} digits ONNX Runtime's too; {correct:,} of these are recognised rightly. The run-length code takes at"
-        f" most {code:.3f} times the entropy of independent zeros on the 13 layers. The commands are `skipgrid run {MODEL} {DATA} --preset P` and"
-        f" `skipgrid bench layers --preset P [--clustered]`; what they gave is kept in [docs/figures](docs/figures)."
+        f"{verdict}, on {images:,} digits ONNX Runtime's too; {correct:,} of these are recognised rightly. On the 13 layers the run-length"
+        f" code takes at most {code:.3f} times the entropy of independent zeros. The commands are `skipgrid run {MODEL} {DATA} --preset P`"
+        " and `skipgrid bench layers --preset P [--clustered]`; what they gave is kept in [docs/figures](docs/figures)."
     )
     return "\n".join([*lines, "", note])
 
