@@ -131,7 +131,7 @@ class Config:
 PRESETS = {
     config.name: config
     for config in (
-        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, results=1),
+        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, results=4),
         Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8),
         Config(name="4x32", rows=4, lanes=32, weights=8192, scan=16),
         Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16),
