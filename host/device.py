@@ -12,6 +12,8 @@ from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS
 
 Words = NDArray[np.uint32]
 
+START, STOP, CLEAR = 1, 2, 4  # bits of the register CONTROL
+
 REASONS = {
     Error.STREAM_ENDED_EARLY: "the input stream ended before the tensor was complete",
     Error.STREAM_RAN_OVER: "the input stream runs past the end of the tensor",
@@ -97,9 +99,10 @@ class Device(ABC):
         return Run(out, self.counters(), cycles)
 
     def check(self) -> None:
-        """DeviceError if the status register shows an error."""
+        """DeviceError if the status register shows an error, which is cleared, so that the next use begins without it."""
         if REGISTERS["STATUS"].field("error", self.read_register(REGISTERS["STATUS"].address)):
             word = self.read_register(REGISTERS["ERROR"].address)
+            self.write_register(REGISTERS["CONTROL"].address, CLEAR)
             raise DeviceError(Error(REGISTERS["ERROR"].field("code", word)), REGISTERS["ERROR"].field("layer", word))
 
     def counters(self) -> Counters:

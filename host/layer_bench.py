@@ -24,7 +24,7 @@ from skipgrid.golden import (
 )
 from skipgrid.rtl.config import Config
 
-from .compiler import channel_packet, check_fits, descriptor, load_descriptor, place, program_packet, weight_packet
+from .compiler import DoesNotFit, channel_packet, check_fits, descriptor, load_descriptor, place, program_packet, weight_packet
 from .compiler import group_weights as weights_a_group
 from .device import Device
 
@@ -151,6 +151,9 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
     layer, x = make_layer(workload, seed, clustered=clustered)
     check_fits(_channels(layer, 0, config.lanes), config)
     coded = coded_bytes(x, layer.x)
+    nonzeros = int(np.count_nonzero(coded))
+    if nonzeros > config.entries:
+        raise DoesNotFit(f"{layer.name}: its input has {nonzeros:,} nonzero activations, but {config.name} holds {config.entries:,}")
     k_in = best_k(coded)
     words = encode(coded, k_in)
     passes = split_passes(layer, config)
@@ -203,7 +206,9 @@ def bench_layers(device: Device, table: Iterable[Workload], seed: int = 0, *, cl
 
 
 def geomean_utilisation(results: list[LayerResult]) -> float:
-    """The geometric mean of the layers' utilisation."""
+    """The geometric mean of the layers' utilisation; 0 if a layer has nothing to multiply."""
+    if not all(result.utilisation for result in results):
+        return 0.0
     return float(np.exp(np.mean([np.log(result.utilisation) for result in results])))
 
 

@@ -46,7 +46,7 @@ class Accelerator(wiring.Component):
         s_axis_load: weights, channels' parameters and the program (see `Loader`); taken while no run is under way.
         s_axis_in: run-length coded tensors, one packet each; taken when the program asks for one.
         m_axis_out: run-length coded tensors, one packet each; TUSER in the last word marks one cut short by an error.
-        irq: 1 from the end of a run, or an error, until the next start.
+        irq: 1 from the end of a run (STATUS.busy is 0), or an error of the load port, until the next start.
 
     Throughput: rows x lanes multiplications a cycle, all of nonzero activations. Reset is synchronous and works at any moment.
     """
@@ -246,8 +246,9 @@ class Accelerator(wiring.Component):
             sequencer.program.eq(registers.program),
             sequencer.refetch.eq(loader.program_loaded | registers.program_written),
             sequencer.start.eq(registers.start),
+            sequencer.clear.eq(registers.clear),
             sequencer.settled.eq(~decoder.busy & ~encoder.busy),
-            self.irq.eq(sequencer.done | sequencer.failed),
+            self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy),  # not while an error's packets are cleared away
             registers.ready.eq(sequencer.ready),
             registers.busy.eq(sequencer.busy),
             registers.done.eq(sequencer.done),

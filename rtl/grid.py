@@ -187,7 +187,7 @@ class Row(wiring.Component):
         weight_address, weights: of all lanes; the weights follow by one cycle.
         results, finished: of the oldest unit that is finished and not yet `drained`, for all lanes.
 
-    Throughput: one entry a cycle for all lanes. Latency: 10 cycles from a range of one entry to its result.
+    Throughput: one entry a cycle for all lanes. Latency: 9 cycles from a range of one entry to its result.
     """
 
     def __init__(self, config: Config) -> None:

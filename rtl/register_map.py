@@ -52,6 +52,7 @@ REGISTERS = {
             (
                 ("start", 0, 1, "runs the program at PROGRAM and clears ERROR and the counters; SLVERR while STATUS.busy"),
                 ("stop", 1, 1, "gives the run up with the error STOPPED"),
+                ("clear", 2, 1, "clears STATUS.done, STATUS.error and ERROR; SLVERR while STATUS.busy"),
             ),
         ),
         Register(
@@ -62,7 +63,7 @@ REGISTERS = {
             (
                 ("busy", 0, 1, "from start until the run has ended"),
                 ("done", 1, 1, "the run ended without an error"),
-                ("error", 2, 1, "ERROR says why the run, or a packet on the load port, failed; cleared by start"),
+                ("error", 2, 1, "ERROR says why the run, or a packet on the load port, failed; cleared by start or clear"),
                 ("ready", 3, 1, "the program's first descriptor is fetched, so a run begins at once; start may also be written before"),
             ),
         ),
@@ -70,7 +71,7 @@ REGISTERS = {
             "ERROR",
             0x018,
             _READ,
-            "the first error since start",
+            "the first error since start or clear",
             (("code", 0, 8, "see the table of errors"), ("layer", 8, 8, "number of the descriptor that was running")),
         ),
         Register("PROGRAM", 0x01C, _BOTH, "number of the first layer descriptor to run; SLVERR while STATUS.busy"),

@@ -21,7 +21,7 @@ class Registers(wiring.Component):
 
     Members:
         bus: the AXI4-Lite port.
-        start, stop: pulses from CONTROL. program: number of the first layer. program_written: it has been set.
+        start, stop, clear: pulses from CONTROL. program: number of the first layer. program_written: it has been set.
         ready, busy, done, failed, error, error_layer: for STATUS and ERROR.
         multiplying, input_stall, output_stall, word_in, word_out: count this cycle. macs, zeros: are added in this cycle.
         layer_done, layer: store the cycles since the layer before ended (or since start) for layer number `layer`.
@@ -37,6 +37,7 @@ class Registers(wiring.Component):
                 "bus": In(AxiLite()),
                 "start": Out(1),
                 "stop": Out(1),
+                "clear": Out(1),
                 "program": Out(layer_bits),
                 "program_written": Out(1),
                 "ready": In(1),
@@ -95,16 +96,17 @@ class Registers(wiring.Component):
         wanted = {name: Signal(name=f"writes_{name.lower()}") for name, register in REGISTERS.items() if register.access != Access.READ}
         for name, signal in wanted.items():
             m.d.comb += signal.eq((bus.awaddr == REGISTERS[name].address) & bus.wstrb.all())
-        start = bus.wdata[0]
+        start, stop, clear = bus.wdata[0], bus.wdata[1], bus.wdata[2]
         m.d.comb += [
             write.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
             bus.awready.eq(write),
             bus.wready.eq(write),
             write_ok.eq(
-                (wanted["CONTROL"] & ~(start & self.busy)) | (wanted["PROGRAM"] & ~self.busy & (bus.wdata < config.layers)),
+                (wanted["CONTROL"] & ~((start | clear) & self.busy)) | (wanted["PROGRAM"] & ~self.busy & (bus.wdata < config.layers)),
             ),
             self.start.eq(write & write_ok & wanted["CONTROL"] & start),
-            self.stop.eq(write & write_ok & wanted["CONTROL"] & bus.wdata[1]),
+            self.stop.eq(write & write_ok & wanted["CONTROL"] & stop),
+            self.clear.eq(write & write_ok & wanted["CONTROL"] & clear),
             self.program_written.eq(write & write_ok & wanted["PROGRAM"]),
         ]
         with m.If(bus.bready):

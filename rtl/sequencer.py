@@ -17,7 +17,7 @@ class Sequencer(wiring.Component):
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
         program: number of the first layer. refetch: it, or the program, has changed.
-        start: begins a run; only while `busy` is 0.
+        start: begins a run; only while `busy` is 0. clear: forgets how the last one ended; likewise.
         layer, number: the descriptor that runs.
         begin: for one cycle, the layer begins. layer_done: it has ended. input_ready: the input buffer holds the layer's input.
         fault, fault_code: an error of the datapath, a stop or, while nothing runs, an error of the load port.
@@ -37,6 +37,7 @@ class Sequencer(wiring.Component):
                 "program": In(layer_bits),
                 "refetch": In(1),
                 "start": In(1),
+                "clear": In(1),
                 "layer": Out(Descriptor),
                 "number": Out(layer_bits),
                 "begin": Out(1),
@@ -77,7 +78,9 @@ class Sequencer(wiring.Component):
             m.next = "SETTLE"
 
         with m.If(self.start):
-            m.d.sync += [self.busy.eq(1), self.done.eq(0), self.failed.eq(0), self.error.eq(Error.NONE), self.error_layer.eq(0)]
+            m.d.sync += self.busy.eq(1)
+        with m.If(self.start | self.clear):
+            m.d.sync += [self.done.eq(0), self.failed.eq(0), self.error.eq(Error.NONE), self.error_layer.eq(0)]
         with m.Elif(self.fault & ~self.busy & ~self.failed):
             m.d.sync += [self.failed.eq(1), self.error.eq(self.fault_code)]
 

@@ -17,7 +17,8 @@ class WindowWalker(wiring.Component):
     Members:
         start: begins the layer of `layer`, which stays the same while `busy`.
         rows: feature-map rows of the input that are stored; a unit waits until all that it needs are.
-        units: one stream a row; of the rows that are ready the first one takes the next unit.
+        units: one stream a row; of the rows that are ready the first one takes the next unit. What is offered to a row that is
+            not ready may go to another one.
         order: which row took it, for the drain.
         busy: units are left.
         waiting: a unit waits for input rows.
@@ -133,7 +134,8 @@ class RangeFetcher(wiring.Component):
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
 
-    Throughput: one range a cycle. Latency: 7 cycles from a unit to its first range.
+    Throughput: one range a cycle. Latency: 6 cycles from a unit to its first range, and one more for each empty window row behind
+    it, because it is held back until it is known whether it is its window's last.
     """
 
     def __init__(self, config: Config) -> None:

@@ -9,6 +9,7 @@ import typer
 from .bench import bench
 from .docs import docs
 from .figures import figures
+from .fuzz import fuzz
 from .generate import generate
 from .presets import presets
 from .run import run
@@ -39,6 +40,7 @@ app.command()(presets)
 app.command()(generate)
 app.command()(run)
 app.add_typer(bench, name="bench")
+app.command(rich_help_panel=DEVELOPERS)(fuzz)
 app.command(rich_help_panel=DEVELOPERS)(figures)
 app.command(rich_help_panel=DEVELOPERS)(docs)
 

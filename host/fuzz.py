@@ -1,0 +1,154 @@
+"""Random networks on a device, each output compared with the golden model bit for bit."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipgrid.golden import Activation, Layer, coded_bytes, encode, run_network
+from skipgrid.rtl.config import Config
+
+from .compiler import DoesNotFit, channel_packet, descriptor, load_descriptor, place, program_packet, weight_packet
+from .device import Device, DeviceError, Words
+from .layer_bench import split_passes
+
+SMALL = Config(
+    name="small", rows=2, lanes=4, weights=1024, entries=512, pixels=256, features=256, channels=64, layers=8, scan=2, results=2
+)  # compiles quickly, and is full soon
+Tensor = NDArray[np.integer]
+FULL = ("ENTRIES_FULL", "PIXELS_FULL")  # what a random network may run into
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One random network's run.
+
+    full: it has more nonzeros or pixels than the buffers hold. exact: its outputs were right or, if full, refused.
+    """
+
+    seed: int
+    layers: int
+    exact: bool
+    full: bool
+
+
+def random_activation(rng: np.random.Generator) -> Activation:
+    """Mostly what follows a ReLU, sometimes any type and zero point."""
+    if rng.random() < 0.5:
+        return Activation()
+    held = Activation("uint8") if rng.random() < 0.5 else Activation("int8")
+    return replace(held, zero_point=int(rng.choice([held.low, held.high, int(rng.integers(held.low, held.high + 1))])))
+
+
+def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activation, number: int) -> Layer:
+    """A layer of random sizes that takes a tensor of this shape."""
+    C, H, W = shape
+    if rng.random() < 0.15:
+        R, S, (top, left, bottom, right) = H, W, (0, 0, 0, 0)  # fully connected
+    else:
+        R, S = int(rng.integers(1, 6)), int(rng.integers(1, 6))
+        top, left, bottom, right = (int(pad) for pad in rng.integers(0, 4, 4))
+        R, S = min(R, H + top + bottom), min(S, W + left + right)
+    stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    rows, columns = (H + top + bottom - R) // stride[0] + 1, (W + left + right - S) // stride[1] + 1
+    pool = (1, 1) if rng.random() < 0.5 else (int(rng.integers(1, min(3, rows) + 1)), int(rng.integers(1, min(3, columns) + 1)))
+    pool_stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    K = int(rng.integers(1, 14))
+    y = random_activation(rng)
+    relu = rng.random() < 0.7
+    weights = rng.integers(-128, 128, (K, C, R, S)) * (rng.random((K, C, R, S)) < rng.choice([0.2, 1.0]))
+    if rng.random() < 0.1:
+        weights = rng.choice([-128, 127], weights.shape)
+    return Layer(
+        name=f"layer {number}",
+        weights=weights.astype(np.int8),
+        bias=rng.integers(-20000, 20000, K).astype(np.int32),
+        scale=(10.0 ** rng.uniform(-5, -0.5, K)).astype(np.float32),
+        shape=shape,
+        x=x,
+        y=y,
+        stride=stride,
+        pads=(top, left, bottom, right),
+        low=y.zero_point if relu else None,
+        pool=pool,
+        pool_stride=pool_stride,
+        threshold=int(rng.choice([0, 0, 0, 1, 2, 20, 255])),
+    )
+
+
+def random_input(rng: np.random.Generator, shape: tuple[int, int, int], held: Activation) -> Tensor:
+    """A tensor of any sparsity, with empty rows, columns and channels, extreme values among the others."""
+    values = rng.integers(held.low, held.high + 1, shape)
+    if rng.random() < 0.2:
+        values = rng.choice([held.low, held.high], shape)
+    keep = rng.random(shape) < rng.choice([0.0, 0.02, 0.1, 0.3, 0.7, 1.0])
+    for axis in range(3):
+        if rng.random() < 0.3:
+            keep &= np.expand_dims(rng.random(shape[axis]) < 0.6, tuple({0, 1, 2} - {axis}))
+    return np.where(keep, values, held.zero_point).astype(held.dtype)
+
+
+def run_trial(device: Device, seed: int) -> Trial:
+    """Make the network of a seed, run it from its first input word to its last output word, and again from a stored input."""
+    rng = np.random.default_rng(seed)
+    config = device.config
+    shape = (int(rng.integers(1, 9)), int(rng.integers(1, 13)), int(rng.integers(1, 13)))
+    held = random_activation(rng)
+    x = random_input(rng, shape, held)
+    layers: list[Layer] = []
+    for number in range(int(rng.integers(1, 5))):
+        layer = random_layer(rng, layers[-1].out_shape if layers else shape, layers[-1].y if layers else held, number)
+        try:
+            place([*layers, layer], config)
+        except DoesNotFit:
+            break
+        layers.append(layer)
+    if not layers:
+        layers = [split_passes(layer.replaced(weights=layer.weights[:, :, :1, :1].copy(), pads=(0, 0, 0, 0), pool=(1, 1)), config)[0]]
+    tensors = [x, *run_network(x, layers)]
+    full = not _fit(tensors, [held, *(layer.y for layer in layers)], config)
+    coded = coded_bytes(x, held)
+    k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
+    right = encode(coded_bytes(tensors[-1], layers[-1].y), k_out)
+    placed = place(layers, config)
+    last = len(layers) - 1
+
+    def program(streamed: bool) -> list[Words]:
+        return [
+            descriptor(
+                item,
+                config,
+                buffer=number % 2,
+                from_stream=streamed and number == 0,
+                to_stream=number == last,
+                final=number == last,
+                k_in=k_in,
+                k_out=k_out,
+            )
+            for number, item in enumerate(placed)
+        ]
+
+    for item in placed:
+        device.load(weight_packet(item, config))
+        device.load(channel_packet(item, config))
+    words = [encode(coded, k_in)]
+    packets = []
+    try:
+        device.load(program_packet(program(True)))
+        packets.append(device.run(words).packets)
+        device.load(program_packet([load_descriptor(shape, buffer=0, k_in=k_in, final=False), *program(False)][: config.layers]))
+        packets.append(device.run(words).packets)
+    except DeviceError as error:
+        if error.code.name not in FULL:
+            raise
+        return Trial(seed, len(layers), exact=full, full=full)
+    exact = not full and all(len(sent) == 1 and np.array_equal(sent[0], right) for sent in packets)
+    return Trial(seed, len(layers), exact, full)
+
+
+def _fit(tensors: list[Tensor], held: list[Activation], config: Config) -> bool:
+    """Whether each layer's input and output fit the two buffers together; the last output goes to the stream."""
+    entries = [int(np.count_nonzero(coded_bytes(tensor, how))) for tensor, how in zip(tensors[:-1], held[:-1], strict=True)]
+    pixels = [tensor.shape[1] * tensor.shape[2] + 1 for tensor in tensors[:-1]]
+    limits = ((entries, config.entries), (pixels, config.pixels))
+    return all(sum(sizes[number : number + 2]) <= limit for sizes, limit in limits for number in range(len(entries)))

@@ -1,0 +1,355 @@
+"""Every bad input: the error names what and where, an open output packet is closed, and the next run works without a reset."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles, RisingEdge
+from networks import Network, coded_outputs
+from ports import BusError, Packet, Ports
+from skipgrid.golden import Activation, Layer, coded_bytes, encode
+from skipgrid.host.compiler import Placed, channel_packet, descriptor, load_descriptor, program_packet, weight_packet
+from skipgrid.rtl.layouts import SLOT_WORDS, Descriptor, Error, LoadTarget
+from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
+from tensors import damaged, outcome, sparse
+
+K_IN, K_OUT = 2, 1
+SHAPE = (3, 6, 5)
+
+
+class Faults(Ports):
+    """An accelerator with a known good layer, which must still work after every error."""
+
+    async def begin(self, profile: str | None = None) -> None:
+        await super().begin(profile)
+        x = sparse(self.numbers, 90, 0.5).reshape(SHAPE)
+        self.good = self.network(x, SHAPE, K=7)
+        await self.load(*self.good.packets(self.config))
+
+    def network(self, x: np.ndarray, shape: tuple[int, int, int], K: int, **fixed: Any) -> Network:
+        """One layer at the bottom of the memories."""
+        weights = self.numbers.integers(-128, 128, (K, shape[0], 3, 2)).astype(np.int8)
+        layer = Layer(
+            "good",
+            weights,
+            self.numbers.integers(-500, 500, K).astype(np.int32),
+            np.full(K, 0.004, np.float32),
+            shape,
+            pads=(1, 1, 1, 0),
+            y=Activation("int8", 3),
+            **fixed,
+        )
+        return Network([Placed(layer, 0, 0)], x)
+
+    @property
+    def words(self) -> np.ndarray:
+        """The good layer's input packet."""
+        return encode(coded_bytes(self.good.x, self.good.layers[0].x), K_IN)
+
+    def layer(self, **changes: int) -> np.ndarray:
+        """The good layer's descriptor, from stream to stream, with fields changed."""
+        options = {"buffer": 0, "from_stream": True, "to_stream": True, "final": True, "k_in": K_IN, "k_out": K_OUT}
+        return changed(descriptor(self.good.placed[0], self.config, **options), **changes)
+
+    async def works(self, *, send: bool = True) -> None:
+        """The good layer's run gives the right output; without `send` its packet is at the port already."""
+        await self.load(program_packet([self.layer()]))
+        if send:
+            self.send(self.words)
+        await self.start()
+        await self.finish()
+        assert await self.status() == (0, 1, 0), await self.error()
+        assert await self.error() == (Error.NONE, 0)
+        assert self.received() == [Packet(encode(coded_outputs(self.good)[-1], K_OUT).tolist())]
+        self.taken()
+
+    async def fails(self, program: list[np.ndarray], error: Error, layer: int, *, first: int = 0) -> list[Packet]:
+        """A program's run ends in this error of this descriptor; gives the output packets."""
+        await self.load(program_packet(program))
+        await self.start(first)
+        await self.finish()
+        assert await self.status() == (0, 0, 1)
+        assert await self.error() == (error, layer), (error, layer)
+        packets = self.received()
+        for packet in packets:
+            assert not packet.damaged or packet.words[-1] == 0
+        return packets
+
+
+def changed(words: np.ndarray, **fields: int) -> np.ndarray:
+    """A descriptor's words with fields changed."""
+    bits = int.from_bytes(words.astype("<u4").tobytes(), "little")
+    for name, value in fields.items():
+        field = Descriptor.as_shape()[name]
+        mask = (1 << Descriptor.as_shape()[name].width) - 1
+        bits = bits & ~(mask << field.offset) | (value & mask) << field.offset
+    return np.frombuffer(bits.to_bytes(4 * len(words), "little"), np.uint32)
+
+
+@cocotb.test
+async def broken_streams(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    kinds = set()
+    coded = coded_bytes(ports.good.x, ports.good.layers[0].x)
+    for round_ in range(4):
+        for words in damaged(coded, K_IN, ports.numbers).values():
+            ports.behave()
+            error, _ = outcome(words.tolist(), coded.size, K_IN)
+            if error == Error.NONE:
+                continue
+            kinds.add(error)
+            load = load_descriptor(SHAPE, buffer=0, k_in=K_IN, final=False)
+            programs = [([ports.layer()], 0), ([load, ports.layer(from_stream=0)], 0), ([load, changed(load, final=1)], 1)]
+            program, at = programs[round_ % 3]
+            if at:
+                ports.send(ports.words)
+            ports.send(words)
+            packets = await ports.fails(program, error, at)
+            assert len(packets) <= 1
+            assert not packets or packets[0].damaged
+            ports.taken()
+            await ports.works()
+    assert len(kinds) == 3
+
+
+@cocotb.test
+async def wrong_descriptors(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    config = ports.config
+    coordinate = 1 << config.coordinate_bits
+    computed = ("K", "out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")
+    wrong: list[tuple[Error, dict[str, int]]] = [(Error.DESCRIPTOR_UNKNOWN, {"opcode": opcode}) for opcode in (0, 3, 255)]
+    wrong += [(Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", *computed)]
+    coordinates = ("H", "W", "R", "S", "pad_top", "pad_left", "out_rows", "out_columns")
+    wrong += [(Error.DESCRIPTOR_SIZE, {name: size}) for name in coordinates for size in (coordinate, 65535)]
+    wrong += [
+        (Error.DESCRIPTOR_SIZE, {"K": 8}),
+        (Error.DESCRIPTOR_SIZE, {"groups": 1}),
+        (Error.DESCRIPTOR_SIZE, {"last_lanes": config.lanes + 1}),
+        (Error.DESCRIPTOR_SIZE, {"channels_base": 1}),
+        (Error.FEATURES_TOO_MANY, {"C": config.features + 1}),
+        (Error.CHANNELS_TOO_MANY, {"channels_base": config.channels}),
+        (Error.CHANNELS_TOO_MANY, {"channels_base": config.channels - config.lanes}),
+        (Error.CHANNELS_TOO_MANY, {"channels_base": 65536 - config.lanes}),
+        (Error.WEIGHTS_TOO_MANY, {"weights_base": config.weights - 18}),
+        (Error.WEIGHTS_TOO_MANY, {"weights_base": 65535}),
+        (Error.WEIGHTS_TOO_MANY, {"group_weights": 65535}),
+    ]
+    for error, fields in wrong:
+        ports.behave()
+        ports.send(ports.words)
+        await ports.fails([ports.layer(**fields)], error, 0)
+        # A packet of which no word was taken stays at the port, for the next run.
+        left = not ports.taken() and not ports.in_monitor.active
+        await ports.works(send=not left)
+
+
+@cocotb.test
+async def tensors_that_do_not_fit(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    config = ports.config
+
+    async def refused(shape: tuple[int, int, int], zeros: float, error: Error, **fields: int) -> None:
+        ports.behave()
+        coded = sparse(ports.numbers, int(np.prod(shape)), zeros)
+        if zeros == 1:
+            coded[:] = 0
+        ports.send(encode(coded, K_IN))
+        load = changed(load_descriptor(shape, buffer=ports.random.randrange(2), k_in=K_IN, final=True), **fields)
+        await ports.fails([ports.layer(), load], error, 1, first=1)
+        ports.taken()
+        await ports.works()
+
+    side = next(side for side in range(config.pixels) if side * side >= config.pixels)
+    await refused((config.entries // 64 + 1, 8, 8), 0, Error.ENTRIES_FULL)
+    await refused((1, side, side), 0.9, Error.PIXELS_FULL)
+    await refused((config.features // 8 + 1, 1, 8), 1, Error.FEATURES_TOO_MANY)
+    await refused((3, 4, 5), 0.5, Error.DESCRIPTOR_SIZE, H=5)
+    await refused((3, 4, 5), 0.5, Error.DESCRIPTOR_SIZE, H=3)
+    await refused((3, 4, 5), 0.5, Error.DESCRIPTOR_SIZE, C=4)
+    # A tensor as large as the memories is no error, right before and after.
+    exact = (config.entries // 64, 8, 8)
+    ports.send(encode(sparse(ports.numbers, config.entries, 0), K_IN))
+    await ports.load(program_packet([load_descriptor(exact, buffer=0, k_in=K_IN, final=True)]))
+    await ports.start()
+    await ports.finish()
+    assert await ports.status() == (0, 1, 0)
+    ports.taken()
+    await ports.works()
+
+
+@cocotb.test
+async def outputs_that_do_not_fit(dut: Any) -> None:
+    """A layer whose output, beside its input, is too large for the other buffer."""
+    ports = Faults(dut)
+    await ports.begin()
+    config = ports.config
+    options = {"buffer": 1, "from_stream": True, "to_stream": False, "final": True, "k_in": K_IN, "k_out": K_OUT}
+    # Dense outputs, 7 channels in 7 x 8 pixels; and two feature maps of which one alone fits.
+    for shape, low, error in (((1, 7, 8), 60, Error.ENTRIES_FULL), ((1, 11, 8), None, Error.PIXELS_FULL)):
+        ports.behave()
+        big = ports.network(np.full(shape, 200, np.uint8), shape, K=7, low=low)
+        ports.send(encode(coded_bytes(big.x, big.layers[0].x), K_IN))
+        await ports.load(*big.packets(config))
+        if error == Error.PIXELS_FULL:
+            for placed in big.placed:  # no output is over its bound
+                await ports.load(channel_packet(Placed(placed.layer.replaced(scale=placed.layer.scale / np.float32(2**20)), 0, 0), config))
+        await ports.fails([descriptor(big.placed[0], config, **options)], error, 0)
+        ports.taken()
+        await ports.load(*ports.good.packets(config))
+        await ports.works()
+
+
+@cocotb.test
+async def missing_inputs_and_ends(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    config = ports.config
+    from_buffer = ports.layer(from_stream=0)
+    await ports.fails([from_buffer], Error.INPUT_MISSING, 0)
+    await ports.works()
+    for shape, buffer in (((2, 6, 5), 0), ((3, 5, 6), 0), ((5, 6, 3), 0), (SHAPE, 1)):
+        ports.behave()
+        load = load_descriptor(shape, buffer=buffer, k_in=K_IN, final=False)
+        ports.send(encode(sparse(ports.numbers, int(np.prod(shape)), 0.5), K_IN))
+        await ports.fails([load, from_buffer], Error.INPUT_MISSING, 1)
+        await ports.works()
+    load = load_descriptor((1, 1, 1), buffer=0, k_in=K_IN, final=False)
+    for _ in range(config.layers):
+        ports.send(encode(np.ones(1, np.uint8), K_IN))
+    await ports.fails([load] * config.layers, Error.PROGRAM_NOT_ENDED, config.layers - 1)
+    await ports.works()
+
+
+@cocotb.test
+async def wrong_load_packets(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    config = ports.config
+    words_a_weight = config.lanes // 4
+    sizes = {LoadTarget.WEIGHTS: config.weights, LoadTarget.CHANNELS: config.channels, LoadTarget.PROGRAM: config.layers * SLOT_WORDS}
+    units = {LoadTarget.WEIGHTS: words_a_weight, LoadTarget.CHANNELS: 3, LoadTarget.PROGRAM: 1}
+    cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [target << 28, 1, 2, 3]) for target in (3, 9, 15)]
+    cases += [(Error.LOAD_TARGET, [5 << 28, 1])]
+    cases += [(Error.LOAD_CUT, [target.value << 28]) for target in sizes]
+    cases += [(Error.LOAD_ADDRESS, [target.value << 28 | size, *[0] * units[target]]) for target, size in sizes.items()]
+    cases += [(Error.LOAD_ADDRESS, [target.value << 28 | 0xFFFFFFF, *[0] * 9]) for target in sizes]
+    cases += [(Error.LOAD_CUT, [LoadTarget.CHANNELS.value << 28 | config.channels - 1, *[0] * cut]) for cut in (1, 2)]
+    if words_a_weight > 1:
+        cases += [(Error.LOAD_CUT, [config.weights - 1, 0])]
+    for error, packet in cases:
+        ports.behave()
+        await ports.load(packet)
+        assert int(dut.irq.value)
+        assert (await ports.status())[2] == 1
+        assert (await ports.error())[0] == error, (error, packet)
+        await ports.works()
+    # The end of a memory, exactly.
+    for target, size in sizes.items():
+        await ports.load([target.value << 28 | size - 1, *[0] * units[target]])
+        assert await ports.status() == (0, 1, 0)
+
+
+@cocotb.test
+async def stopped_at_any_moment(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    damaged_packets = 0
+    for _ in range(60):
+        ports.behave(ports.random.choice((None, "stalled", "random", "full")))
+        load = load_descriptor(SHAPE, buffer=0, k_in=K_IN, final=False)
+        await ports.load(program_packet([load, ports.layer(from_stream=0)] if ports.random.random() < 0.5 else [ports.layer()]))
+        ports.send(ports.words)
+        await ports.start()
+        await ClockCycles(dut.clk, ports.random.randint(1, 800))
+        await ports.put("CONTROL", 2)
+        await ports.finish()
+        packets = ports.received()
+        busy, done, failed = await ports.status()
+        assert not busy
+        assert done != failed
+        if failed:
+            assert (await ports.error())[0] == Error.STOPPED
+            assert all(packet.damaged or packet.words == encode(coded_outputs(ports.good)[-1], K_OUT).tolist() for packet in packets)
+            damaged_packets += any(packet.damaged for packet in packets)
+        begun = bool(ports.taken()) or ports.in_monitor.active
+        assert not ports.in_monitor.active, "a packet of which a word was taken is taken whole"
+        await ports.works(send=begun)
+    assert damaged_packets
+
+
+@cocotb.test
+async def reset_at_any_moment(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    for _ in range(25):
+        ports.behave()
+        await ports.load(program_packet([ports.layer()]))
+        ports.send(ports.words)
+        await ports.start()
+        await ClockCycles(dut.clk, ports.random.randint(1, 600))
+        await ports.reset()
+        assert await ports.status() == (0, 0, 0)
+        ports.received()
+        await ports.works()
+
+
+@cocotb.test
+async def registers_that_cannot_be_accessed(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    config = ports.config
+
+    async def slverr(access: Callable[[], Any]) -> None:
+        try:
+            await access()
+        except BusError:
+            return
+        raise AssertionError("no SLVERR")
+
+    for register in REGISTERS.values():
+        if register.access == Access.READ:
+            await slverr(lambda address=register.address: ports.write(address, 1))
+        if register.access == Access.WRITE:
+            await slverr(lambda address=register.address: ports.read(address))
+    for address in (0x044, 0x3FC, LAYER_CYCLES + 4 * config.layers, 0xFFC):
+        await slverr(lambda address=address: ports.read(address))
+        await slverr(lambda address=address: ports.write(address, 1))
+    await slverr(lambda: ports.put("PROGRAM", config.layers))
+    await ports.works()
+
+    # While a run waits for its input: no start, no change of the program; reading goes on.
+    await ports.load(program_packet([ports.layer()]))
+    await ports.start()
+    assert await ports.status() == (1, 0, 0)
+    await slverr(lambda: ports.put("CONTROL", 1))
+    await slverr(lambda: ports.put("CONTROL", 3))
+    await slverr(lambda: ports.put("PROGRAM", 0))
+    ports.send(ports.words)
+    await ports.finish()
+    assert ports.received() == [Packet(encode(coded_outputs(ports.good)[-1], K_OUT).tolist())]
+    ports.taken()
+    await ports.works()
+
+
+@cocotb.test
+async def loading_waits_for_the_end_of_a_run(dut: Any) -> None:
+    ports = Faults(dut)
+    await ports.begin()
+    await ports.load(program_packet([ports.layer()]))
+    await ports.start()
+    ports.load_port.send_nowait([int(word) for word in weight_packet(ports.good.placed[0], ports.config)])
+    ports.load_port.send_nowait([int(word) for word in channel_packet(ports.good.placed[0], ports.config)])
+    for _ in range(50):
+        await RisingEdge(dut.clk)
+        assert not int(dut.s_axis_load_tready.value)
+    ports.send(ports.words)
+    await ports.finish()
+    assert ports.received() == [Packet(encode(coded_outputs(ports.good)[-1], K_OUT).tolist())]
+    await ports.load_port.wait()
+    ports.taken()
+    await ports.works()

@@ -1,0 +1,147 @@
+"""The decoder against golden.decode: every k, edges of the code, every kind of broken stream, stops, and its speed."""
+
+from itertools import pairwise
+
+import cocotb
+import numpy as np
+from skipgrid.golden import encode, max_run
+from skipgrid.rtl.layouts import Error, Token, Word
+from streams import PROFILES, Bench
+from tensors import Outcome, covered, damaged, edge_tensors, elements_of, outcome, sparse, word_payloads
+
+
+class DecoderBench(Bench):
+    """A decoder that is started for one tensor after another, while the words of later ones wait at its port."""
+
+    async def begin(self, words: str = "random", tokens: str = "random") -> None:
+        self.words = self.source("words", Word, words)
+        self.tokens = self.sink("tokens", Token, tokens)
+        self.failures = self.record("failed", "error")
+        await self.reset()
+
+    def send(self, words: np.ndarray) -> None:
+        self.words.send(*word_payloads(words))
+
+    async def start(self, elements: int, k: int) -> list[int]:
+        """Start a tensor; gives the list in which the monitor gathers its words."""
+        taken: list[int] = []
+        self.words.listeners[:] = [lambda word: taken.append(word["data"])]
+        self.tokens.received.clear()
+        self.failures.clear()
+        await self.pulse(start=1, elements=elements, k=k)
+        self.set(elements=self.random.getrandbits(32), k=self.random.getrandbits(3))
+        return taken
+
+    async def decode(self, elements: int, k: int) -> Outcome:
+        """Decode the tensor at the port, and check all of it against the model."""
+        left = len(self.words.queue)
+        taken = await self.start(elements, k)
+        await self.until(lambda: not self.get("busy"), f"a tensor of {elements} elements, k = {k}, ends")
+        seen = self.seen(elements)
+        expected = outcome(taken, elements, k)
+        assert seen == expected, f"{elements} elements, k = {k}, words {taken}: expected {expected}, saw {seen}"
+        assert left - len(self.words.queue) == len(taken)
+        return seen
+
+    def seen(self, elements: int) -> Outcome:
+        """What the decoder made of the tensor."""
+        tokens = self.tokens.received
+        lasts = [token["last"] for token in tokens]
+        assert len(self.failures) <= 1
+        if self.failures:
+            assert 1 not in lasts
+            assert covered(tokens) <= elements
+            return Error(self.failures[0][1]), []
+        assert lasts == [0] * (len(lasts) - 1) + [1], "exactly the last token carries last"
+        return Error.NONE, elements_of(tokens, elements)
+
+
+@cocotb.test
+async def every_k_and_edge(dut: object) -> None:
+    bench = DecoderBench(dut)
+    await bench.begin()
+    for k in range(8):
+        tensors = edge_tensors(k, bench.numbers) + [sparse(bench.numbers, 60, zeros) for zeros in (0.2, 0.6, 0.95)]
+        for tensor in tensors:
+            bench.send(encode(tensor, k))
+        for tensor in tensors:
+            bench.words.behave(bench.random.choice(PROFILES[:2] + PROFILES[3:]))
+            bench.tokens.behave(bench.random.choice(PROFILES[:2] + PROFILES[3:]))
+            error, elements = await bench.decode(tensor.size, k)
+            assert (error, elements) == (Error.NONE, tensor.tolist())
+
+
+@cocotb.test
+async def random_tensors_at_every_pace(dut: object) -> None:
+    bench = DecoderBench(dut)
+    await bench.begin()
+    for words in PROFILES:
+        for tokens in PROFILES:
+            bench.words.behave(words)
+            bench.tokens.behave(tokens)
+            k = bench.random.randrange(8)
+            tensor = sparse(bench.numbers, bench.random.randint(1, 120), bench.random.random())
+            bench.send(encode(tensor, k))
+            assert await bench.decode(tensor.size, k) == (Error.NONE, tensor.tolist())
+
+
+@cocotb.test
+async def broken_streams_then_a_right_one(dut: object) -> None:
+    bench = DecoderBench(dut)
+    await bench.begin()
+    kinds = set()
+    for _ in range(24):
+        k = bench.random.randrange(8)
+        tensor = sparse(bench.numbers, bench.random.randint(2, 80), bench.random.random())
+        for words in damaged(tensor, k, bench.numbers).values():
+            bench.words.behave(bench.random.choice(PROFILES))
+            bench.tokens.behave(bench.random.choice(PROFILES))
+            good = sparse(bench.numbers, 12, 0.5)
+            bench.send(words)
+            bench.send(encode(good, k))
+            error, _ = await bench.decode(tensor.size, k)
+            kinds.add(error)
+            assert await bench.decode(good.size, k) == (Error.NONE, good.tolist())
+    assert kinds >= {Error.STREAM_ENDED_EARLY, Error.STREAM_RAN_OVER, Error.STREAM_BITS_LEFT}
+
+
+@cocotb.test
+async def stopped_then_a_right_one(dut: object) -> None:
+    bench = DecoderBench(dut)
+    await bench.begin()
+    untouched = 0
+    for _ in range(80):
+        k = bench.random.randrange(8)
+        tensor, good = sparse(bench.numbers, 60, 0.5), sparse(bench.numbers, 12, 0.5)
+        bench.words.behave(bench.random.choice(PROFILES))
+        bench.tokens.behave(bench.random.choice(PROFILES))
+        bench.send(encode(tensor, k))
+        bench.send(encode(good, k))
+        taken = await bench.start(tensor.size, k)
+        await bench.step(bench.random.randint(0, 60))
+        await bench.pulse(stop=1)
+        bench.tokens.release()
+        await bench.until(lambda: not bench.get("busy"), "a stopped tensor ends")
+        assert not bench.failures
+        tokens = bench.tokens.received
+        assert elements_of(tokens, covered(tokens)) == tensor[: covered(tokens)].tolist()
+        if not taken:
+            untouched += 1
+            assert await bench.decode(tensor.size, k) == (Error.NONE, tensor.tolist())
+        assert await bench.decode(good.size, k) == (Error.NONE, good.tolist())
+    assert 0 < untouched < 80
+
+
+@cocotb.test
+async def one_token_in_two_cycles(dut: object) -> None:
+    bench = DecoderBench(dut)
+    await bench.begin("full", "full")
+    longest = np.tile(np.append(np.zeros(max_run(7), np.uint8), np.uint8(255)), 40)  # tokens of 22 bits
+    shortest = sparse(bench.numbers, 100, 0)
+    for k, tensor in ((7, longest), (0, shortest), (3, sparse(bench.numbers, 400, 0.8)), (7, sparse(bench.numbers, 400, 0))):
+        bench.words.cycles.clear()
+        bench.tokens.cycles.clear()
+        bench.send(encode(tensor, k))
+        assert await bench.decode(tensor.size, k) == (Error.NONE, tensor.tolist())
+        assert {after - before for before, after in pairwise(bench.tokens.cycles)} == {2}
+        assert bench.tokens.cycles[0] - bench.words.cycles[0] == 4

@@ -1,0 +1,145 @@
+"""The range fetcher against naive loops over windows, rows and pixels of a tensor in CSR."""
+
+import cocotb
+import numpy as np
+from networks import random_network
+from numpy.typing import NDArray
+from skipgrid.golden import Layer, coded_bytes
+from skipgrid.host.compiler import Placed, descriptor
+from skipgrid.rtl.layouts import range_layout, unit_layout
+from streams import PROFILES, Bench, Scoreboard, config, pace
+
+LATENCY = 6
+
+
+class FetcherBench(Bench):
+    """A fetcher between a driver of units and a row that takes ranges and issues their entries; the bench keeps the pointers."""
+
+    async def begin(self) -> None:
+        self.config = config()
+        self.units = self.source("units", unit_layout(self.config))
+        self.ranges = self.sink("ranges", range_layout(self.config))
+        self.pointers = np.zeros(self.config.pixels, np.int64)
+        self.owed = 0  # entries of ranges that were taken and not issued
+        self.backlog = 0  # of all units that were taken
+        self.lead = 0
+        self.entries_of: list[int] = []  # of the units that wait, first to last
+        self.issues = pace("full", self.random)
+        self.looked_up: tuple[int, int] | None = None
+        self.ranges.listeners.append(self.owe)
+        self.units.listeners.append(self.unit_taken)
+        self.watchers.append(self.look_up)
+        await self.reset()
+
+    def owe(self, found: dict[str, int]) -> None:
+        self.owed += max(1, found["count"])
+
+    def unit_taken(self, _: object) -> None:
+        assert self.backlog <= self.lead, f"a unit is taken with {self.backlog} entries left, which are more than {self.lead}"
+        self.backlog += self.entries_of.pop(0)
+
+    def look_up(self) -> None:
+        """The watcher: what the memory reads at the end of this cycle."""
+        if self.get("lookup"):
+            self.looked_up = self.get("first_pixel"), self.get("behind_pixel")
+
+    async def advance(self) -> None:
+        """One cycle, with the memory's answer to the one before and an entry issued or not."""
+        if self.looked_up is not None:
+            first, behind = self.looked_up
+            self.set(first=int(self.pointers[first]), behind=int(self.pointers[behind]))
+        issued = self.owed > 0 and next(self.issues)
+        self.set(issued=int(issued))
+        self.owed -= issued
+        await self.step()
+        self.backlog -= issued
+
+    async def check(self, placed: Placed, coded: NDArray[np.uint8]) -> None:
+        """Fetch the ranges of some units of a layer, and compare."""
+        layer, config = placed.layer, self.config
+        C, H, W = layer.shape
+        at = np.count_nonzero(coded.reshape(H * W, C), axis=1)
+        self.pointers[:] = self.numbers.integers(0, config.entries, config.pixels)
+        self.pointers[: H * W + 1] = np.concatenate([[0], np.cumsum(at)])
+        words = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)
+        self.set(layer=int.from_bytes(words.tobytes(), "little"))
+        self.lead = layer.weights.shape[2] * layer.pool[0] * layer.pool[1] + 8
+        board = Scoreboard("ranges")
+        total = 0
+        _, rows, columns = layer.out_shape
+        for _ in range(12):
+            y, x = self.random.randrange(rows), self.random.randrange(columns)
+            left = x * layer.pool_stride[1] * layer.stride[1] - layer.pads[1]
+            top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
+            weight = (placed.weights_base - left * C) % config.weights
+            last_group = self.random.getrandbits(1)
+            ranges = ranges_of(placed, self.pointers, left, top, config.weights)
+            self.entries_of.append(sum(max(1, found["count"]) for found in ranges))
+            for found in ranges:
+                board.expect(found | {"last_group": last_group})
+                total += 1
+            self.units.send({"x": left, "y": top, "row_pixel": top * W % config.pixels, "weight": weight, "last_group": last_group})
+        for _ in range(200_000):
+            if not self.units.queue and board.matched == total and not self.owed:
+                break
+            await self.advance()
+            while self.ranges.received:
+                found = self.ranges.received.pop(0)
+                if not found["count"]:
+                    found |= {"start": -1, "weight": -1}
+                board.see(found)
+        for _ in range(20):
+            await self.advance()
+        assert not self.ranges.received
+        board.finish(12)
+
+
+def ranges_of(placed: Placed, pointers: NDArray[np.int64], left: int, top: int, weights: int) -> list[dict[str, int]]:
+    """The model: the ranges of a unit whose first window begins at (left, top)."""
+    layer = placed.layer
+    C, H, W = layer.shape
+    _, _, R, S = layer.weights.shape
+    found = []
+    windows = [(i, j) for i in range(layer.pool[0]) for j in range(layer.pool[1])]
+    for index, (i, j) in enumerate(windows):
+        x0, y0 = left + j * layer.stride[1], top + i * layer.stride[0]
+        ranges = []
+        for r in range(R):
+            first, behind = max(x0, 0), min(x0 + S, W)
+            if 0 <= y0 + r < H and first < behind:
+                start, end = (int(pointers[(y0 + r) * W + column]) for column in (first, behind))
+                if end > start:
+                    ranges.append({"start": start, "count": end - start, "weight": (placed.weights_base + (r * S - x0) * C) % weights})
+        ranges = ranges or [{"start": -1, "count": 0, "weight": -1}]
+        flags = {"first_window": int(index == 0), "last_window": int(index == len(windows) - 1)}
+        found += [one | flags | {"end": int(one is ranges[-1])} for one in ranges]
+    return found
+
+
+@cocotb.test
+async def every_shape_and_pace(dut: object) -> None:
+    bench = FetcherBench(dut)
+    await bench.begin()
+    for _ in range(80):
+        bench.units.behave(bench.random.choice(PROFILES))
+        bench.ranges.behave(bench.random.choice(PROFILES))
+        bench.issues = pace(bench.random.choice(("full", "random", "bursts")), bench.random)
+        network = random_network(bench.random, bench.numbers, bench.config, 1)
+        await bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x))
+
+
+@cocotb.test
+async def six_cycles_then_one_range_a_cycle(dut: object) -> None:
+    bench = FetcherBench(dut)
+    await bench.begin()
+    ones = np.ones(1, np.float32)
+    layer = Layer("dense", np.ones((1, 1, 5, 5), np.int8), ones.astype(np.int32), ones, (1, 9, 9))
+    words = descriptor(Placed(layer, 0, 0), bench.config, buffer=0, from_stream=True, to_stream=True, final=True)
+    bench.set(layer=int.from_bytes(words.tobytes(), "little"))
+    bench.pointers[:82] = np.arange(82)
+    bench.entries_of = [25]
+    bench.units.send({"x": 1, "y": 1, "row_pixel": 9, "weight": 0})
+    for _ in range(40):
+        await bench.advance()
+    taken = bench.units.cycles[0]
+    assert [cycle - taken for cycle in bench.ranges.cycles] == [LATENCY + index for index in range(5)]

@@ -1,0 +1,109 @@
+"""The loader: what a packet stores where, and every packet that is refused."""
+
+import cocotb
+from skipgrid.rtl.layouts import SLOT_WORDS, Error, LoadTarget, Word
+from streams import PROFILES, Bench, Scoreboard, config
+
+WRITES = ("write_weights", "write_channels", "write_program")
+Stored = tuple[int, int, int, int]  # target, address, which word of it, data
+
+
+class LoaderBench(Bench):
+    """A loader before its memories."""
+
+    async def begin(self) -> None:
+        settings = config()
+        self.sizes = {
+            LoadTarget.WEIGHTS.value: (settings.weights, settings.lanes // 4),
+            LoadTarget.CHANNELS.value: (settings.channels, 3),
+            LoadTarget.PROGRAM.value: (settings.layers * SLOT_WORDS, 1),
+        }
+        self.words = self.source("words", Word)
+        self.failures = self.record("failed", "error")
+        self.loaded = self.record("program_loaded")
+        self.board = Scoreboard("stored words")
+        self.watchers.append(self.stored)
+        self.set(enable=1)
+        await self.reset()
+
+    def stored(self) -> None:
+        """The watcher: what is stored in this cycle."""
+        enables = [self.get(name) for name in WRITES]
+        assert sum(enables) <= 1
+        if 1 in enables:
+            index = self.get("index")
+            assert index.bit_count() == 1
+            self.board.see((enables.index(1), self.get("address"), index.bit_length() - 1, self.get("data")))
+
+    async def send(self, words: list[int]) -> None:
+        """Send a packet, and tell the scoreboard what the model stores of it."""
+        for place in self.model(words):
+            self.board.expect(place)
+        self.words.send(*({"data": word, "last": index == len(words) - 1} for index, word in enumerate(words)))
+        await self.until(lambda: not self.words.queue, "the packet is taken", 20_000)
+
+    def model(self, words: list[int]) -> list[Stored]:
+        target, address = words[0] >> 28, words[0] & 0xFFFFFFF
+        if target not in self.sizes:
+            return []
+        size, a_place = self.sizes[target]
+        places = [(target, address + place // a_place, place % a_place, word) for place, word in enumerate(words[1:])]
+        return [stored for stored in places if stored[1] < size]
+
+
+@cocotb.test
+async def every_target_and_pace(dut: object) -> None:
+    bench = LoaderBench(dut)
+    await bench.begin()
+    programs = 0
+    for _ in range(150):
+        bench.words.behave(bench.random.choice(PROFILES))
+        target, (size, a_place) = bench.random.choice(list(bench.sizes.items()))
+        count = bench.random.randint(1, min(size, 20))
+        address = bench.random.choice((0, size - count, bench.random.randint(0, size - count)))
+        await bench.send([target << 28 | address] + [bench.random.getrandbits(32) for _ in range(count * a_place)])
+        programs += target == LoadTarget.PROGRAM.value
+        assert not bench.failures
+        assert len(bench.loaded) == programs
+    bench.board.finish(150)
+
+
+@cocotb.test
+async def every_refused_packet_then_a_right_one(dut: object) -> None:
+    bench = LoaderBench(dut)
+    await bench.begin()
+    for _ in range(30):
+        bench.words.behave(bench.random.choice(PROFILES))
+        cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [bench.random.randint(3, 15) << 28] + [5] * bench.random.randint(1, 6))]
+        for target, (size, a_place) in bench.sizes.items():
+            cases.append((Error.LOAD_CUT, [target << 28]))
+            inside = size - bench.random.randint(0, 3)
+            cases.append((Error.LOAD_ADDRESS, [target << 28 | inside] + [9] * (a_place * (size - inside) + bench.random.randint(1, 5))))
+            cases.append((Error.LOAD_ADDRESS, [target << 28 | bench.random.randint(size, 0xFFFFFFF)] + [9] * bench.random.randint(1, 5)))
+            if a_place > 1:
+                cut = a_place * bench.random.randint(0, 3) + bench.random.randint(1, a_place - 1)
+                cases.append((Error.LOAD_CUT, [target << 28 | bench.random.randint(0, size - 4)] + [9] * cut))
+        for error, words in cases:
+            bench.failures.clear()
+            await bench.send(words)
+            assert [code for _, code in bench.failures] == [error.value], (error, words)
+            await bench.send([LoadTarget.CHANNELS.value << 28 | 3, 1, 2, 3, 4, 5, 6])
+            assert len(bench.failures) == 1
+    bench.board.finish()
+
+
+@cocotb.test
+async def nothing_is_taken_unless_enabled(dut: object) -> None:
+    bench = LoaderBench(dut)
+    await bench.begin()
+    bench.set(enable=0)
+    words = [LoadTarget.CHANNELS.value << 28, 1, 2, 3]
+    bench.words.send(*({"data": word, "last": word == 3} for word in words))
+    await bench.step(20)
+    assert len(bench.words.queue) == 4
+    bench.set(enable=1)
+    for place in bench.model(words):
+        bench.board.expect(place)
+    await bench.until(lambda: not bench.words.queue, "the packet is taken")
+    assert bench.words.cycles[-1] - bench.words.cycles[0] == 3, "a word a cycle"
+    bench.board.finish(3)

@@ -1,0 +1,58 @@
+"""The activation memory: two buffers from both ends of the same memories, read by every row while they are written."""
+
+from typing import Any
+
+import cocotb
+from skipgrid.rtl.activations import write_layout
+from skipgrid.rtl.layouts import entry_layout
+from streams import Bench, Packing, config
+
+
+@cocotb.test
+async def both_buffers_and_all_rows(dut: object) -> None:
+    bench = Bench(dut)
+    settings = config()
+    writes, entry = Packing(write_layout(settings)), Packing(entry_layout(settings))
+    await bench.reset()
+    half_entries, half_pixels = settings.entries // 2, settings.pixels // 2
+    entries: list[dict[int, Any]] = [{}, {}]
+    pointers: list[dict[int, int]] = [{}, {}]
+    looked_up = [(0, 0)] * settings.rows
+    for _ in range(6000):
+        buffer, read_buffer = bench.random.getrandbits(1), bench.random.getrandbits(1)
+        write = {
+            "entry_enable": bench.random.getrandbits(1),
+            "entry_address": bench.random.randrange(half_entries),
+            "entry": {"value": bench.random.getrandbits(8), "f": bench.random.randrange(settings.features)},
+            "pointer_enable": bench.random.getrandbits(1),
+            "pixel": bench.random.randrange(half_pixels),
+            "pointer": bench.random.randrange(settings.entries + 1),
+        }
+        enable = bench.random.getrandbits(1)
+        bench.set(write=writes.pack(write), write_enable=enable, write_buffer=buffer, read_buffer=read_buffer)
+        addresses = []
+        for row in range(settings.rows):
+            address = bench.random.choice(list(entries[read_buffer]) or [0])
+            first, behind = (bench.random.choice(list(pointers[read_buffer]) or [0]) for _ in range(2))
+            lookup = bench.random.getrandbits(1)
+            addresses.append((address, first, behind, lookup))
+            ports = {"address": address, "lookup": lookup, "first_pixel": first, "behind_pixel": behind}
+            bench.set(**{f"reads_{row}_{name}": value for name, value in ports.items()})
+        await bench.step()
+        for row, (address, first, behind, lookup) in enumerate(addresses):
+            written = enable and buffer == read_buffer
+            if address in entries[read_buffer] and not (written and write["entry_enable"] and write["entry_address"] == address):
+                assert entry.unpack(bench.get(f"reads_{row}_entry")) == entries[read_buffer][address]
+            if lookup and {first, behind} <= set(pointers[read_buffer]):
+                if not (written and write["pointer_enable"] and write["pixel"] in (first, behind)):
+                    seen = bench.get(f"reads_{row}_first"), bench.get(f"reads_{row}_behind")
+                    assert seen == (pointers[read_buffer][first], pointers[read_buffer][behind])
+            elif not lookup and looked_up[row] != (0, 0):
+                assert (bench.get(f"reads_{row}_first"), bench.get(f"reads_{row}_behind")) == looked_up[row], "pointers stay without lookup"
+        for row in range(settings.rows):
+            looked_up[row] = bench.get(f"reads_{row}_first"), bench.get(f"reads_{row}_behind")
+        if enable and write["entry_enable"]:
+            entries[buffer][write["entry_address"]] = write["entry"]
+        if enable and write["pointer_enable"]:
+            pointers[buffer][write["pixel"]] = write["pointer"]
+    assert all(len(held) > half_entries // 2 for held in entries)

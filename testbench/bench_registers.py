@@ -1,0 +1,180 @@
+"""The registers behind cocotbext-axi's master: values, SLVERR, strobes, reads beside writes, counters to the cycle."""
+
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, Combine, FallingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+from skipgrid.rtl.layouts import Error
+from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
+from streams import HALF_PERIOD, PROFILES, config, pace
+
+COUNTERS = {
+    "TOTAL_CYCLES": "busy",
+    "BUSY_CYCLES": "multiplying",
+    "INPUT_STALLS": "input_stall",
+    "OUTPUT_STALLS": "output_stall",
+    "WORDS_IN": "word_in",
+    "WORDS_OUT": "word_out",
+}
+
+
+class RegistersBench:
+    """Registers beside a datapath that the bench plays."""
+
+    def __init__(self, dut: Any) -> None:
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
+        self.dut = dut
+        self.config = config()
+        self.random = random.Random(random.getrandbits(64))
+        for name in os.environ["BENCH_INPUTS"].split():
+            getattr(dut, name).value = 0
+        dut.rst.value = 1
+        cocotb.start_soon(Clock(dut.clk, 2 * HALF_PERIOD, "ns").start())
+        self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "bus"), dut.clk, dut.rst)
+        self.pulses = {"start": 0, "stop": 0, "program_written": 0}
+
+    async def begin(self) -> None:
+        await ClockCycles(self.dut.clk, 3)
+        self.dut.rst.value = 0
+        await ClockCycles(self.dut.clk, 2)
+        cocotb.start_soon(self.count_pulses())
+
+    def behave(self) -> None:
+        """All five channels pause at random."""
+        writes, reads = self.master.write_if, self.master.read_if
+        for channel in (writes.aw_channel, writes.w_channel, writes.b_channel, reads.ar_channel, reads.r_channel):
+            profile = self.random.choice(PROFILES)
+            channel.set_pause_generator(not willing for willing in pace(profile, self.random))
+
+    async def count_pulses(self) -> None:
+        while True:
+            await FallingEdge(self.dut.clk)
+            for name in self.pulses:
+                self.pulses[name] += int(getattr(self.dut, name).value)
+
+    async def read(self, address: int) -> int | None:
+        """A register's value, or None for SLVERR."""
+        answer = await self.master.read(address, 4)
+        return int.from_bytes(answer.data, "little") if answer.resp == AxiResp.OKAY else None
+
+    async def write(self, address: int, value: int, size: int = 4) -> bool:
+        """Whether a write of the lower bytes is answered with OKAY."""
+        return bool((await self.master.write(address, value.to_bytes(4, "little")[:size])).resp == AxiResp.OKAY)
+
+    async def get(self, name: str) -> int | None:
+        return await self.read(REGISTERS[name].address)
+
+
+@cocotb.test
+async def every_address(dut: Any) -> None:
+    bench = RegistersBench(dut)
+    await bench.begin()
+    settings = bench.config
+    known = {register.address: register for register in REGISTERS.values()}
+    for address in [*range(0, 0x80, 4), *range(LAYER_CYCLES - 8, LAYER_CYCLES + 4 * settings.layers + 16, 4), 0x800, 0xFFC]:
+        bench.behave()
+        register = known.get(address)
+        layer = LAYER_CYCLES <= address < LAYER_CYCLES + 4 * settings.layers
+        readable = layer or (register is not None and register.access != Access.WRITE)
+        writable = register is not None and register.access != Access.READ
+        assert (await bench.read(address) is not None) == readable, hex(address)
+        assert await bench.write(address, 0) == writable, hex(address)
+    assert await bench.get("IDENTIFICATION") == IDENTIFICATION
+    assert await bench.get("VERSION") == VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2]
+    assert await bench.get("CONFIG_HASH") == settings.hash
+    assert await bench.get("GRID") == settings.rows | settings.lanes << 16
+    for bits in range(16):
+        dut.busy.value, dut.done.value, dut.failed.value, dut.ready.value = (bits >> place & 1 for place in range(4))
+        assert await bench.get("STATUS") == bits
+    dut.error.value, dut.error_layer.value = Error.ENTRIES_FULL.value, 2
+    assert await bench.get("ERROR") == Error.ENTRIES_FULL.value | 2 << 8
+    assert bench.pulses["start"] == bench.pulses["stop"] == 0
+
+
+@cocotb.test
+async def control_and_program(dut: Any) -> None:
+    bench = RegistersBench(dut)
+    await bench.begin()
+    control, program = REGISTERS["CONTROL"].address, REGISTERS["PROGRAM"].address
+    starts = stops = written = value = 0
+    for _ in range(150):
+        bench.behave()
+        busy = bench.random.getrandbits(1)
+        dut.busy.value = busy
+        size = bench.random.choice((4, 4, 4, 1, 2, 3))
+        if bench.random.random() < 0.5:
+            bits = bench.random.choice((0, 1, 2, 3, 4))
+            right = size == 4 and not (bits & 1 and busy)
+            assert await bench.write(control, bits, size) == right
+            starts += right and bits & 1
+            stops += right and bits >> 1 & 1
+        else:
+            number = bench.random.choice((*range(bench.config.layers), bench.config.layers, 1 << 20))
+            right = size == 4 and not busy and number < bench.config.layers
+            assert await bench.write(program, number, size) == right
+            value = number if right else value
+            written += right
+        assert await bench.get("PROGRAM") == value == int(dut.program.value)
+    assert bench.pulses == {"start": starts, "stop": stops, "program_written": written}
+
+
+@cocotb.test
+async def reads_beside_writes(dut: Any) -> None:
+    bench = RegistersBench(dut)
+    await bench.begin()
+    bench.behave()
+
+    async def many(action: Callable[[], Awaitable[object]], expected: object) -> None:
+        for _ in range(100):
+            assert await action() == expected
+
+    program = REGISTERS["PROGRAM"].address
+    reads = cocotb.start_soon(many(lambda: bench.get("IDENTIFICATION"), IDENTIFICATION))
+    writes = cocotb.start_soon(many(lambda: bench.write(program, 1), True))
+    await Combine(reads, writes)
+    assert bench.pulses["program_written"] == 100
+
+
+@cocotb.test
+async def counters(dut: Any) -> None:
+    bench = RegistersBench(dut)
+    await bench.begin()
+    most = bench.config.rows * bench.config.lanes
+    for _ in range(8):
+        assert await bench.write(REGISTERS["CONTROL"].address, 1)
+        for name in [*COUNTERS, "SKIPPED_ZEROS", "USEFUL_MACS_LOW", "USEFUL_MACS_HIGH"]:
+            assert await bench.get(name) == 0
+        expected = dict.fromkeys([*COUNTERS, "SKIPPED_ZEROS", "MACS"], 0)
+        layers: dict[int, int] = {}
+        since = 0
+        await FallingEdge(dut.clk)
+        for _ in range(bench.random.randint(10, 300)):
+            done = bench.random.random() < 0.05
+            for name, port in COUNTERS.items():
+                bit = int(done and port == "busy") or bench.random.getrandbits(1)  # a layer ends while busy
+                getattr(dut, port).value = bit
+                expected[name] += bit
+                since += bit if port == "busy" else 0
+            zeros, macs, layer = bench.random.choice((0, 1, 65535)), bench.random.choice((0, 1, most)), bench.random.randrange(bench.config.layers)
+            dut.zeros.value, dut.macs.value, dut.layer_done.value, dut.layer.value = zeros, macs, done, layer
+            expected["SKIPPED_ZEROS"] += zeros
+            expected["MACS"] += macs
+            if done:
+                layers[layer], since = since, 0
+            await FallingEdge(dut.clk)
+        for port in [*COUNTERS.values(), "zeros", "macs", "layer_done"]:
+            getattr(dut, port).value = 0
+        for name in [*COUNTERS, "SKIPPED_ZEROS"]:
+            assert await bench.get(name) == expected[name] % 2**32, name
+        low, high = await bench.get("USEFUL_MACS_LOW"), await bench.get("USEFUL_MACS_HIGH")
+        assert low is not None
+        assert high is not None
+        assert low | high << 32 == expected["MACS"]
+        for layer, cycles in layers.items():
+            assert await bench.read(LAYER_CYCLES + 4 * layer) == cycles

@@ -1,0 +1,162 @@
+"""A PE row against plain sums: windows of any ranges, pools, extreme products, results that wait to be drained."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import cocotb
+import numpy as np
+from amaranth.hdl import signed
+from amaranth.lib import data
+from skipgrid.rtl.layouts import entry_layout, range_layout
+from streams import PROFILES, Bench, Packing, Scoreboard, config, pace
+
+LATENCY = 9
+Range = dict[str, int]
+
+
+class RowBench(Bench):
+    """A row whose memories the bench keeps, and whose results it drains."""
+
+    async def begin(self) -> None:
+        self.config = config()
+        self.ranges = self.source("ranges", range_layout(self.config))
+        self.entry = Packing(entry_layout(self.config))
+        self.results = Packing(data.ArrayLayout(signed(32), self.config.lanes))
+        self.board = Scoreboard("results")
+        self.drains: Iterator[bool] = pace("full", self.random)
+        self.issued = self.record("issued")
+        self.multiplied = self.record("multiplies", "last_group")
+        self.finished: list[int] = []
+        self.asked = (0, 0)
+        self.held: int | None = None
+        self.watchers.append(self.memories)
+        await self.reset()
+
+    def fill(self, kind: str) -> None:
+        """New entries and weights: of all sizes, or only the extreme ones."""
+        config, numbers = self.config, self.numbers
+        self.values = numbers.choice([1, 127, 128, 255], config.entries) if kind == "extreme" else numbers.integers(1, 256, config.entries)
+        self.places = numbers.integers(0, config.features, config.entries)
+        shape = (config.weights, config.lanes)
+        self.weights = numbers.choice([-128, 127], shape) if kind == "extreme" else numbers.integers(-128, 128, shape)
+        self.words = [int.from_bytes(row.astype(np.int8).tobytes(), "little") for row in self.weights]
+        self.positive_max = self.random.choice((0, 127, 255, self.random.randrange(256)))
+        self.set(positive_max=self.positive_max)
+
+    def memories(self) -> None:
+        """The watcher: the addresses of this cycle, which the memories answer in the next one."""
+        self.asked = self.get("address"), self.get("weight_address")
+        if self.get("finished"):
+            bits = self.get("results")
+            assert self.held is None or self.held == bits, "a result changes before it is drained"
+            self.held = bits
+            if self.draining:
+                self.finished.append(self.cycle)
+                self.board.see(self.results.unpack(bits))
+                self.held = None
+
+    async def advance(self) -> None:
+        """One cycle."""
+        address, weight_address = self.asked
+        self.set(entry=self.entry.pack({"value": int(self.values[address]), "f": int(self.places[address])}))
+        self.set(weights=self.words[weight_address])
+        self.draining = next(self.drains)
+        self.draining &= bool(self.get("finished"))
+        self.set(drained=int(self.draining))
+        await self.step()
+
+    def unit(self, windows: int, most_ranges: int, most_entries: int) -> list[Range]:
+        """A unit's ranges, and the model's result of it on the scoreboard."""
+        config = self.config
+        ranges: list[Range] = []
+        best: Any = None
+        for window in range(windows):
+            sums = np.zeros(config.lanes, np.int64)
+            count = self.random.choice((0, self.random.randint(1, most_ranges)))
+            of_window: list[Range] = []
+            for _ in range(count):
+                entries = self.random.randint(1, most_entries)
+                start = self.random.randrange(config.entries - entries + 1)
+                weight = self.random.randrange(config.weights)
+                of_window.append({"start": start, "count": entries, "weight": weight})
+                values = self.values[start : start + entries]
+                signed_values = np.where(values > self.positive_max, values - 256, values)
+                addresses = (self.places[start : start + entries] + weight) % config.weights
+                sums += signed_values @ self.weights[addresses]
+            of_window = of_window or [{"start": self.random.randrange(config.entries), "count": 0}]
+            of_window[-1]["end"] = 1
+            flags = {"first_window": int(window == 0), "last_window": int(window == windows - 1)}
+            ranges += [one | flags for one in of_window]
+            best = sums if best is None else np.maximum(best, sums)
+        self.board.expect(best.tolist())
+        return ranges
+
+    async def check(self, units: int, **shape: int) -> None:
+        """Run units, and compare their results."""
+        self.issued.clear()
+        self.multiplied.clear()
+        entries = windows = matched = 0
+        for _ in range(units):
+            last_group = self.random.getrandbits(1)
+            ranges = self.unit(self.random.randint(1, shape["windows"]), shape["most_ranges"], shape["most_entries"])
+            self.ranges.send(*(one | {"last_group": last_group} for one in ranges))
+            entries += sum(one["count"] for one in ranges)
+            windows += sum(one["count"] == 0 for one in ranges)
+        for _ in range(400_000):
+            if self.board.empty:
+                break
+            await self.advance()
+            matched = self.board.matched
+        assert self.board.empty, f"only {matched} results came"
+        self.board.finish(units)
+        assert len(self.issued) == entries + windows
+        assert len(self.multiplied) == entries
+
+
+@cocotb.test
+async def every_shape_and_pace(dut: object) -> None:
+    bench = RowBench(dut)
+    await bench.begin()
+    for kind in ("random", "extreme"):
+        for ranges in PROFILES:
+            for drains in PROFILES:
+                bench.fill(kind)
+                bench.ranges.behave(ranges)
+                bench.drains = pace(drains, bench.random)
+                await bench.check(20, windows=4, most_ranges=3, most_entries=8)
+
+
+@cocotb.test
+async def one_entry_a_cycle(dut: object) -> None:
+    """No bubble between the ranges and windows of a unit, nor between units that last until the one before is drained."""
+    bench = RowBench(dut)
+    await bench.begin()
+    bench.fill("random")
+    window = {"first_window": 1, "last_window": 1, "end": 1}
+    for _ in range(10):
+        await bench.check(1, windows=30, most_ranges=3, most_entries=4)
+        cycles = [cycle for (cycle,) in bench.issued]
+        assert cycles[-1] - cycles[0] == len(cycles) - 1
+    bench.issued.clear()
+    bench.ranges.send(*({"start": unit, "count": 10} | window for unit in range(50)))
+    for _ in range(530):
+        await bench.advance()
+        bench.board.seen.clear()
+    cycles = [cycle for (cycle,) in bench.issued]
+    assert cycles[-1] - cycles[0] == len(cycles) - 1 == 499
+
+
+@cocotb.test
+async def nine_cycles_to_a_result(dut: object) -> None:
+    bench = RowBench(dut)
+    await bench.begin()
+    bench.fill("random")
+    flags = {"first_window": 1, "last_window": 1, "end": 1}
+    bench.ranges.send({"start": 3, "count": 1, "weight": 5} | flags)
+    value = int(bench.values[3])
+    byte = value - 256 if value > bench.positive_max else value
+    bench.board.expect((byte * bench.weights[(int(bench.places[3]) + 5) % bench.config.weights]).tolist())
+    for _ in range(20):
+        await bench.advance()
+    bench.board.finish()
+    assert bench.finished[0] - bench.ranges.cycles[0] == LATENCY

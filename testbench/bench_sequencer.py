@@ -1,0 +1,174 @@
+"""The sequencer: programs of descriptors from any start to the final one, how long each fetch takes, and every error."""
+
+from typing import Any
+
+import cocotb
+from skipgrid.host.compiler import load_descriptor
+from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
+from streams import Bench, Packing, config
+
+FETCH = 20
+DESCRIPTOR = Packing(Descriptor)
+
+
+class SequencerBench(Bench):
+    """A sequencer over a datapath that the bench plays."""
+
+    async def begin(self) -> None:
+        self.config = config()
+        self.begun = self.record("begin", "number", "layer")
+        self.aborts = self.record("abort")
+        self.set(settled=1, input_ready=1)
+        await self.reset()
+
+    async def load(self, descriptors: list[dict[str, Any]]) -> None:
+        """Store a program from descriptor 0 on."""
+        self.set(program_write=1)
+        for slot, fields in enumerate(descriptors):
+            bits = DESCRIPTOR.pack(fields)
+            for word in range(DESCRIPTOR_WORDS):
+                self.set(program_address=SLOT_WORDS * slot + word, program_data=bits >> 32 * word & 0xFFFFFFFF)
+                await self.step()
+        self.set(program_write=0)
+        await self.pulse(refetch=1)
+
+    def good(self, *, final: bool) -> dict[str, Any]:
+        """A descriptor without a fault, random where that is no fault."""
+        C, H, W = (self.random.randint(1, 9) for _ in range(3))
+        if self.random.random() < 0.3:
+            bits = int.from_bytes(load_descriptor((C, H, W), buffer=1, k_in=3, final=final).tobytes(), "little")
+            return dict(DESCRIPTOR.unpack(bits))
+        groups, last_lanes = self.random.randint(1, 3), self.random.randint(1, self.config.lanes)
+        sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns")
+        return {
+            "opcode": Opcode.LAYER.value,
+            "from_stream": self.random.getrandbits(1),
+            "to_stream": 1,
+            "final": int(final),
+            "elements": C * H * W,
+            "C": C,
+            "H": H,
+            "W": W,
+            "K": (groups - 1) * self.config.lanes + last_lanes,
+            "groups": groups,
+            "last_lanes": last_lanes,
+            "channels_base": self.config.lanes * self.random.randint(0, 3),
+            "low": -self.random.randrange(256),
+        } | {name: self.random.randint(1, 9) for name in sizes}
+
+    async def start(self, program: int = 0) -> None:
+        """Start at a descriptor, at once or when it has been fetched."""
+        self.begun.clear()
+        self.aborts.clear()
+        self.set(program=program)
+        await self.pulse(refetch=1)
+        await self.step(self.random.choice((0, 3, 30)))
+        await self.pulse(start=1)
+
+    async def fails(self, descriptors: list[dict[str, Any]], error: Error, layer: int, program: int = 0) -> None:
+        """A program whose layers end at once fails in this descriptor."""
+        await self.load(descriptors)
+        await self.start(program)
+        for _ in range(FETCH * (len(descriptors) + 2)):
+            self.set(layer_done=len(self.begun) > 0)
+            await self.step()
+        self.set(layer_done=0)
+        assert (self.get("failed"), self.get("done"), self.get("busy")) == (1, 0, 0)
+        assert (Error(self.get("error")), self.get("error_layer")) == (error, layer)
+        assert len(self.aborts) == 1
+
+
+@cocotb.test
+async def programs_from_every_start(dut: object) -> None:
+    bench = SequencerBench(dut)
+    await bench.begin()
+    layers = bench.config.layers
+    for _ in range(40):
+        finals = sorted(bench.random.sample(range(layers - 1), bench.random.randint(0, layers - 1))) + [layers - 1]
+        program = [bench.good(final=index in finals) for index in range(layers)]
+        await bench.load(program)
+        first = bench.random.randrange(layers)
+        await bench.start(first)
+        expected = range(first, next(final for final in finals if final >= first) + 1)
+        done_at = None
+        for index, number in enumerate(expected):
+            await bench.until(lambda: len(bench.begun) > index, "the layer begins", 100)  # noqa: B023
+            cycle, seen, bits = bench.begun[index]
+            assert (seen, bits) == (number, DESCRIPTOR.pack(program[number]))
+            assert done_at is None or cycle - done_at == FETCH
+            await bench.step(bench.random.randint(0, 30))
+            assert bench.get("busy")
+            done_at = bench.cycle
+            await bench.pulse(layer_done=1)
+        assert (bench.get("busy"), bench.get("done"), bench.get("failed")) == (0, 1, 0)
+        assert len(bench.begun) == len(expected)
+        assert not bench.aborts
+
+
+@cocotb.test
+async def a_run_begins_at_once_when_it_is_ready(dut: object) -> None:
+    bench = SequencerBench(dut)
+    await bench.begin()
+    await bench.load([bench.good(final=True)])
+    await bench.until(lambda: bool(bench.get("ready")), "the first descriptor is fetched", 2 * FETCH)
+    start = bench.cycle
+    await bench.pulse(start=1)
+    assert [cycle for cycle, _, _ in bench.begun] == [start]
+
+
+@cocotb.test
+async def every_error(dut: object) -> None:
+    bench = SequencerBench(dut)
+    await bench.begin()
+    settings = bench.config
+    layer = bench.good(final=True)
+    while layer["opcode"] != Opcode.LAYER.value:
+        layer = bench.good(final=True)
+    layer["from_stream"] = 1
+    wrong: list[tuple[Error, dict[str, int]]] = [
+        (Error.DESCRIPTOR_UNKNOWN, {"opcode": 0}),
+        (Error.DESCRIPTOR_UNKNOWN, {"opcode": bench.random.randint(3, 255)}),
+        *((Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups")),
+        *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.pixels}) for name in ("H", "W", "R", "S", "pad_top", "pad_left", "out_columns")),
+        (Error.DESCRIPTOR_SIZE, {"K": layer["K"] + 1}),
+        (Error.DESCRIPTOR_SIZE, {"channels_base": 2}),
+        (Error.FEATURES_TOO_MANY, {"C": settings.features + 1}),
+        (Error.CHANNELS_TOO_MANY, {"channels_base": settings.channels}),
+    ]
+    for error, fields in wrong:
+        place = bench.random.randrange(settings.layers)
+        program = [bench.good(final=False) for _ in range(place)] + [layer | fields]
+        await bench.fails(program, error, place, bench.random.randint(0, place))
+    bench.set(input_ready=0)
+    await bench.fails([layer | {"from_stream": 0}], Error.INPUT_MISSING, 0)
+    bench.set(input_ready=1)
+    await bench.fails([bench.good(final=False) for _ in range(settings.layers)], Error.PROGRAM_NOT_ENDED, settings.layers - 1)
+
+
+@cocotb.test
+async def faults_of_the_datapath(dut: object) -> None:
+    bench = SequencerBench(dut)
+    await bench.begin()
+    await bench.load([bench.good(final=True)])
+    for _ in range(20):
+        await bench.start()
+        await bench.until(lambda: bool(bench.begun), "the layer begins")
+        await bench.step(bench.random.randint(1, 20))
+        bench.set(settled=0)
+        await bench.pulse(fault=1, fault_code=Error.ENTRIES_FULL.value)
+        await bench.step(bench.random.randint(1, 20))
+        assert (bench.get("busy"), bench.get("failed")) == (1, 1), "busy until everything has settled"
+        bench.set(settled=1)
+        await bench.step(2)
+        assert (bench.get("busy"), bench.get("failed"), bench.get("done")) == (0, 1, 0)
+        assert Error(bench.get("error")) == Error.ENTRIES_FULL
+        # A fault while nothing runs is noted only if there is none yet; start clears it.
+        await bench.pulse(fault=1, fault_code=Error.LOAD_CUT.value)
+        assert Error(bench.get("error")) == Error.ENTRIES_FULL
+        await bench.start()
+        await bench.until(lambda: bool(bench.begun), "the layer begins")
+        await bench.step()
+        await bench.pulse(layer_done=1)
+        assert (bench.get("busy"), bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 0, 1, 0)
+        await bench.pulse(fault=1, fault_code=Error.LOAD_CUT.value)
+        assert (bench.get("failed"), Error(bench.get("error"))) == (1, Error.LOAD_CUT)

@@ -1,0 +1,125 @@
+"""The window walker against naive loops: every unit once, in order, not before its input rows, to rows that are ready."""
+
+from itertools import pairwise
+
+import cocotb
+from networks import random_network
+from skipgrid.golden import Layer
+from skipgrid.host.compiler import Placed, descriptor
+from skipgrid.rtl.layouts import order_layout, unit_layout
+from streams import PROFILES, Bench, Scoreboard, config
+
+
+class WalkerBench(Bench):
+    """A walker before rows that take units when they like."""
+
+    async def begin(self) -> None:
+        self.config = config()
+        # A unit that no row has taken may go to another one.
+        self.rows = [self.sink(f"units_{row}", unit_layout(self.config), steady=False) for row in range(self.config.rows)]
+        self.order = self.sink("order", order_layout(self.config), steady=False)
+        self.failures = self.record("failed")
+        await self.reset()
+
+    def behave(self, *profiles: str) -> None:
+        for sink in (*self.rows, self.order):
+            sink.behave(self.random.choice(profiles))
+
+    async def check(self, placed: Placed, *, ramp: bool) -> None:
+        """Walk a layer, while its input's rows arrive one after another if `ramp`, and compare."""
+        layer, config = placed.layer, self.config
+        H = layer.shape[1]
+        self.set(layer=int.from_bytes(descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True).tobytes(), "little"))
+        present = 0 if ramp else H
+        self.set(rows=present)
+        board = Scoreboard("units")
+        for unit in units(placed, self):
+            board.expect(unit)
+        for sink in (*self.rows, self.order):
+            sink.received.clear()
+        await self.pulse(start=1)
+        span = (layer.pool[0] - 1) * layer.stride[0] + layer.weights.shape[2]
+        while self.get("busy"):
+            if present < H and self.random.random() < 0.1:
+                present += 1
+                self.set(rows=present)
+            await self.step()
+            while self.order.received:
+                order = self.order.received.pop(0)
+                (unit,) = self.rows[order.pop("row")].received  # it is handed out in the same cycle
+                self.rows_clear()
+                assert unit["y"] + span <= present or present == H, "a unit whose input rows are not there"
+                board.see((unit, order))
+        board.finish()
+        assert not any(row.received for row in self.rows)
+
+    def rows_clear(self) -> None:
+        for row in self.rows:
+            row.received.clear()
+
+
+def units(placed: Placed, bench: WalkerBench) -> list[tuple[dict[str, int], dict[str, int]]]:
+    """The model: each unit, and what the drain is told of it."""
+    layer, config = placed.layer, bench.config
+    C, _, W = layer.shape
+    K, rows, columns = layer.out_shape
+    groups = -(-K // config.lanes)
+    found = []
+    for y in range(rows):
+        for x in range(columns):
+            left = x * layer.pool_stride[1] * layer.stride[1] - layer.pads[1]
+            top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
+            for group in range(groups):
+                last_group = int(group == groups - 1)
+                weight = placed.weights_base + group * layer.weights[0].size - left * C
+                unit = {"x": left, "y": top, "row_pixel": top * W % config.pixels, "weight": weight % config.weights, "last_group": last_group}
+                last = int(last_group and x == columns - 1 and y == rows - 1)
+                found.append((unit, {"first_group": int(group == 0), "last_group": last_group, "last": last}))
+    return found
+
+
+@cocotb.test
+async def every_shape_and_pace(dut: object) -> None:
+    bench = WalkerBench(dut)
+    await bench.begin()
+    for _ in range(60):
+        bench.behave(*PROFILES)
+        placed = random_network(bench.random, bench.numbers, bench.config, 1).placed[0]
+        spare = bench.config.weights - -(-placed.layer.weights.shape[0] // bench.config.lanes) * placed.layer.weights[0].size
+        await bench.check(Placed(placed.layer, bench.random.randint(0, spare), 0), ramp=bench.random.random() < 0.7)
+    assert not bench.failures
+
+
+@cocotb.test
+async def one_unit_a_cycle(dut: object) -> None:
+    bench = WalkerBench(dut)
+    await bench.begin()
+    bench.behave("full")
+    layer: Layer = random_network(bench.random, bench.numbers, bench.config, 1, stride=(1, 1), pool=(1, 1)).layers[0]
+    bench.order.cycles.clear()
+    await bench.check(Placed(layer, 0, 0), ramp=False)
+    assert {after - before for before, after in pairwise(bench.order.cycles)} <= {1}
+
+
+@cocotb.test
+async def weights_beyond_the_memory(dut: object) -> None:
+    bench = WalkerBench(dut)
+    await bench.begin()
+    bench.behave(*PROFILES)
+    for _ in range(40):
+        placed = random_network(bench.random, bench.numbers, bench.config, 1).placed[0]
+        layer = placed.layer
+        groups = -(-layer.weights.shape[0] // bench.config.lanes)
+        over = bench.random.choice((1, 2, 1000))
+        base = bench.config.weights - groups * layer.weights[0].size + over
+        words = descriptor(Placed(layer, base, 0), bench.config, buffer=0, from_stream=True, to_stream=True, final=True)
+        bench.set(layer=int.from_bytes(words.tobytes(), "little"), rows=layer.shape[1])
+        bench.failures.clear()
+        await bench.pulse(start=1)
+        await bench.until(lambda: not bench.get("busy"), "the walk ends")
+        assert len(bench.failures) == 1
+        assert not any(order["last"] for order in bench.order.received)
+        for sink in (*bench.rows, bench.order):
+            sink.received.clear()
+            sink.release()
+        await bench.check(placed, ramp=True)

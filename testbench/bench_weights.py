@@ -1,0 +1,36 @@
+"""The weight memory: what is loaded is read through every port, one cycle behind its address."""
+
+import cocotb
+from skipgrid.rtl.weights import LANES_A_WORD
+from streams import Bench, config
+
+
+@cocotb.test
+async def loaded_and_read_through_every_port(dut: object) -> None:
+    bench = Bench(dut)
+    settings = config()
+    await bench.reset()
+    words = settings.lanes // LANES_A_WORD
+    bits = 8 * LANES_A_WORD
+    model = [0] * settings.weights
+    for part in range(3):
+        bench.set(loading=1)
+        # The whole memory at first, then pieces of it.
+        for address in range(settings.weights) if part == 0 else bench.random.sample(range(settings.weights), 40):
+            for word in range(words):
+                data = bench.random.getrandbits(bits)
+                enable = bench.random.getrandbits(1) if part else 1
+                bench.set(write_address=address, write_data=data, write_enable=enable << word)
+                bench.set(**{f"addresses_{port}": bench.random.randrange(settings.weights) for port in range(settings.weight_ports)})
+                await bench.step()
+                if enable:
+                    model[address] = model[address] & ~((1 << bits) - 1 << bits * word) | data << bits * word
+        bench.set(loading=0)
+        for _ in range(500):
+            # Nothing is written while the memory is read, whatever the loader's signals say.
+            bench.set(write_enable=bench.random.getrandbits(words), write_address=bench.random.randrange(settings.weights))
+            addresses = [bench.random.randrange(settings.weights) for _ in range(settings.weight_ports)]
+            bench.set(**{f"addresses_{port}": address for port, address in enumerate(addresses)})
+            await bench.step()
+            assert [bench.get(f"weights_{port}") for port in range(settings.weight_ports)] == [model[address] for address in addresses]
+        bench.set(write_enable=0)

@@ -1,0 +1,190 @@
+"""The activation writer: what it stores is the tensor in CSR by pixel; every error is named, and the next tensor is right."""
+
+import cocotb
+import numpy as np
+from skipgrid.rtl.activations import write_layout
+from skipgrid.rtl.layouts import Error, Token
+from streams import PROFILES, Bench, config
+from tensors import Coded, random_tokens, sparse, token_payloads
+
+Shape = tuple[int, int, int]
+
+
+class WriterBench(Bench):
+    """A writer between a driver of tokens and a memory."""
+
+    async def begin(self) -> None:
+        self.config = config()
+        self.tokens = self.source("tokens", Token)
+        self.writes = self.sink("writes", write_layout(self.config), steady=False)
+        self.failures = self.record("failed", "error")
+        self.entries: dict[int, tuple[int, int]] = {}
+        self.pointers: dict[int, int] = {}
+        self.writes.listeners[:] = [self.store]
+        self.set(entries_limit=self.config.entries, pixels_limit=self.config.pixels)
+        await self.reset()
+
+    def store(self, write: dict[str, dict[str, int] | int]) -> None:
+        if write["entry_enable"]:
+            assert write["entry_address"] not in self.entries, "an entry is stored twice"
+            self.entries[write["entry_address"]] = write["entry"]["value"], write["entry"]["f"]
+        if write["pointer_enable"]:
+            assert write["pixel"] not in self.pointers, "a pointer is stored twice"
+            self.pointers[write["pixel"]] = write["pointer"]
+
+    def behave(self) -> None:
+        self.tokens.behave(self.random.choice(PROFILES))
+        self.writes.behave(self.random.choice(PROFILES))
+
+    async def start(self, shape: Shape, tokens: list[dict[str, int]]) -> None:
+        """Begin a tensor."""
+        self.entries.clear()
+        self.pointers.clear()
+        self.failures.clear()
+        C, H, W = shape
+        await self.pulse(start=1, C=C, H=H, W=W)
+        self.tokens.send(*tokens)
+
+    async def check(self, shape: Shape, coded: Coded) -> None:
+        """Store a tensor, and compare with its CSR form."""
+        C, H, W = shape
+        await self.start(shape, random_tokens(coded, 7, self.random))
+        rows = 0
+        while self.get("busy"):
+            assert rows <= self.get("rows") <= H
+            rows = self.get("rows")
+            # A row that counts as complete has its pointers.
+            assert all(pixel in self.pointers for pixel in range(rows * W + 1)) or rows == 0
+            await self.step()
+        assert not self.failures, Error(self.failures[0][1])
+        assert not self.tokens.queue
+        entries, pointers = csr(shape, coded)
+        assert self.entries == dict(enumerate(entries))
+        assert self.pointers == dict(enumerate(pointers))
+        assert self.get("complete")
+        assert (self.get("entries"), self.get("pixels"), self.get("rows")) == (len(entries), len(pointers), H)
+        assert (self.get("held_C"), self.get("held_H"), self.get("held_W")) == (C, H, W)
+
+    async def fails(self, shape: Shape, tokens: list[dict[str, int]], error: Error) -> None:
+        """Storing ends in this error, and nothing is held."""
+        await self.start(shape, tokens)
+        await self.until(lambda: bool(self.failures), f"it ends with {error.name}", 20_000)
+        await self.step(3)
+        assert [code for _, code in self.failures] == [error.value], (shape, error)
+        assert not self.get("busy")
+        assert not self.get("complete")
+        self.tokens.withdraw()
+        await self.step()
+
+
+def csr(shape: Shape, coded: Coded) -> tuple[list[tuple[int, int]], list[int]]:
+    """The model: entries (value, x * C + c) and the pointers of all pixels and of the end."""
+    C, H, W = shape
+    at = np.flatnonzero(coded)
+    entries = [(int(coded[place]), int(place % (W * C))) for place in at]
+    counts = np.count_nonzero(coded.reshape(H * W, C), axis=1)
+    return entries, [0, *np.cumsum(counts).tolist()]
+
+
+def random_shape(bench: WriterBench) -> Shape:
+    """One that the memories hold even if it is dense."""
+    while True:
+        shape = bench.random.choice((1, 1, 2, 3, 7, 20)), bench.random.randint(1, 12), bench.random.randint(1, 12)
+        C, H, W = shape
+        if H * W < bench.config.pixels and C * W <= bench.config.features and C * H * W <= bench.config.entries:
+            return shape
+
+
+@cocotb.test
+async def every_shape_and_pace(dut: object) -> None:
+    bench = WriterBench(dut)
+    await bench.begin()
+    for _ in range(100):
+        bench.behave()
+        shape = random_shape(bench)
+        await bench.check(shape, sparse(bench.numbers, int(np.prod(shape)), bench.random.choice((0, 0.3, 0.8, 0.97, 1))))
+
+
+@cocotb.test
+async def exactly_full(dut: object) -> None:
+    bench = WriterBench(dut)
+    await bench.begin()
+    config = bench.config
+    for shape in ((config.entries // 16, 4, 4), (1, 1, config.pixels - 1), (config.features, 1, 1), (1, config.pixels - 1, 1)):
+        bench.behave()
+        await bench.check(shape, sparse(bench.numbers, int(np.prod(shape)), 0))
+    for _ in range(20):
+        shape = random_shape(bench)
+        coded = sparse(bench.numbers, int(np.prod(shape)), 0.5)
+        bench.set(entries_limit=int(np.count_nonzero(coded)), pixels_limit=shape[1] * shape[2] + 1)
+        await bench.check(shape, coded)
+
+
+@cocotb.test
+async def every_error_then_a_right_one(dut: object) -> None:
+    bench = WriterBench(dut)
+    await bench.begin()
+    config = bench.config
+    for _ in range(40):
+        shape = random_shape(bench)
+        C, H, W = shape
+        coded = sparse(bench.numbers, C * H * W, 0.4)
+        coded[-1] = 3
+        tokens = random_tokens(coded, 7, bench.random)
+        cases: list[tuple[Shape, Error, dict[str, int]]] = [
+            (shape, Error.ENTRIES_FULL, {"entries_limit": bench.random.randrange(int(np.count_nonzero(coded)))}),
+            (shape, Error.PIXELS_FULL, {"pixels_limit": bench.random.randint(1, H * W)}),
+            ((C, H + 1, W), Error.DESCRIPTOR_SIZE, {}),
+        ]
+        if H > 1:
+            cases.append(((C, H - 1, W), Error.DESCRIPTOR_SIZE, {}))
+        for wrong, error, limits in cases:
+            bench.behave()
+            bench.set(**{"entries_limit": config.entries, "pixels_limit": config.pixels} | limits)
+            await bench.fails(wrong, tokens, error)
+            bench.set(entries_limit=config.entries, pixels_limit=config.pixels)
+            good = random_shape(bench)
+            await bench.check(good, sparse(bench.numbers, int(np.prod(good)), 0.5))
+    for C, W in ((config.features + 1, 1), (config.features // 2 + 1, 2), (1, config.features + 1)):
+        # A row of zeros is too long as well.
+        zeros = random_tokens(np.zeros(C * W, np.uint8), 7, bench.random)
+        if W < config.pixels:
+            await bench.fails((C, 1, W), zeros, Error.FEATURES_TOO_MANY)
+            await bench.check((1, 1, 1), np.ones(1, np.uint8))
+
+
+@cocotb.test
+async def stopped_and_dropped(dut: object) -> None:
+    bench = WriterBench(dut)
+    await bench.begin()
+    for _ in range(40):
+        bench.behave()
+        shape = random_shape(bench)
+        coded = sparse(bench.numbers, int(np.prod(shape)), 0.4)
+        await bench.start(shape, random_tokens(coded, 7, bench.random))
+        await bench.step(bench.random.randint(0, 40))
+        stopped = bench.get("busy")
+        await bench.pulse(stop=1)
+        assert not bench.get("busy")
+        assert bench.get("complete") <= (not stopped) or not bench.tokens.queue
+        bench.tokens.withdraw()
+        bench.set(tokens_valid=0)
+        good = random_shape(bench)
+        await bench.check(good, sparse(bench.numbers, int(np.prod(good)), 0.5))
+        await bench.pulse(drop=1)
+        assert (bench.get("complete"), bench.get("entries"), bench.get("pixels")) == (0, 0, 0)
+
+
+@cocotb.test
+async def a_token_a_cycle(dut: object) -> None:
+    bench = WriterBench(dut)
+    await bench.begin()
+    await bench.start((16, 4, 4), token_payloads(sparse(bench.numbers, 256, 0), 7))
+    await bench.until(lambda: not bench.get("busy"), "the tensor is stored")
+    assert bench.tokens.cycles[-1] - bench.tokens.cycles[0] == 255
+    # A run takes a cycle for each further pixel that it reaches.
+    bench.tokens.cycles.clear()
+    start = bench.cycle
+    await bench.start((1, 1, 100), [{"run": 99, "value": 1, "last": 1}])
+    await bench.until(lambda: not bench.get("busy"), "the tensor is stored")
+    assert bench.cycle - start == 102

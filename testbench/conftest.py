@@ -1,0 +1,53 @@
+"""Options of the benches: which simulator, which seed, waveforms or none."""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from amaranth.lib import wiring
+from simulation import Bench, Settings
+from skipgrid.rtl.config import Config
+
+SEED = "SKIPGRID_SEED"  # in the environment, so that the workers of pytest-xdist take the same one
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("skipgrid", "benches of the hardware")
+    group.addoption(
+        "--simulator",
+        choices=("verilator", "icarus"),
+        default=os.environ.get("SIM", "verilator"),
+        help="runs the benches (default: SIM of the environment, or verilator)",
+    )
+    group.addoption("--seed", type=int, help="of all random choices of the benches (default: a new one, which is printed)")
+    group.addoption("--waves", action="store_true", help="write the waveforms of every bench, and print where they are")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--seed") is not None:
+        os.environ[SEED] = str(config.getoption("--seed"))
+    os.environ.setdefault(SEED, str(random.SystemRandom().getrandbits(31)))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"benches: {config.getoption('--simulator')}, replay the same random choices with --seed {os.environ[SEED]}"
+
+
+@pytest.fixture
+def simulate(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
+    """Runs a bench, and tells where its waveforms are: simulate(component, "bench_decoder", config)."""
+    settings = Settings(request.config.getoption("--simulator"), int(os.environ[SEED]), request.config.getoption("--waves"))
+    waves: list[Path] = []
+
+    def run(component: wiring.Component, module: str, config: Config | None = None, only: str | None = None) -> None:
+        bench = Bench(component, module, config, only)
+        waves.extend(bench.waves(settings))
+        bench.run(settings)
+
+    yield run
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        for path in waves:
+            print(f"\nwaveforms: {path}")

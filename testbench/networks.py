@@ -1,0 +1,171 @@
+"""Random layers at the edges of what is allowed, networks of them, and their programs."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from skipgrid.golden import Activation, Layer, accumulate, coded_bytes, run_network
+from skipgrid.host.compiler import (
+    DoesNotFit,
+    Placed,
+    channel_packet,
+    descriptor,
+    load_descriptor,
+    place,
+    program_packet,
+    weight_packet,
+)
+from skipgrid.rtl.config import Config
+
+Tensor = NDArray[np.integer]
+Words = NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers placed on an accelerator, with an input that its memories hold."""
+
+    placed: list[Placed]
+    x: Tensor
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [placed.layer for placed in self.placed]
+
+    def packets(self, config: Config) -> list[Words]:
+        """The load packets of all weights and channels."""
+        return [packet(placed, config) for placed in self.placed for packet in (weight_packet, channel_packet)]
+
+    def program(self, config: Config, *, k_in: int, k_out: int, buffer: int, load: bool) -> tuple[Words, int]:
+        """The program's packet and its number of descriptors; `load` gives the input a LOAD descriptor of its own."""
+        words = [load_descriptor(self.layers[0].shape, buffer=buffer, k_in=k_in, final=False)] if load else []
+        for index, placed in enumerate(self.placed):
+            last = index == len(self.placed) - 1
+            words.append(
+                descriptor(
+                    placed,
+                    config,
+                    buffer=(buffer + index) % 2,
+                    from_stream=index == 0 and not load,
+                    to_stream=last,
+                    final=last,
+                    k_in=k_in,
+                    k_out=k_out,
+                )
+            )
+        return program_packet(words), len(words)
+
+
+def activation(rng: random.Random) -> Activation:
+    """A type and a zero point, often one at the end of the type's range."""
+    dtype = rng.choice(("uint8", "int8"))
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return Activation(dtype, rng.choice((0, low, high, rng.randint(low, high))))
+
+
+def tensor(rng: random.Random, numbers: np.random.Generator, shape: tuple[int, int, int], held: Activation) -> Tensor:
+    """An input: all zero, all dense, extreme values only, one with two empty rows and columns, or anything between."""
+    kind = rng.choice(("zero", "dense", "extreme", "gaps", "random", "random", "random"))
+    x = numbers.integers(held.low, held.high + 1, shape).astype(held.dtype)
+    if kind == "extreme":
+        x = numbers.choice([held.low, held.high], shape).astype(held.dtype)
+    zeros = {"zero": 1.0, "dense": 0.0}.get(kind, rng.random())
+    x[numbers.random(shape) < zeros] = held.zero_point
+    if kind == "gaps":
+        row, column = rng.randrange(shape[1]), rng.randrange(shape[2])
+        x[:, row : row + 2, :] = held.zero_point
+        x[:, :, column : column + 2] = held.zero_point
+    return x
+
+
+def random_layer(
+    rng: random.Random,
+    numbers: np.random.Generator,
+    shape: tuple[int, int, int],
+    held: Activation,
+    x: Tensor,
+    most_channels: int,
+    **fixed: Any,
+) -> Layer:
+    """A layer on inputs of `shape`; its scales and biases spread the outputs over the type. ValueError for an impossible shape."""
+    K, R, S = rng.randint(1, most_channels), rng.randint(1, 5), rng.randint(1, 5)
+    geometry: dict[str, Any] = {}
+    kind = rng.choice(("convolution", "convolution", "convolution", "pointwise", "full"))
+    if kind == "full":
+        R, S = shape[1:]
+    elif kind == "pointwise":
+        R = S = 1
+        geometry["stride"] = (rng.randint(1, 3), rng.randint(1, 3))
+    else:
+        geometry["stride"] = (rng.choice((1, 1, 2, 3, 5)), rng.choice((1, 1, 2, 3, 5)))
+        geometry["pads"] = tuple(rng.choice((0, 1, 2, R)) for _ in range(4))
+        geometry["pool"] = rng.choice(((1, 1), (2, 2), (3, 2), (1, 3), (3, 3)))
+        geometry["pool_stride"] = (rng.randint(1, 3), rng.randint(1, 3))
+    weights = numbers.integers(-128, 128, (K, shape[0], R, S))
+    if rng.random() < 0.2:
+        weights = numbers.choice([-128, 127], weights.shape)
+    y = activation(rng)
+    layer = Layer(
+        name="random",
+        weights=weights.astype(np.int8),
+        bias=np.zeros(K, np.int32),
+        scale=np.ones(K, np.float32),
+        shape=shape,
+        x=held,
+        y=y,
+        threshold=rng.choice((0, 0, 1, 2, 10, 60)),
+        **(geometry | fixed),
+    )
+    sums = accumulate(x, layer)
+    spread = max(float(np.abs(sums).max()), 300.0)
+    bias = numbers.integers(-int(spread) // 2, int(spread) // 2, K).astype(np.int32)
+    scale = (rng.choice((40, 150, 400)) / spread * numbers.uniform(0.5, 1.5, K)).astype(np.float32)
+    clamp: dict[str, Any] = rng.choice(({}, {"low": y.zero_point}, {"low": y.zero_point}, {"low": min(y.zero_point + 3, y.high)}))
+    return layer.replaced(bias=bias, scale=scale, **clamp)
+
+
+def random_network(rng: random.Random, numbers: np.random.Generator, config: Config, depth: int, **fixed: Any) -> Network:
+    """A network of `depth` layers that the configuration holds."""
+    while True:
+        try:
+            shape = (rng.choice((1, 1, 2, 3, 5, 8)), rng.randint(1, 9), rng.randint(1, 9))
+            held = activation(rng)
+            x = tensor(rng, numbers, shape, held)
+            layers: list[Layer] = []
+            step, step_held, value = shape, held, x
+            for _ in range(depth):
+                layers.append(random_layer(rng, numbers, step, step_held, value, most_channels=2 * config.lanes + 1, **fixed))
+                value = run_network(value, layers[-1:])[0]
+                step, step_held = layers[-1].out_shape, layers[-1].y
+            network = Network(place(layers, config), x)
+            if holds(config, [x, *run_network(x, layers)[:-1]], layers):
+                return network
+        except (DoesNotFit, ValueError):
+            continue
+
+
+def holds(config: Config, tensors: list[Tensor], layers: list[Layer]) -> bool:
+    """Whether each stored tensor, together with the one before it, fits into the activation buffers."""
+    entries = [int(np.count_nonzero(x != layer.x.zero_point)) for x, layer in zip(tensors, layers, strict=True)]
+    pixels = [x[0].size + 1 for x in tensors]
+    rows_fit = all(x.shape[0] * x.shape[2] <= config.features for x in tensors)
+    pairs = zip([0, *entries], [0, *pixels], [*entries, 0], [*pixels, 0], strict=True)
+    return rows_fit and all(e0 + e1 <= config.entries and p0 + p1 <= config.pixels for e0, p0, e1, p1 in pairs)
+
+
+def coded_outputs(network: Network) -> list[NDArray[np.uint8]]:
+    """The coded bytes of every layer's output, as the golden model has them."""
+    outputs = run_network(network.x, network.layers)
+    return [coded_bytes(y, layer.y) for y, layer in zip(outputs, network.layers, strict=True)]
+
+
+def walked_macs(x: Tensor, layer: Layer) -> int:
+    """The multiplications that the grid does: a window that two pools share is walked twice, one that no pool takes is not."""
+    top, left, bottom, right = layer.pads
+    nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
+    windows = sliding_window_view(nonzeros, layer.weights.shape[2:])[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))
+    pools = sliding_window_view(windows, layer.pool)[:: layer.pool_stride[0], :: layer.pool_stride[1]]
+    return int(pools.sum()) * layer.weights.shape[0]

@@ -1,0 +1,37 @@
+"""Encoder and decoder, one behind the other: what goes in must come out."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from skipgrid.rtl.decoder import RunLengthDecoder
+from skipgrid.rtl.encoder import RunLengthEncoder
+from skipgrid.rtl.layouts import Token
+
+
+class RoundTrip(wiring.Component):
+    """The decoder behind the encoder; start begins a tensor of `elements` elements with code parameter `k`."""
+
+    start: In(1)
+    elements: In(32)
+    k: In(3)
+    sent: In(stream.Signature(Token))
+    back: Out(stream.Signature(Token))
+    busy: Out(1)
+    failed: Out(1)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.encoder = encoder = RunLengthEncoder()
+        m.submodules.decoder = decoder = RunLengthDecoder()
+        wiring.connect(m, wiring.flipped(self.sent), encoder.tokens)
+        wiring.connect(m, encoder.words, decoder.words)
+        wiring.connect(m, decoder.tokens, wiring.flipped(self.back))
+        m.d.comb += [
+            encoder.k.eq(self.k),
+            decoder.k.eq(self.k),
+            decoder.start.eq(self.start),
+            decoder.elements.eq(self.elements),
+            self.busy.eq(decoder.busy | encoder.busy),
+            self.failed.eq(decoder.failed),
+        ]
+        return m

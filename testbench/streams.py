@@ -1,0 +1,272 @@
+"""What every bench is made of: a clock, drivers and monitors of valid/ready streams that pause at random, and scoreboards.
+
+One cycle of `Bench.step` is: streams put their next values on the inputs; everything settles; streams and watchers look at the
+inputs and outputs as the coming clock edge will find them; the edge. So no bench depends on the order of events at an edge.
+"""
+
+import json
+import os
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Shape, ShapeLike
+from amaranth.lib import data
+from cocotb.handle import SimHandleBase
+from cocotb.triggers import Timer
+from skipgrid.rtl.config import Config
+
+HALF_PERIOD = 5  # ns
+PROFILES = ("full", "random", "stalled", "bursts")
+Payload = Any  # int for a plain field, dict for a struct, list for an array
+
+
+def config() -> Config:
+    """The configuration that the component was generated with."""
+    return Config(**json.loads(os.environ["BENCH_CONFIG"]))
+
+
+class Packing:
+    """Between a payload's bits and its fields by name, as its Amaranth layout has them; far faster than the layout's constants."""
+
+    def __init__(self, shape: ShapeLike) -> None:
+        self.fields: list[tuple[Any, int, Packing]] | None = None
+        self.array = isinstance(shape, data.ArrayLayout)
+        plain = Shape.cast(shape)
+        self.width, self.signed = plain.width, plain.signed
+        if isinstance(shape, data.Layout) or (isinstance(shape, type) and issubclass(shape, data.Struct)):
+            self.fields = [(key, field.offset, Packing(field.shape)) for key, field in data.Layout.cast(shape)]
+
+    def pack(self, value: Payload) -> int:
+        """The bits of a payload; fields of a struct that are not given are 0."""
+        if self.fields is None:
+            return int(value) & ((1 << self.width) - 1)
+        keys = range(len(value)) if self.array else value
+        unknown = set(keys) - {key for key, _, _ in self.fields}
+        assert not unknown, f"the payload has no fields {unknown}"
+        return sum(field.pack(value[key]) << offset for key, offset, field in self.fields if key in keys)
+
+    def unpack(self, bits: int) -> Payload:
+        """The payload that these bits are."""
+        bits &= (1 << self.width) - 1
+        if self.fields is None:
+            return bits - (1 << self.width) if self.signed and bits >> (self.width - 1) else bits
+        if self.array:
+            return [field.unpack(bits >> offset) for _, offset, field in self.fields]
+        return {key: field.unpack(bits >> offset) for key, offset, field in self.fields}
+
+
+def pace(profile: str, rng: random.Random) -> Iterator[bool]:
+    """In which cycles a side of a stream is willing: always ("full"), in half of them, in one of ten, or in bursts."""
+    while True:
+        if profile == "bursts":
+            willing = rng.random() < 0.5
+            yield from [willing] * rng.randint(1, 20)
+        else:
+            yield rng.random() < {"full": 1, "random": 0.5, "stalled": 0.1}[profile]
+
+
+class Bench:
+    """The component under test, its clock, and all that is connected to it."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.random = random.Random(random.getrandbits(64))  # cocotb seeds `random` for each test
+        self.numbers = np.random.default_rng(self.random.getrandbits(64))
+        self.cycle = 0
+        self.streams: list[Source | Sink] = []
+        self.watchers: list[Callable[[], None]] = []
+        for name in os.environ["BENCH_INPUTS"].split():
+            self.signal(name).value = 0
+
+    def signal(self, name: str) -> SimHandleBase:
+        """A port."""
+        return getattr(self.dut, name)
+
+    def get(self, name: str) -> int:
+        """The value of a port, unsigned."""
+        return int(self.signal(name).value)
+
+    def set(self, **values: int) -> None:
+        """Put values on inputs; they stay."""
+        for name, value in values.items():
+            self.signal(name).value = value
+
+    async def reset(self) -> None:
+        """Reset for two cycles, with all streams standing still and nobody watching."""
+        streams, watchers, self.streams, self.watchers = self.streams, self.watchers, [], []
+        self.set(rst=1)
+        await self.step(2)
+        self.set(rst=0)
+        self.streams, self.watchers = streams, watchers
+
+    async def step(self, cycles: int = 1) -> None:
+        """Let clock cycles pass."""
+        for _ in range(cycles):
+            for stream in self.streams:
+                stream.drive()
+            await Timer(HALF_PERIOD, "ns")
+            for stream in self.streams:
+                stream.sample()
+            for watcher in self.watchers:
+                watcher()
+            self.dut.clk.value = 1
+            await Timer(HALF_PERIOD, "ns")
+            self.dut.clk.value = 0
+            self.cycle += 1
+
+    async def pulse(self, **values: int) -> None:
+        """Put values on inputs for one cycle."""
+        self.set(**values)
+        await self.step()
+        self.set(**dict.fromkeys(values, 0))
+
+    async def until(self, condition: Callable[[], bool], what: str, limit: int = 100_000) -> None:
+        """Step until a condition holds; AssertionError, saying what was awaited, if it does not within `limit` cycles."""
+        for _ in range(limit):
+            if condition():
+                return
+            await self.step()
+        raise AssertionError(f"{limit} cycles have passed without this: {what}")
+
+    def record(self, enable: str, *values: str) -> list[tuple[int, ...]]:
+        """A list that grows by (cycle, values...) in each cycle in which the output `enable` is not 0."""
+        seen: list[tuple[int, ...]] = []
+
+        def watch() -> None:
+            if self.get(enable):
+                seen.append((self.cycle, *(self.get(value) for value in values)))
+
+        self.watchers.append(watch)
+        return seen
+
+    def source(self, name: str, shape: ShapeLike, profile: str = "full") -> "Source":
+        """A driver of the component's input stream `name`."""
+        stream = Source(self, name, shape, profile)
+        self.streams.append(stream)
+        return stream
+
+    def sink(self, name: str, shape: ShapeLike, profile: str = "full", *, steady: bool = True) -> "Sink":
+        """A monitor of the component's output stream `name` that takes the payloads; steady: one that is offered stays."""
+        stream = Sink(self, name, shape, profile)
+        stream.steady = steady
+        self.streams.append(stream)
+        return stream
+
+
+class _Stream:
+    """One side of a stream; `listeners` are called with each payload that passes."""
+
+    def __init__(self, bench: Bench, name: str, shape: ShapeLike, profile: str) -> None:
+        self.bench = bench
+        self.name = name
+        self.packing = Packing(shape)
+        self.payload, self.valid, self.ready = (bench.signal(f"{name}_{part}") for part in ("payload", "valid", "ready"))
+        self.listeners: list[Callable[[Payload], None]] = []
+        self.cycles: list[int] = []  # in which payloads passed
+        self.behave(profile)
+
+    def behave(self, profile: str) -> None:
+        """Pause as the profile says from now on."""
+        self.profile = profile
+        self._pace = pace(profile, self.bench.random)
+
+    def _passed(self, bits: int) -> None:
+        self.cycles.append(self.bench.cycle)
+        for listener in self.listeners:
+            listener(self.packing.unpack(bits))
+
+
+class Source(_Stream):
+    """Offers payloads in order; while it offers none, the payload is random bits. One that is offered stays until it is taken."""
+
+    def __init__(self, bench: Bench, name: str, shape: ShapeLike, profile: str) -> None:
+        super().__init__(bench, name, shape, profile)
+        self.queue: deque[int] = deque()
+        self.offered = False
+
+    def send(self, *payloads: Payload) -> None:
+        """Queue payloads."""
+        self.queue.extend(self.packing.pack(payload) for payload in payloads)
+
+    def withdraw(self) -> None:
+        """Forget what has not been taken, as a driver that is reset does."""
+        self.queue.clear()
+        self.offered = False
+
+    def drive(self) -> None:
+        willing = next(self._pace)
+        if not self.offered:
+            self.offered = willing and bool(self.queue)
+            self.valid.value = int(self.offered)
+            self.payload.value = self.queue[0] if self.offered else self.bench.random.getrandbits(self.packing.width)
+
+    def sample(self) -> None:
+        if self.offered and int(self.ready.value):
+            self.offered = False
+            self._passed(self.queue.popleft())
+
+
+class Sink(_Stream):
+    """Takes payloads into `received`, and checks that an offered one stays the same until it is taken."""
+
+    def __init__(self, bench: Bench, name: str, shape: ShapeLike, profile: str) -> None:
+        super().__init__(bench, name, shape, profile)
+        self.received: list[Payload] = []
+        self.listeners.append(self.received.append)
+        self.held: int | None = None
+        self.steady = True
+        self.willing = False
+
+    def release(self) -> None:
+        """The component may withdraw what it offers, because it was stopped."""
+        self.held = None
+
+    def drive(self) -> None:
+        self.willing = next(self._pace)
+        self.ready.value = int(self.willing)
+
+    def sample(self) -> None:
+        valid = int(self.valid.value)
+        bits = int(self.payload.value) if valid else None
+        assert self.held is None or valid, f"{self.name} withdraws a payload that was not taken"
+        assert self.held is None or bits == self.held, f"{self.name} changes a payload that was not taken"
+        self.held = bits if self.steady and not self.willing else None
+        if bits is not None and self.willing:
+            self._passed(bits)
+
+
+class Scoreboard:
+    """Compares what comes out with what a model expects; each may be ahead of the other."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.expected: deque[Any] = deque()
+        self.seen: deque[Any] = deque()
+        self.matched = 0
+
+    def expect(self, item: Any) -> None:
+        self.expected.append(item)
+        self._match()
+
+    def see(self, item: Any) -> None:
+        self.seen.append(item)
+        self._match()
+
+    def _match(self) -> None:
+        while self.expected and self.seen:
+            expected, seen = self.expected.popleft(), self.seen.popleft()
+            assert expected == seen, f"{self.what} {self.matched}: expected {expected}, but saw {seen}"
+            self.matched += 1
+
+    @property
+    def empty(self) -> bool:
+        return not self.expected and not self.seen
+
+    def finish(self, at_least: int = 1) -> None:
+        """AssertionError if something is left over, or if too little was compared."""
+        assert not self.expected, f"{len(self.expected)} of {self.what} never came, first {self.expected[0]}"
+        assert not self.seen, f"{len(self.seen)} of {self.what} came without being expected, first {self.seen[0]}"
+        assert self.matched >= at_least, f"only {self.matched} of {self.what} were compared"

@@ -1,0 +1,23 @@
+"""The whole accelerator, in several shapes of its grid."""
+
+from collections.abc import Callable
+
+import pytest
+from simulation import SMALL
+from skipgrid.rtl.accelerator import Accelerator
+from skipgrid.rtl.config import Config
+
+CONFIGS = {
+    "2x4": SMALL,
+    "1x8": SMALL.replaced(rows=1, lanes=8, scan=8, results=1),
+    "4x8": SMALL.replaced(rows=4, lanes=8, scan=1, results=2, weights=512, entries=1024, channels=64),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Accelerator(config), "bench_accelerator", config)
+
+
+def test_errors(simulate: Callable[..., None]) -> None:
+    simulate(Accelerator(SMALL), "bench_accelerator_errors", SMALL)

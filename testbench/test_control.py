@@ -1,0 +1,23 @@
+"""Loader, sequencer and registers."""
+
+from collections.abc import Callable
+
+import pytest
+from simulation import SMALL
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.loader import Loader
+from skipgrid.rtl.registers import Registers
+from skipgrid.rtl.sequencer import Sequencer
+
+
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(lanes=16)], ids=["4 lanes", "16 lanes"])
+def test_loader(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Loader(config), "bench_loader", config)
+
+
+def test_sequencer(simulate: Callable[..., None]) -> None:
+    simulate(Sequencer(SMALL), "bench_sequencer", SMALL)
+
+
+def test_registers(simulate: Callable[..., None]) -> None:
+    simulate(Registers(SMALL), "bench_registers", SMALL)

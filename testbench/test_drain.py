@@ -1,0 +1,13 @@
+"""The sparse drain."""
+
+from collections.abc import Callable
+
+import pytest
+from simulation import SMALL
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.drain import Drain
+
+
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1, lanes=8, scan=8), SMALL.replaced(rows=4, scan=1)], ids=["2", "8", "1"])
+def test_drain(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Drain(config), "bench_drain", config)

@@ -1,0 +1,19 @@
+"""A PE row, with results in a buffer and with results in the shadows, and the weight memory."""
+
+from collections.abc import Callable
+
+import pytest
+from simulation import SMALL
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.grid import Row
+from skipgrid.rtl.weights import WeightMemory
+
+
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(results=1)], ids=["4 results", "1 result"])
+def test_row(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Row(config), "bench_row", config)
+
+
+@pytest.mark.parametrize("config", [SMALL.replaced(lanes=8), SMALL.replaced(rows=1)], ids=["2 ports", "1 port"])
+def test_weights(simulate: Callable[..., None], config: Config) -> None:
+    simulate(WeightMemory(config), "bench_weights", config)

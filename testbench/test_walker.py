@@ -1,0 +1,17 @@
+"""The window walker and the range fetcher."""
+
+from collections.abc import Callable
+
+import pytest
+from simulation import SMALL
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.walker import RangeFetcher, WindowWalker
+
+
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=4)], ids=["2 rows", "4 rows"])
+def test_walker(simulate: Callable[..., None], config: Config) -> None:
+    simulate(WindowWalker(config), "bench_walker", config)
+
+
+def test_fetcher(simulate: Callable[..., None]) -> None:
+    simulate(RangeFetcher(SMALL), "bench_fetcher", SMALL)
