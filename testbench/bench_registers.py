@@ -161,7 +161,11 @@ async def counters(dut: Any) -> None:
                 getattr(dut, port).value = bit
                 expected[name] += bit
                 since += bit if port == "busy" else 0
-            zeros, macs, layer = bench.random.choice((0, 1, 65535)), bench.random.choice((0, 1, most)), bench.random.randrange(bench.config.layers)
+            zeros, macs, layer = (
+                bench.random.choice((0, 1, 65535)),
+                bench.random.choice((0, 1, most)),
+                bench.random.randrange(bench.config.layers),
+            )
             dut.zeros.value, dut.macs.value, dut.layer_done.value, dut.layer.value = zeros, macs, done, layer
             expected["SKIPPED_ZEROS"] += zeros
             expected["MACS"] += macs
