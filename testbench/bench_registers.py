@@ -10,6 +10,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Combine, FallingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
 from streams import HALF_PERIOD, PROFILES, config, pace
@@ -35,7 +36,7 @@ class RegistersBench:
         for name in os.environ["BENCH_INPUTS"].split():
             getattr(dut, name).value = 0
         dut.rst.value = 1
-        cocotb.start_soon(Clock(dut.clk, 2 * HALF_PERIOD, "ns").start())
+        Clock(dut.clk, 2 * HALF_PERIOD, "ns").start()
         self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "bus"), dut.clk, dut.rst)
         self.pulses = {"start": 0, "stop": 0, "program_written": 0}
 

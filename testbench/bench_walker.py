@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import cocotb
+
 from networks import random_network
 from skipgrid.golden import Layer
 from skipgrid.host.compiler import Placed, descriptor

