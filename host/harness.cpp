@@ -28,15 +28,24 @@ struct Device {
     Trace trace;
 #endif
 
+    // Takes over what was offered, and lets outputs follow it: two evaluations, one for each edge.
     void clock() {
+        edge();
+        settle();
+    }
+
+    void edge() {
         top.clk = 1;
         top.eval();
+        ++cycle;
 #if TRACES
-        trace.dump(10 * cycle + 5);
+        trace.dump(10 * cycle - 5);
 #endif
         top.clk = 0;
+    }
+
+    void settle() {
         top.eval();
-        ++cycle;
 #if TRACES
         trace.dump(10 * cycle);
 #endif
@@ -139,7 +148,7 @@ int skipgrid_run(Device* d, const uint32_t* load_words, const uint8_t* load_last
     d->top.m_axis_out_tready = 1;
     for (;;) {
         offer(*d, load, in);
-        d->top.eval();
+        d->settle();
         const bool load_moves = load.offers() && d->top.s_axis_load_tready;
         const bool in_moves = in.offers() && d->top.s_axis_in_tready;
         const bool out_moves = d->top.m_axis_out_tvalid;
@@ -153,7 +162,7 @@ int skipgrid_run(Device* d, const uint32_t* load_words, const uint8_t* load_last
             out_last[out] = d->top.m_axis_out_tlast | d->top.m_axis_out_tuser << 1;
             ++out;
         }
-        d->clock();
+        d->edge();
         load.taken += load_moves;
         in.taken += in_moves;
         idle = load_moves || in_moves || out_moves ? 0 : idle + 1;

@@ -12,11 +12,12 @@ from .decoder import RunLengthDecoder
 from .drain import Drain
 from .encoder import RunLengthEncoder
 from .grid import Row
-from .layouts import Error, Opcode, order_layout
+from .layouts import Error, Opcode, Word, order_layout
 from .loader import Loader
 from .registers import Registers
 from .requantise import Requantiser
 from .sequencer import Sequencer
+from .skid import SkidBuffer
 from .tokens import TokenBuilder
 from .walker import RangeFetcher, WindowWalker
 from .weights import WeightMemory
@@ -158,15 +159,18 @@ class Accelerator(wiring.Component):
 
         # Tokens become words, or entries of the other buffer.
         m.submodules.encoder = encoder = RunLengthEncoder()
+        m.submodules.skid = skid = SkidBuffer(Word)
+        words_out = skid.sink
+        wiring.connect(m, encoder.words, skid.source)
         m.d.comb += [
             encoder.k.eq(layer.k_out),
             builder.k.eq(Mux(layer.to_stream, layer.k_out, MAX_REMAINDER)),
             encoder.stop.eq(abort),
-            self.m_axis_out.tdata.eq(encoder.words.payload.data),
-            self.m_axis_out.tlast.eq(encoder.words.payload.last),
-            self.m_axis_out.tuser.eq(encoder.words.payload.damaged),
-            self.m_axis_out.tvalid.eq(encoder.words.valid),
-            encoder.words.ready.eq(self.m_axis_out.tready),
+            self.m_axis_out.tdata.eq(words_out.payload.data),
+            self.m_axis_out.tlast.eq(words_out.payload.last),
+            self.m_axis_out.tuser.eq(words_out.payload.damaged),
+            self.m_axis_out.tvalid.eq(words_out.valid),
+            words_out.ready.eq(self.m_axis_out.tready),
             encoder.tokens.payload.eq(builder.tokens.payload),
         ]
         with m.If(layer.to_stream):
@@ -211,7 +215,7 @@ class Accelerator(wiring.Component):
         sent = Signal()
         stored = Mux(layer.buffer, writer0.complete, writer1.complete)
         loaded = Mux(layer.buffer, writer1.complete, writer0.complete) & ~decoder.busy
-        last_word = encoder.words.valid & encoder.words.ready & encoder.words.payload.last
+        last_word = words_out.valid & words_out.ready & words_out.payload.last
         running = Signal()
         m.d.comb += sequencer.layer_done.eq(running & (~loads | loaded) & (~computes | Mux(layer.to_stream, sent | last_word, stored)))
         with m.If(last_word):
@@ -247,7 +251,7 @@ class Accelerator(wiring.Component):
             sequencer.refetch.eq(loader.program_loaded | registers.program_written),
             sequencer.start.eq(registers.start),
             sequencer.clear.eq(registers.clear),
-            sequencer.settled.eq(~decoder.busy & ~encoder.busy),
+            sequencer.settled.eq(~decoder.busy & ~encoder.busy & ~skid.held),
             self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy),  # not while an error's packets are cleared away
             registers.ready.eq(sequencer.ready),
             registers.busy.eq(sequencer.busy),
@@ -262,9 +266,9 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             registers.multiplying.eq(Cat(row.multiplies for row in rows).any()),
             registers.input_stall.eq(walker.waiting | (decoder.words.ready & ~decoder.words.valid)),
-            registers.output_stall.eq(encoder.words.valid & ~encoder.words.ready),
+            registers.output_stall.eq(words_out.valid & ~words_out.ready),
             registers.word_in.eq(decoder.words.valid & decoder.words.ready),
-            registers.word_out.eq(encoder.words.valid & encoder.words.ready),
+            registers.word_out.eq(words_out.valid & words_out.ready),
             registers.macs.eq(sum(Mux(row.multiplies, Mux(row.last_group, layer.last_lanes, config.lanes), 0) for row in rows)),
             registers.zeros.eq(sum(stored_runs)),
             registers.layer_done.eq(sequencer.layer_done),

@@ -67,7 +67,7 @@ class Drain(wiring.Component):
         last_slice, take = Signal(), Signal()
         accept = Signal()  # the second stage has room
         slice_valid, slice_last = Signal(), Signal()
-        slice_values = Signal(data.ArrayLayout(signed(32), config.scan))
+        slice_values = Signal(data.ArrayLayout(signed(32), config.scan), reset_less=True)
         slice_lanes = Signal(range(config.scan + 1))
         slice_channel = Signal(config.channel_bits)
         m.d.comb += [

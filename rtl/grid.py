@@ -43,13 +43,14 @@ class ProcessingElement(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        product = Signal(signed(PRODUCT_BITS))
-        accumulator = Signal(signed(32))
+        product = Signal(signed(PRODUCT_BITS), reset_less=True)
+        accumulator, largest = Signal(signed(32), reset_less=True), Signal(signed(32), reset_less=True)
+        m.d.comb += self.shadow.eq(largest)
         m.d.sync += product.eq(self.activation * self.weight)
         with m.If(self.accumulate.valid):
             m.d.sync += accumulator.eq(Mux(self.accumulate.first, 0, accumulator) + product)
-        with m.If(self.commit.valid & self.commit.end & (self.commit.first_window | (accumulator > self.shadow))):
-            m.d.sync += self.shadow.eq(accumulator)
+        with m.If(self.commit.valid & self.commit.end & (self.commit.first_window | (accumulator > largest))):
+            m.d.sync += largest.eq(accumulator)
         return m
 
 
@@ -92,7 +93,7 @@ class EntryReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
-        current, current_valid = Signal(range_layout(config)), Signal()
+        current, current_valid = Signal(range_layout(config), reset_less=True), Signal()
         first = Signal(init=1)  # of the window
         ends_range, ends_window = Signal(), Signal()
         m.d.comb += [
@@ -110,7 +111,7 @@ class EntryReader(wiring.Component):
 
         # The memory looks the entry up.
         looked_up, looked_up_last, looked_up_group, some = Signal(Step), Signal(), Signal(), Signal()
-        offset = Signal(config.weight_bits)
+        offset = Signal(config.weight_bits, reset_less=True)
         m.d.sync += [
             looked_up.valid.eq(self.issued),
             looked_up.first.eq(first),
@@ -229,8 +230,8 @@ class Row(wiring.Component):
         ]
 
         # Weights and activation pass one register before they are multiplied.
-        weights = Signal(data.ArrayLayout(signed(8), self.config.lanes))
-        activation = Signal(signed(9))
+        weights = Signal(data.ArrayLayout(signed(8), self.config.lanes), reset_less=True)
+        activation = Signal(signed(9), reset_less=True)
         steps = [reader.step]
         lasts = [reader.last]
         for stage in ("multiply", "accumulate", "commit"):

@@ -57,7 +57,7 @@ class Requantiser(wiring.Component):
             nonlocal stage
             stage += 1
             for name, value in (carried | more).items():
-                register = Signal.like(value, name=f"{name}{stage}")
+                register = Signal.like(value, name=f"{name}{stage}", reset_less=name != "valid")
                 with m.If(advance):
                     m.d.sync += register.eq(value)
                 carried[name] = register

@@ -217,7 +217,7 @@ class RangeFetcher(wiring.Component):
         # Second stage: the pixels of the window row, without the padding.
         asked = Signal()
         asked_any = Signal()
-        asked_range = Signal(range_layout(config))
+        asked_range = Signal(range_layout(config), reset_less=True)
         beyond = Signal(signed(config.coordinate_bits + 2))
         m.d.comb += [beyond.eq(x + layer.S), self.lookup.eq(advance)]
         with m.If(advance):
@@ -234,8 +234,8 @@ class RangeFetcher(wiring.Component):
             ]
 
         # Third stage: the memory looks the pointers up. Fourth stage: their difference is the number of entries.
-        looked_up, looked_up_any, looked_up_range = Signal(), Signal(), Signal(range_layout(config))
-        found, found_range = Signal(), Signal(range_layout(config))
+        looked_up, looked_up_any, looked_up_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
+        found, found_range = Signal(), Signal(range_layout(config), reset_less=True)
         with m.If(advance):
             m.d.sync += [
                 looked_up.eq(asked),
@@ -249,7 +249,7 @@ class RangeFetcher(wiring.Component):
 
         # Fifth stage: hold a range back until it is known whether it is its window's last.
         some, arrives, closes = Signal(), Signal(), Signal()
-        pending, pending_range = Signal(), Signal(range_layout(config))
+        pending, pending_range = Signal(), Signal(range_layout(config), reset_less=True)
         m.d.comb += [
             some.eq(found_range.count.any()),
             closes.eq(found & found_range.end & ~some & pending & ~pending_range.end),  # the range held is its window's last
