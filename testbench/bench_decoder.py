@@ -145,4 +145,4 @@ async def one_token_in_two_cycles(dut: object) -> None:
         bench.send(encode(tensor, k))
         assert await bench.decode(tensor.size, k) == (Error.NONE, tensor.tolist())
         assert {after - before for before, after in pairwise(bench.tokens.cycles)} == {2}
-        assert bench.tokens.cycles[0] - bench.words.cycles[0] == 4
+        assert bench.tokens.cycles[0] - bench.words.cycles[0] == 6
