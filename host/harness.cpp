@@ -1,9 +1,14 @@
 // A thin harness around the generated accelerator: moves whole buffers through its ports, cycle by cycle.
 #include "Vskipgrid.h"
 #include "verilated.h"
-#if VM_TRACE
+#if VM_TRACE_FST
 #include "verilated_fst_c.h"
+using Trace = VerilatedFstC;
+#elif VM_TRACE_VCD
+#include "verilated_vcd_c.h"
+using Trace = VerilatedVcdC;
 #endif
+#define TRACES (VM_TRACE_FST || VM_TRACE_VCD)
 #include <cstdint>
 
 namespace {
@@ -19,8 +24,8 @@ struct Device {
     VerilatedContext context;
     Vskipgrid top{&context};
     uint64_t cycle = 0;
-#if VM_TRACE
-    VerilatedFstC trace;
+#if TRACES
+    Trace trace;
 #endif
 
     // Takes over what was offered, and lets outputs follow it: two evaluations, one for each edge.
@@ -33,7 +38,7 @@ struct Device {
         top.clk = 1;
         top.eval();
         ++cycle;
-#if VM_TRACE
+#if TRACES
         trace.dump(10 * cycle - 5);
 #endif
         top.clk = 0;
@@ -41,7 +46,7 @@ struct Device {
 
     void settle() {
         top.eval();
-#if VM_TRACE
+#if TRACES
         trace.dump(10 * cycle);
 #endif
     }
@@ -66,7 +71,7 @@ extern "C" {
 
 Device* skipgrid_new(const char* trace_file) {
     auto* d = new Device;
-#if VM_TRACE
+#if TRACES
     d->context.traceEverOn(true);
     d->top.trace(&d->trace, 99);
     d->trace.open(trace_file);
@@ -84,7 +89,7 @@ Device* skipgrid_new(const char* trace_file) {
 
 void skipgrid_delete(Device* d) {
     d->top.final();
-#if VM_TRACE
+#if TRACES
     d->trace.close();
 #endif
     delete d;

@@ -44,38 +44,62 @@ def sources_hash() -> str:
     return key.hexdigest()
 
 
-def build(config: Config, *, trace: bool = False) -> Path:
-    """The shared library of a configuration's simulation, compiled unless the cache holds it; ToolError if that fails."""
+def build(config: Config, *, trace: str = "") -> Path:
+    """The shared library of a configuration's simulation, compiled unless the cache holds it; ToolError if that fails.
+
+    trace: "" or the format of the waveforms that it can write, "fst" or "vcd".
+    """
     key = hashlib.sha256(f"{sources_hash()} {config.hash} {trace}".encode()).hexdigest()[:16]
-    library = cache_folder() / f"{config.name}-{key}{'-trace' if trace else ''}.so"
+    library = cache_folder() / f"{config.name}-{key}{trace and f'-{trace}'}.so"
     if library.exists():
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="skipgrid-") as folder:
-        made = _compile(generate_verilog(Accelerator(config), MODULE, field_wires=trace), Path(folder), trace)
+        made = _compile(generate_verilog(Accelerator(config), MODULE, field_wires=bool(trace)), Path(folder), trace)
         staged = library.with_suffix(f".{os.getpid()}")
         shutil.copy(made, staged)
         staged.replace(library)  # at once, so that another process never sees half of it
     return library
 
 
-def _compile(verilog: str, folder: Path, trace: bool) -> Path:
+def _compile(verilog: str, folder: Path, trace: str) -> Path:
     environment = verilator_environment()
+    if trace == "fst":
+        _check_fst_headers(folder, environment)
     source = folder / f"{MODULE}.v"
     source.write_text(verilog)
     options = ["--cc", "--build", "-O3", "-Wno-fatal", "-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "--x-assign", "fast", "--x-initial", "fast"]
     options += ["--noassert", "--top-module", MODULE, "--prefix", "Vskipgrid", "-j", "2", "-Mdir", "obj", "-CFLAGS", "-fPIC"]
     # The PyPI package was configured without a way to include its precompiled header.
     options += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2"]
-    options += ["--trace-fst"] if trace else []
+    options += [f"--trace-{trace}"] if trace else []
     _run(["verilator", *options, source.name], folder, environment)
     include = verilator_root() / "include"
     objects = [str(path) for path in (folder / "obj").glob("*.a")]
     library = folder / "simulation.so"
-    compiler = ["c++", "-shared", "-fPIC", "-O2", "-std=c++17", f"-DVM_TRACE={int(trace)}", f"-I{folder / 'obj'}", f"-I{include}"]
+    compiler = [
+        "c++",
+        "-shared",
+        "-fPIC",
+        "-O2",
+        "-std=c++17",
+        f"-DVM_TRACE_{trace.upper() or 'NONE'}=1",
+        f"-I{folder / 'obj'}",
+        f"-I{include}",
+    ]
     compiler += [f"-I{include / 'vltstd'}", str(HARNESS), *objects, "-o", str(library), "-pthread"]
-    _run([*compiler, *(["-lz", "-llz4"] if trace else [])], folder, environment)
+    _run([*compiler, *(["-lz", "-llz4"] if trace == "fst" else [])], folder, environment)
     return library
+
+
+def _check_fst_headers(folder: Path, environment: dict[str, str]) -> None:
+    """ToolError if the libraries are missing with which FST files are compressed."""
+    (folder / "headers.cpp").write_text("#include <lz4.h>\n#include <zlib.h>\n")
+    if subprocess.run(["c++", "-fsyntax-only", "headers.cpp"], cwd=folder, env=environment, capture_output=True, check=False).returncode:
+        raise ToolError(
+            "waveforms in FST need the headers lz4.h and zlib.h (Debian's liblz4-dev and zlib1g-dev), which are missing;"
+            " name the file .vcd for a format that needs neither"
+        )
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
@@ -101,13 +125,16 @@ def _pointer(array: NDArray[Any]) -> ctypes.c_void_p:
 class SimulatedDevice(Device):
     """An accelerator in simulation, one clock cycle after another.
 
-    trace: write the waveforms to this file (FST).
+    trace: write the waveforms to this file, which ends in .fst or .vcd (larger, and needs no library).
     """
 
     def __init__(self, config: Config, *, trace: Path | None = None) -> None:
         self.config = config
         self._device = ctypes.c_void_p()
-        self._library = ctypes.CDLL(str(build(config, trace=trace is not None)))
+        waveforms = trace.suffix.removeprefix(".") if trace else ""
+        if trace and waveforms not in ("fst", "vcd"):
+            raise ValueError(f"waveforms are written to a file that ends in .fst or .vcd, not to {trace}")
+        self._library = ctypes.CDLL(str(build(config, trace=waveforms)))
         self._library.skipgrid_new.restype = ctypes.c_void_p
         self._library.skipgrid_cycle.restype = ctypes.c_uint64
         self._device = ctypes.c_void_p(self._library.skipgrid_new(str(trace).encode() if trace else None))

@@ -44,7 +44,11 @@ def wrote(path: Path) -> None:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """A line with a spinner and the time, for work whose length is not known."""
+    """A line with a spinner and the time, for work whose length is not known; where nobody looks on, the line alone."""
+    if not notes.is_terminal:
+        notes.print(what, highlight=False, soft_wrap=True)
+        yield
+        return
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=notes, transient=True) as progress:
         progress.add_task(what, total=None)
         yield
@@ -53,4 +57,4 @@ def working(what: str) -> Iterator[None]:
 def bar() -> Progress:
     """A progress bar that is gone at the end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=notes, transient=True)
+    return Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal)

@@ -27,7 +27,7 @@ def run(
     limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
     json: JsonOption = None,
     trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="FILE.fst", help="Write the waveforms, for GTKWave or Surfer; slow.")
+        Path | None, typer.Option("--trace", metavar="FILE.fst", help="Write the waveforms, for GTKWave or Surfer (.vcd too); slow.")
     ] = None,
     draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw the images with what was recognised.")] = None,
 ) -> None:

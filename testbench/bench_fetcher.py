@@ -2,8 +2,9 @@
 
 import cocotb
 import numpy as np
-from networks import random_network
 from numpy.typing import NDArray
+
+from networks import random_network
 from skipgrid.golden import Layer, coded_bytes
 from skipgrid.host.compiler import Placed, descriptor
 from skipgrid.rtl.layouts import range_layout, unit_layout

@@ -3,6 +3,7 @@
 from typing import Any
 
 import cocotb
+
 from skipgrid.rtl.activations import write_layout
 from skipgrid.rtl.layouts import entry_layout
 from streams import Bench, Packing, config
@@ -20,7 +21,7 @@ async def both_buffers_and_all_rows(dut: object) -> None:
     looked_up = [(0, 0)] * settings.rows
     for _ in range(6000):
         buffer, read_buffer = bench.random.getrandbits(1), bench.random.getrandbits(1)
-        write = {
+        write: dict[str, Any] = {
             "entry_enable": bench.random.getrandbits(1),
             "entry_address": bench.random.randrange(half_entries),
             "entry": {"value": bench.random.getrandbits(8), "f": bench.random.randrange(settings.features)},

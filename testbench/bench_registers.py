@@ -10,6 +10,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Combine, FallingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
 from streams import HALF_PERIOD, PROFILES, config, pace
@@ -35,7 +36,7 @@ class RegistersBench:
         for name in os.environ["BENCH_INPUTS"].split():
             getattr(dut, name).value = 0
         dut.rst.value = 1
-        cocotb.start_soon(Clock(dut.clk, 2 * HALF_PERIOD, "ns").start())
+        Clock(dut.clk, 2 * HALF_PERIOD, "ns").start()
         self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "bus"), dut.clk, dut.rst)
         self.pulses = {"start": 0, "stop": 0, "program_written": 0}
 
@@ -161,7 +162,11 @@ async def counters(dut: Any) -> None:
                 getattr(dut, port).value = bit
                 expected[name] += bit
                 since += bit if port == "busy" else 0
-            zeros, macs, layer = bench.random.choice((0, 1, 65535)), bench.random.choice((0, 1, most)), bench.random.randrange(bench.config.layers)
+            zeros, macs, layer = (
+                bench.random.choice((0, 1, 65535)),
+                bench.random.choice((0, 1, most)),
+                bench.random.randrange(bench.config.layers),
+            )
             dut.zeros.value, dut.macs.value, dut.layer_done.value, dut.layer.value = zeros, macs, done, layer
             expected["SKIPPED_ZEROS"] += zeros
             expected["MACS"] += macs

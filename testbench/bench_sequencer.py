@@ -3,6 +3,7 @@
 from typing import Any
 
 import cocotb
+
 from skipgrid.host.compiler import load_descriptor
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
 from streams import Bench, Packing, config
@@ -84,7 +85,7 @@ async def programs_from_every_start(dut: object) -> None:
     await bench.begin()
     layers = bench.config.layers
     for _ in range(40):
-        finals = sorted(bench.random.sample(range(layers - 1), bench.random.randint(0, layers - 1))) + [layers - 1]
+        finals = [*sorted(bench.random.sample(range(layers - 1), bench.random.randint(0, layers - 1))), layers - 1]
         program = [bench.good(final=index in finals) for index in range(layers)]
         await bench.load(program)
         first = bench.random.randrange(layers)

@@ -7,11 +7,11 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.utils import get_sim_time
+
 from ports import Packet, Ports
 from simulation_speed import LAYER, layer_packets
-from streams import HALF_PERIOD
-
 from skipgrid.golden import encode
+from streams import HALF_PERIOD
 
 
 @cocotb.test
@@ -21,11 +21,11 @@ async def timed_layer(dut: object) -> None:
     await ports.begin("full")
     await ports.load(*packets.load)
     ports.send(encode(packets.coded, 0))
-    cycles, seconds = get_sim_time("step"), time.process_time()
+    began, seconds = get_sim_time("step"), time.process_time()
     await ports.start()
     await ports.finish()
     seconds = time.process_time() - seconds
-    cycles = (get_sim_time("step") - cycles) / (2 * HALF_PERIOD * 1000)
+    cycles = (get_sim_time("step") - began) / (2 * HALF_PERIOD * 1000)
     assert ports.received() == [Packet(packets.expected.tolist())], LAYER
     assert np.count_nonzero(packets.expected)
     Path("speed.json").write_text(json.dumps({"cycles": cycles, "seconds": seconds}))

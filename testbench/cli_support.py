@@ -37,13 +37,13 @@ class CommandLine:
         return Outcome(int(end.value.code or 0), said.out, said.err)
 
     def refuses(self, *arguments: object) -> str:
-        """The one sentence with which a command ends in exit code 1."""
+        """The one sentence with which a command ends in exit code 1; what it was doing may stand before it."""
         outcome = self(*arguments)
         assert outcome.code == 1, outcome
-        lines = [line for line in outcome.errors.splitlines() if line.strip()]
-        assert len(lines) == 1, outcome.errors
-        assert lines[0].startswith("skipgrid: ")
-        return lines[0].removeprefix("skipgrid: ")
+        *before, last = outcome.errors.splitlines()
+        assert last.startswith("skipgrid: "), outcome.errors
+        assert not [line for line in before if line.startswith(("skipgrid: ", "Traceback"))], outcome.errors
+        return last.removeprefix("skipgrid: ")
 
 
 def digits(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from amaranth.lib import wiring
+
 from simulation import Bench, Settings
 from skipgrid.rtl.config import Config
 
@@ -37,7 +38,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture
 def simulate(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
-    """Runs a bench, and tells where its waveforms are: simulate(component, "bench_decoder", config)."""
+    """Runs a bench, given a component, a bench's name and a configuration, and tells where its waveforms are."""
     settings = Settings(request.config.getoption("--simulator"), int(os.environ[SEED]), request.config.getoption("--waves"))
     waves: list[Path] = []
 

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from skipgrid.rtl.decoder import RunLengthDecoder
 from skipgrid.rtl.encoder import RunLengthEncoder
 from skipgrid.rtl.layouts import Token

@@ -62,7 +62,6 @@ def simulated_device(config: Config) -> float:
 def cocotb_bench(config: Config) -> float:
     """Clock cycles a second of the cocotb bench."""
     from simulation import Bench, Settings
-
     from skipgrid.rtl.accelerator import Accelerator
 
     settings = Settings("verilator", 1, waves=False)

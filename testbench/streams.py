@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data
-from cocotb.handle import SimHandleBase
 from cocotb.triggers import Timer
+
 from skipgrid.rtl.config import Config
 
 HALF_PERIOD = 5  # ns
@@ -42,7 +42,8 @@ class Packing:
     def pack(self, value: Payload) -> int:
         """The bits of a payload; fields of a struct that are not given are 0."""
         if self.fields is None:
-            return int(value) & ((1 << self.width) - 1)
+            bits: int = int(value) & ((1 << self.width) - 1)
+            return bits
         keys = range(len(value)) if self.array else value
         unknown = set(keys) - {key for key, _, _ in self.fields}
         assert not unknown, f"the payload has no fields {unknown}"
@@ -81,7 +82,7 @@ class Bench:
         for name in os.environ["BENCH_INPUTS"].split():
             self.signal(name).value = 0
 
-    def signal(self, name: str) -> SimHandleBase:
+    def signal(self, name: str) -> Any:
         """A port."""
         return getattr(self.dut, name)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from skipgrid.golden import CodecError, decode, encode, max_run, tokens, untokens
 from skipgrid.rtl.layouts import Error
 
@@ -55,7 +56,7 @@ def random_tokens(coded: Coded, k: int, rng: random.Random) -> list[dict[str, in
 
 def elements_of(payloads: list[dict[str, int]], count: int) -> list[int]:
     """The elements that tokens stand for; CodecError if they are not `count`."""
-    return untokens([(token["run"], token["value"]) for token in payloads], count).tolist()
+    return [int(element) for element in untokens([(token["run"], token["value"]) for token in payloads], count)]
 
 
 def covered(payloads: list[dict[str, int]]) -> int:

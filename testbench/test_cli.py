@@ -1,6 +1,7 @@
 """The command line: what it prints and writes, and the sentence with which it refuses what cannot be done."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from cli_support import DATA, MODEL, CommandLine, digits
+from skipgrid.host.runner import Summary, summarise
 from skipgrid.rtl.config import PRESETS
 from skipgrid.scripts.cli import app
 
@@ -51,7 +53,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "two.npz"
 
 
-@pytest.mark.parametrize("command", [[], ["presets"], ["generate"], ["run"], ["bench"], ["bench", "layers"], ["figures"], ["docs"]])
+@pytest.mark.parametrize(
+    "command", [[], ["presets"], ["generate"], ["run"], ["bench"], ["bench", "layers"], ["fuzz"], ["figures"], ["docs"]]
+)
 def test_help_teaches(command: list[str]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
@@ -93,6 +97,20 @@ def test_run(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert (report["images"], report["correct"], report["bit_exact_golden"], report["bit_exact_onnxruntime"]) == (2, 2, True, True)
     assert 0 < report["cycles_per_image"] < report["dense_cycles_per_image"]
     assert (tmp_path / "run.png").read_bytes().startswith(PNG)
+
+
+@SIMULATES
+@pytest.mark.parametrize(("key", "whom"), [("bit_exact_golden", "the golden model"), ("bit_exact_onnxruntime", "ONNX Runtime")])
+def test_run_fails_when_outputs_differ(
+    skipgrid: CommandLine, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, whom: str
+) -> None:
+    def wrong(*arguments: object) -> Summary:
+        return replace(summarise(*arguments), **{key: False})  # type: ignore[arg-type]
+
+    monkeypatch.setattr("skipgrid.host.runner.summarise", wrong)
+    sentence = skipgrid.refuses("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
+    assert sentence == f"the accelerator's outputs differ from those of {whom}"
+    assert json.loads((tmp_path / "run.json").read_text())[key] is False
 
 
 @SIMULATES
@@ -142,6 +160,10 @@ def test_bench_refuses(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert "line 2 of the layer table" in skipgrid.refuses(
         "bench", "layers", "--table", table(tmp_path / "bad.csv", "x,4,5,5,8,3,3,1,1,many")
     )
+
+
+def test_run_refuses_waveforms_of_other_formats(skipgrid: CommandLine, data: Path) -> None:
+    assert ".fst or .vcd" in skipgrid.refuses("run", MODEL, data, "--preset", "1x8", "--trace", "waves.txt")
 
 
 def test_run_refuses_missing_files_and_presets(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
