@@ -2,6 +2,7 @@
 
 import cocotb
 import numpy as np
+
 from networks import Network, coded_outputs, random_network, walked_macs
 from ports import Packet, Ports
 from skipgrid.golden import best_k, coded_bytes, decode, encode, run_network

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import cocotb
 import numpy as np
+
 from skipgrid.golden import encode, max_run
 from skipgrid.rtl.layouts import Error, Token, Word
 from streams import PROFILES, Bench

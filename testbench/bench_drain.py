@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import cocotb
 from amaranth.hdl import signed
 from amaranth.lib import data
+
 from skipgrid.rtl.layouts import Descriptor, candidate_layout, order_layout
 from streams import PROFILES, Bench, Packing, Scoreboard, config, pace
 

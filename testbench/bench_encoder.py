@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import cocotb
 import numpy as np
+
 from skipgrid.golden import decode, encode, max_run, size_bits
 from skipgrid.rtl.layouts import Token, Word
 from streams import PROFILES, Bench, Scoreboard

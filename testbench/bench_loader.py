@@ -1,6 +1,7 @@
 """The loader: what a packet stores where, and every packet that is refused."""
 
 import cocotb
+
 from skipgrid.rtl.layouts import SLOT_WORDS, Error, LoadTarget, Word
 from streams import PROFILES, Bench, Scoreboard, config
 

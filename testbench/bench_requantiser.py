@@ -5,6 +5,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from numpy.typing import NDArray
+
 from skipgrid.golden import Activation, apply_threshold, requantise
 from skipgrid.rtl.layouts import Descriptor, Result, candidate_layout
 from streams import PROFILES, Bench, Packing, config
@@ -89,7 +90,7 @@ def near_ties(numbers: np.random.Generator, scale: NDArray[np.float32], bias: ND
 
 
 def clipped(values: NDArray[Any]) -> NDArray[np.int64]:
-    return np.clip(values, -(2**31), 2**31 - 1).astype(np.int64)
+    return np.asarray(np.clip(values, -(2**31), 2**31 - 1), np.int64)
 
 
 def edges(numbers: np.random.Generator, channels: int, count: int) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """decoder(encoder(x)) is x, for every k, edges of the code, and tokens cut in any way."""
 
 import cocotb
+
 from skipgrid.rtl.layouts import Token
 from streams import PROFILES, Bench, Scoreboard
 from tensors import covered, edge_tensors, elements_of, random_tokens, sparse

@@ -7,6 +7,7 @@ import cocotb
 import numpy as np
 from amaranth.hdl import signed
 from amaranth.lib import data
+
 from skipgrid.rtl.layouts import entry_layout, range_layout
 from streams import PROFILES, Bench, Packing, Scoreboard, config, pace
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import cocotb
+
 from skipgrid.host.compiler import load_descriptor
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
 from streams import Bench, Packing, config
@@ -84,7 +85,7 @@ async def programs_from_every_start(dut: object) -> None:
     await bench.begin()
     layers = bench.config.layers
     for _ in range(40):
-        finals = sorted(bench.random.sample(range(layers - 1), bench.random.randint(0, layers - 1))) + [layers - 1]
+        finals = [*sorted(bench.random.sample(range(layers - 1), bench.random.randint(0, layers - 1))), layers - 1]
         program = [bench.good(final=index in finals) for index in range(layers)]
         await bench.load(program)
         first = bench.random.randrange(layers)
@@ -172,3 +173,5 @@ async def faults_of_the_datapath(dut: object) -> None:
         assert (bench.get("busy"), bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 0, 1, 0)
         await bench.pulse(fault=1, fault_code=Error.LOAD_CUT.value)
         assert (bench.get("failed"), Error(bench.get("error"))) == (1, Error.LOAD_CUT)
+        await bench.pulse(clear=1)
+        assert (bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 0, 0)

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import cocotb
 import numpy as np
+
 from skipgrid.golden import max_run
 from skipgrid.rtl.config import MAX_RUN
 from skipgrid.rtl.layouts import Result, Token

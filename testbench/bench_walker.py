@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import cocotb
+
 from networks import random_network
 from skipgrid.golden import Layer
 from skipgrid.host.compiler import Placed, descriptor
@@ -29,7 +30,9 @@ class WalkerBench(Bench):
         """Walk a layer, while its input's rows arrive one after another if `ramp`, and compare."""
         layer, config = placed.layer, self.config
         H = layer.shape[1]
-        self.set(layer=int.from_bytes(descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True).tobytes(), "little"))
+        self.set(
+            layer=int.from_bytes(descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True).tobytes(), "little")
+        )
         present = 0 if ramp else H
         self.set(rows=present)
         board = Scoreboard("units")
@@ -72,7 +75,13 @@ def units(placed: Placed, bench: WalkerBench) -> list[tuple[dict[str, int], dict
             for group in range(groups):
                 last_group = int(group == groups - 1)
                 weight = placed.weights_base + group * layer.weights[0].size - left * C
-                unit = {"x": left, "y": top, "row_pixel": top * W % config.pixels, "weight": weight % config.weights, "last_group": last_group}
+                unit = {
+                    "x": left,
+                    "y": top,
+                    "row_pixel": top * W % config.pixels,
+                    "weight": weight % config.weights,
+                    "last_group": last_group,
+                }
                 last = int(last_group and x == columns - 1 and y == rows - 1)
                 found.append((unit, {"first_group": int(group == 0), "last_group": last_group, "last": last}))
     return found

@@ -1,6 +1,7 @@
 """The weight memory: what is loaded is read through every port, one cycle behind its address."""
 
 import cocotb
+
 from skipgrid.rtl.weights import LANES_A_WORD
 from streams import Bench, config
 

@@ -1,7 +1,10 @@
 """The activation writer: what it stores is the tensor in CSR by pixel; every error is named, and the next tensor is right."""
 
+from typing import Any
+
 import cocotb
 import numpy as np
+
 from skipgrid.rtl.activations import write_layout
 from skipgrid.rtl.layouts import Error, Token
 from streams import PROFILES, Bench, config
@@ -24,7 +27,7 @@ class WriterBench(Bench):
         self.set(entries_limit=self.config.entries, pixels_limit=self.config.pixels)
         await self.reset()
 
-    def store(self, write: dict[str, dict[str, int] | int]) -> None:
+    def store(self, write: dict[str, Any]) -> None:
         if write["entry_enable"]:
             assert write["entry_address"] not in self.entries, "an entry is stored twice"
             self.entries[write["entry_address"]] = write["entry"]["value"], write["entry"]["f"]
@@ -91,7 +94,7 @@ def random_shape(bench: WriterBench) -> Shape:
     while True:
         shape = bench.random.choice((1, 1, 2, 3, 7, 20)), bench.random.randint(1, 12), bench.random.randint(1, 12)
         C, H, W = shape
-        if H * W < bench.config.pixels and C * W <= bench.config.features and C * H * W <= bench.config.entries:
+        if bench.config.pixels > H * W and bench.config.features >= C * W and bench.config.entries >= C * H * W:
             return shape
 
 
@@ -148,7 +151,7 @@ async def every_error_then_a_right_one(dut: object) -> None:
     for C, W in ((config.features + 1, 1), (config.features // 2 + 1, 2), (1, config.features + 1)):
         # A row of zeros is too long as well.
         zeros = random_tokens(np.zeros(C * W, np.uint8), 7, bench.random)
-        if W < config.pixels:
+        if config.pixels > W:
             await bench.fails((C, 1, W), zeros, Error.FEATURES_TOO_MANY)
             await bench.check((1, 1, 1), np.ones(1, np.uint8))
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
 from skipgrid.golden import Activation, Layer, accumulate, coded_bytes, run_network
+from skipgrid.golden.layer import Dtype
 from skipgrid.host.compiler import (
     DoesNotFit,
     Placed,
@@ -61,7 +63,7 @@ class Network:
 
 def activation(rng: random.Random) -> Activation:
     """A type and a zero point, often one at the end of the type's range."""
-    dtype = rng.choice(("uint8", "int8"))
+    dtype: Dtype = rng.choice(("uint8", "int8"))
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     return Activation(dtype, rng.choice((0, low, high, rng.randint(low, high))))
 
@@ -168,4 +170,4 @@ def walked_macs(x: Tensor, layer: Layer) -> int:
     nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
     windows = sliding_window_view(nonzeros, layer.weights.shape[2:])[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))
     pools = sliding_window_view(windows, layer.pool)[:: layer.pool_stride[0], :: layer.pool_stride[1]]
-    return int(pools.sum()) * layer.weights.shape[0]
+    return int(pools.sum()) * int(layer.weights.shape[0])

@@ -21,6 +21,7 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 from numpy.typing import NDArray
+
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import REGISTERS
 from streams import HALF_PERIOD, PROFILES, config, pace
@@ -51,7 +52,7 @@ class Ports:
         self.random = random.Random(random.getrandbits(64))
         self.numbers = np.random.default_rng(self.random.getrandbits(64))
         dut.rst.value = 1
-        cocotb.start_soon(Clock(dut.clk, 2 * HALF_PERIOD, "ns").start())
+        Clock(dut.clk, 2 * HALF_PERIOD, "ns").start()
         self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         stream = {"clock": dut.clk, "reset": dut.rst, "byte_lanes": 1}
         self.load_port = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_load"), **stream)

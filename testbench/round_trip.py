@@ -3,23 +3,21 @@
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from skipgrid.rtl.decoder import RunLengthDecoder
 from skipgrid.rtl.encoder import RunLengthEncoder
 from skipgrid.rtl.layouts import Token
 
 
-class RoundTrip(wiring.Component):
+class RoundTrip(wiring.Component):  # type: ignore[misc]  # Amaranth has no types
     """The decoder behind the encoder; start begins a tensor of `elements` elements with code parameter `k`."""
 
-    start: In(1)
-    elements: In(32)
-    k: In(3)
-    sent: In(stream.Signature(Token))
-    back: Out(stream.Signature(Token))
-    busy: Out(1)
-    failed: Out(1)
+    def __init__(self) -> None:
+        tokens = stream.Signature(Token)
+        inputs = {"start": In(1), "elements": In(32), "k": In(3), "sent": In(tokens)}
+        super().__init__(inputs | {"back": Out(tokens), "busy": Out(1), "failed": Out(1)})
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Module:  # noqa: ARG002 Amaranth's
         m = Module()
         m.submodules.encoder = encoder = RunLengthEncoder()
         m.submodules.decoder = decoder = RunLengthDecoder()

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from amaranth.lib import wiring
 from cocotb_tools.runner import Runner, get_runner
+
 from skipgrid.host.toolchain import verilator_environment
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.verilog import generate_verilog
@@ -159,8 +160,8 @@ def _tail(path: Path, lines: int = 30) -> str:
 
 
 def _report(results: Path, log: Path, settings: Settings) -> None:
-    """pytest's failure, unless tests ran and all of them passed."""
-    cases = list(ElementTree.parse(results).getroot().iter("testcase"))
+    """Pytest's failure, unless tests ran and all of them passed."""
+    cases = list(ET.parse(results).getroot().iter("testcase"))
     failed = [case.get("name", "") for case in cases if case.find("failure") is not None or case.find("error") is not None]
     if not cases:
         pytest.fail(f"the bench has no tests; see {log}", pytrace=False)
@@ -174,7 +175,7 @@ def _reasons(log: str) -> list[str]:
     """What the log says about each test that failed: its traceback."""
     found, keep = [], False
     for line in log.splitlines():
-        keep = " failed" in line and "cocotb.regression" in line or (keep and not re.match(r" *[\d.-]+ns ", line))
+        keep = (" failed" in line and "cocotb.regression" in line) or (keep and not re.match(r" *[\d.-]+ns ", line))
         if keep:
             found.append(line)
     return found[:120]

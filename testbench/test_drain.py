@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from simulation import SMALL
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.drain import Drain
