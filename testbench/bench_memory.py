@@ -18,7 +18,7 @@ async def both_buffers_and_all_rows(dut: object) -> None:
     half_entries, half_pixels = settings.entries // 2, settings.pixels // 2
     entries: list[dict[int, Any]] = [{}, {}]
     pointers: list[dict[int, int]] = [{}, {}]
-    looked_up = [(0, 0)] * settings.rows
+    looked_up: list[tuple[int, int] | None] = [None] * settings.rows
     for _ in range(6000):
         buffer, read_buffer = bench.random.getrandbits(1), bench.random.getrandbits(1)
         write: dict[str, Any] = {
@@ -44,14 +44,12 @@ async def both_buffers_and_all_rows(dut: object) -> None:
             written = enable and buffer == read_buffer
             if address in entries[read_buffer] and not (written and write["entry_enable"] and write["entry_address"] == address):
                 assert entry.unpack(bench.get(f"reads_{row}_entry")) == entries[read_buffer][address]
-            if lookup and {first, behind} <= set(pointers[read_buffer]):
-                if not (written and write["pointer_enable"] and write["pixel"] in (first, behind)):
-                    seen = bench.get(f"reads_{row}_first"), bench.get(f"reads_{row}_behind")
-                    assert seen == (pointers[read_buffer][first], pointers[read_buffer][behind])
-            elif not lookup and looked_up[row] != (0, 0):
-                assert (bench.get(f"reads_{row}_first"), bench.get(f"reads_{row}_behind")) == looked_up[row], "pointers stay without lookup"
-        for row in range(settings.rows):
-            looked_up[row] = bench.get(f"reads_{row}_first"), bench.get(f"reads_{row}_behind")
+            if lookup:
+                known = {first, behind} <= set(pointers[read_buffer])
+                collides = written and write["pointer_enable"] and write["pixel"] in (first, behind)
+                looked_up[row] = (pointers[read_buffer][first], pointers[read_buffer][behind]) if known and not collides else None
+            if looked_up[row] is not None:  # it stays until the next lookup
+                assert (bench.get(f"reads_{row}_first"), bench.get(f"reads_{row}_behind")) == looked_up[row]
         if enable and write["entry_enable"]:
             entries[buffer][write["entry_address"]] = write["entry"]
         if enable and write["pointer_enable"]:

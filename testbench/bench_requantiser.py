@@ -90,8 +90,7 @@ def near_ties(numbers: np.random.Generator, scale: NDArray[np.float32], bias: ND
 
 
 def clipped(values: NDArray[Any]) -> NDArray[np.int64]:
-    inside: NDArray[np.int64] = np.clip(values, -(2**31), 2**31 - 1).astype(np.int64)
-    return inside
+    return np.asarray(np.clip(values, -(2**31), 2**31 - 1), np.int64)
 
 
 def edges(numbers: np.random.Generator, channels: int, count: int) -> NDArray[np.int64]:

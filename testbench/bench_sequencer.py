@@ -173,3 +173,5 @@ async def faults_of_the_datapath(dut: object) -> None:
         assert (bench.get("busy"), bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 0, 1, 0)
         await bench.pulse(fault=1, fault_code=Error.LOAD_CUT.value)
         assert (bench.get("failed"), Error(bench.get("error"))) == (1, Error.LOAD_CUT)
+        await bench.pulse(clear=1)
+        assert (bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 0, 0)

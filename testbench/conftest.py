@@ -2,8 +2,7 @@
 
 import os
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from amaranth.lib import wiring
@@ -12,6 +11,7 @@ from simulation import Bench, Settings
 from skipgrid.rtl.config import Config
 
 SEED = "SKIPGRID_SEED"  # in the environment, so that the workers of pytest-xdist take the same one
+WAVES = "waveforms"  # a property of a test's report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,19 +36,20 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"benches: {config.getoption('--simulator')}, replay the same random choices with --seed {os.environ[SEED]}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in terminalreporter.stats.values() for report in kind if isinstance(report, pytest.TestReport)]
+    for path in sorted({str(value) for report in reports for name, value in report.user_properties if name == WAVES}):
+        terminalreporter.write_line(f"waveforms: {path}")
+
+
 @pytest.fixture
-def simulate(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
-    """Runs a bench, given a component, a bench's name and a configuration, and tells where its waveforms are."""
+def simulate(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Runs a bench, as `simulate(component, "bench_decoder", config)`."""
     settings = Settings(request.config.getoption("--simulator"), int(os.environ[SEED]), request.config.getoption("--waves"))
-    waves: list[Path] = []
 
     def run(component: wiring.Component, module: str, config: Config | None = None, only: str | None = None) -> None:
         bench = Bench(component, module, config, only)
-        waves.extend(bench.waves(settings))
+        request.node.user_properties += [(WAVES, str(path)) for path in bench.waves(settings)]
         bench.run(settings)
 
-    yield run
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        for path in waves:
-            print(f"\nwaveforms: {path}")
+    return run

@@ -12,13 +12,10 @@ from skipgrid.rtl.layouts import Token
 class RoundTrip(wiring.Component):
     """The decoder behind the encoder; start begins a tensor of `elements` elements with code parameter `k`."""
 
-    start: In(1)
-    elements: In(32)
-    k: In(3)
-    sent: In(stream.Signature(Token))
-    back: Out(stream.Signature(Token))
-    busy: Out(1)
-    failed: Out(1)
+    def __init__(self) -> None:
+        tokens = stream.Signature(Token)
+        inputs = {"start": In(1), "elements": In(32), "k": In(3), "sent": In(tokens)}
+        super().__init__(inputs | {"back": Out(tokens), "busy": Out(1), "failed": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -160,7 +160,7 @@ def _tail(path: Path, lines: int = 30) -> str:
 
 
 def _report(results: Path, log: Path, settings: Settings) -> None:
-    """pytest's failure, unless tests ran and all of them passed."""
+    """Pytest's failure, unless tests ran and all of them passed."""
     cases = list(ET.parse(results).getroot().iter("testcase"))
     failed = [case.get("name", "") for case in cases if case.find("failure") is not None or case.find("error") is not None]
     if not cases:

@@ -35,7 +35,8 @@ class Packing:
         self.fields: list[tuple[Any, int, Packing]] | None = None
         self.array = isinstance(shape, data.ArrayLayout)
         plain = Shape.cast(shape)
-        self.width, self.signed = plain.width, plain.signed
+        self.width: int = plain.width
+        self.signed: bool = plain.signed
         if isinstance(shape, data.Layout) or (isinstance(shape, type) and issubclass(shape, data.Struct)):
             self.fields = [(key, field.offset, Packing(field.shape)) for key, field in data.Layout.cast(shape)]
 
@@ -47,7 +48,11 @@ class Packing:
         keys = range(len(value)) if self.array else value
         unknown = set(keys) - {key for key, _, _ in self.fields}
         assert not unknown, f"the payload has no fields {unknown}"
-        return sum(field.pack(value[key]) << offset for key, offset, field in self.fields if key in keys)
+        bits = 0
+        for key, offset, field in self.fields:
+            if key in keys:
+                bits |= field.pack(value[key]) << offset
+        return bits
 
     def unpack(self, bits: int) -> Payload:
         """The payload that these bits are."""

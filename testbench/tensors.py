@@ -28,8 +28,7 @@ def edge_tensors(k: int, rng: np.random.Generator) -> list[Coded]:
     longest = max_run(k)
     found = [np.zeros(1, np.uint8), np.array([7], np.uint8), np.zeros(longest + 3, np.uint8), sparse(rng, 40, 0)]
     for run in (longest - 1, longest, longest + 1, 2 * longest, 2 * longest + 1):
-        for value in (0, 255):
-            found.append(np.append(np.zeros(run, np.uint8), np.uint8(value)))
+        found += [np.append(np.zeros(run, np.uint8), np.uint8(value)) for value in (0, 255)]
     found.append(np.append(sparse(rng, 20, 0.5), np.zeros(longest + 1, np.uint8)))
     return found
 
@@ -56,7 +55,8 @@ def random_tokens(coded: Coded, k: int, rng: random.Random) -> list[dict[str, in
 
 def elements_of(payloads: list[dict[str, int]], count: int) -> list[int]:
     """The elements that tokens stand for; CodecError if they are not `count`."""
-    return [int(element) for element in untokens([(token["run"], token["value"]) for token in payloads], count)]
+    elements: list[int] = untokens([(token["run"], token["value"]) for token in payloads], count).tolist()
+    return elements
 
 
 def covered(payloads: list[dict[str, int]]) -> int:

@@ -34,9 +34,9 @@ def streamed_limit(result: LayerResult) -> float:
     """1.10 times the slowest of computing, decoding and sending, and the time in which R feature-map rows arrive, and 100."""
     workload = next(row for row in read_table() if row.layer == result.layer)
     layer, x = make_layer(workload, seed=read_table().index(workload))
-    decoding = 2 * np.count_nonzero(x)
-    outputs = np.prod(layer.out_shape) * (1 - workload.sparsity)
-    return float(1.10 * max(result.limit_cycles, decoding, outputs) + workload.R * decoding / workload.H + 100)
+    decoding = 2.0 * np.count_nonzero(x)
+    outputs = float(np.prod(layer.out_shape)) * (1 - workload.sparsity)
+    return 1.10 * max(result.limit_cycles, decoding, outputs) + workload.R * decoding / workload.H + 100
 
 
 @on("1x8", "4x32", "2x64")
