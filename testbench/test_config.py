@@ -27,7 +27,7 @@ from skipgrid.rtl.config import PRESETS, Config, preset
 )
 def test_a_size_out_of_range_is_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Config(**changes)
+        Config().replaced(**changes)
 
 
 @pytest.mark.parametrize("value", [4.0, "4", None, True])
@@ -38,7 +38,7 @@ def test_a_size_that_is_no_integer_is_refused(value: object) -> None:
 
 def test_parameters_have_names() -> None:
     with pytest.raises(TypeError):
-        Config(4, 32)  # type: ignore[call-arg, misc]
+        Config(*[4, 32])
 
 
 def test_presets_are_named_by_rows_and_lanes() -> None:
