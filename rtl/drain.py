@@ -76,7 +76,7 @@ class Drain(wiring.Component):
             last_slice.eq(left <= config.scan),
             take.eq(self.order.valid & Array(self.finished)[order.row] & (~slice_valid | accept)),
             self.order.ready.eq(take & last_slice),
-            self.drained.eq(self.order.ready << order.row),
+            self.drained.eq(Cat(self.order.ready & (order.row == row) for row in range(config.rows))),
             read.addr.eq(channel[scan_bits:]),
             read.en.eq(take),
         ]
