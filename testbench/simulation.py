@@ -120,8 +120,6 @@ class Bench:
     def _build(self, runner: Runner, settings: Settings) -> Path:
         """The folder of the built simulation, which is shared by all benches of the same Verilog."""
         verilog = generate_verilog(self.component, self.name)
-        if settings.simulator == "icarus":
-            verilog = _filled(verilog)
         arguments = BUILD_ARGS[settings.simulator]
         key = hashlib.sha256(f"{verilog} {arguments} {settings.waves}".encode()).hexdigest()[:12]
         folder = BUILD / settings.simulator / f"{self.name}-{key}"
@@ -147,21 +145,6 @@ class Bench:
                     pytest.fail(f"{settings.simulator} cannot build {self.name} ({error}); the end of {log}:\n{_tail(log)}", pytrace=False)
                 done.touch()
         return folder
-
-
-def _filled(verilog: str) -> str:
-    """The same with random words in all memories at first, as Verilator has them.
-
-    Zero times an unknown weight is zero in hardware, but unknown to a simulator of four states.
-    """
-    memory = re.compile(r"^  reg (?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];$", re.MULTILINE)
-
-    def fill(found: re.Match[str]) -> str:
-        width, name, last = found.groups()
-        word = f"{{{int(width or 0) // 32 + 1}{{$urandom}}}}"
-        return f"{found[0]}\n  initial for (integer at = 0; at <= {last}; at = at + 1) {name} [at] = {word};"
-
-    return memory.sub(fill, verilog)
 
 
 @contextmanager
