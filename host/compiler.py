@@ -181,6 +181,8 @@ def descriptor(
         unit_stride_rows=unit_rows,
         unit_stride_columns=unit_columns,
         span_rows=(pool_rows - 1) * stride_rows + R,
+        # Twice the time in which the ranges of the next unit are found: with less rows would wait for them, with more units go
+        # to rows that are busy for longer than others.
         lead=2 * R * pool_rows * pool_columns + 8,
         stride_pixels=stride_rows * W,
         unit_stride_pixels=unit_rows * W,

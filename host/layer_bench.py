@@ -119,7 +119,10 @@ def make_layer(workload: Workload, seed: int, *, clustered: bool = False) -> tup
 
 
 def _feature_field(shape: tuple[int, int, int], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Noise that is smooth in space, partly shared by all channels, and stronger in some channels: where it is low are the zeros."""
+    """Noise that is smooth in space, partly shared by all channels, and stronger in some channels: where it is low are the zeros.
+
+    The weights are chosen so that nonzeros have nonzero neighbours about as often as in LeNet-5's feature maps (a test compares).
+    """
 
     def smooth(field: NDArray[np.float64]) -> NDArray[np.float64]:
         for axis in (1, 2):

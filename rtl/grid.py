@@ -28,10 +28,11 @@ class ProcessingElement(wiring.Component):
     """Multiplies, accumulates, and keeps the largest accumulator of a pool's windows in its shadow until it is drained.
 
     Members:
-        activation: a - zero_point. weight: its weight. step: what to do with their product, two cycles later.
+        activation: a - zero_point. weight: its weight.
+        accumulate: what to do with their product, in the next cycle. commit: the same step, one cycle later still.
         shadow: the largest accumulator.
 
-    Throughput: one product a cycle. Latency: 4 cycles from the last product's factors to the shadow.
+    Throughput: one product a cycle. Latency: 3 cycles from the last product's factors to the shadow.
     Cost: one multiplier of 9 x 8 bits and 81 registers.
     """
 
