@@ -83,6 +83,25 @@ def draw_layers(report: dict[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
+def draw_density(report: dict[str, Any], path: Path) -> None:
+    """Cycles of a `bench density` report over the share of nonzeros, with the limit and the time of a dense grid."""
+    shares = [100 * point["density"] for point in report["points"]]
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axis = figure.subplots()
+    axis.set_title(f"{report['layer']} on {report['preset']} ({report['rows']} rows × {report['lanes']} lanes)", fontsize=12)
+    axis.axhline(report["dense_cycles"], color=PALE, linewidth=2, label="a dense grid of the same size")
+    axis.plot(shares, [point["limit_cycles"] for point in report["points"]], color=WRONG, linewidth=1, label="limit: useful MACs / PEs")
+    axis.plot(shares, [point["cycles"] for point in report["points"]], "o", color=ACCENT, markersize=5, label="measured")
+    axis.set_xlim(0, 102)
+    axis.set_ylim(0, 1.08 * report["dense_cycles"])
+    axis.set_xlabel("nonzero activations, %")
+    axis.set_ylabel("cycles")
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 0.92))
+    axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")

