@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-output = Console(width=None if sys.stdout.isatty() else 100)
+output = Console(width=None if sys.stdout.isatty() else 120)
 notes = Console(stderr=True)
 
 PresetOption = Annotated[str, typer.Option("--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists.")]
