@@ -64,11 +64,10 @@ targets:
   lint:
     <<: *default
     filesets: [lint, rtl]
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wall]
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options: [-Wall]
 """
 
 README = """\
