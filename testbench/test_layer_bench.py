@@ -21,6 +21,13 @@ def neighbours(nonzero: NDArray[np.bool_]) -> float:
     return float((nonzero[:, :, 1:] & nonzero[:, :, :-1]).sum() / max(1, nonzero[:, :, :-1].sum()))
 
 
+def togetherness(nonzero: NDArray[np.bool_]) -> float:
+    """How much the channels of a pixel are nonzero together: the mean correlation of two channels, from the spread of their counts."""
+    channels, share = len(nonzero), nonzero.mean()
+    spread = nonzero.sum(axis=0).var() / (channels * share * (1 - share))
+    return float((spread - 1) / (channels - 1))
+
+
 @pytest.mark.parametrize("clustered", [False, True])
 @pytest.mark.parametrize("number", range(13))
 def test_input_and_output_have_the_share_of_zeros_asked_for(number: int, clustered: bool) -> None:
@@ -35,11 +42,17 @@ def test_clustered_zeros_lie_together_as_in_real_feature_maps() -> None:
     with np.load(ROOT / "models" / "digits.npz") as data:
         inputs = network.activations(data["images"][:40])
     maps = [[output != 0 for output in run_network(x, list(network.layers))[:2]] for x in inputs]
+    table = read_table()
+    clustered = [make_layer(workload, number, clustered=True)[1] != 0 for number, workload in enumerate(table)]
+    independent = [make_layer(workload, number)[1] != 0 for number, workload in enumerate(table)]
+
     real = [float(np.mean([neighbours(pair[layer]) for pair in maps])) for layer in (0, 1)]
-    made = [neighbours(make_layer(workload, number, clustered=True)[1] != 0) for number, workload in enumerate(read_table())]
-    independent = [neighbours(make_layer(workload, number)[1] != 0) for number, workload in enumerate(read_table())]
-    assert min(real) <= float(np.mean(made)) <= max(real) + 0.1
-    assert float(np.mean(independent)) < min(real) / 2
+    assert min(real) <= float(np.mean([neighbours(x) for x in clustered])) <= max(real) + 0.1
+    assert float(np.mean([neighbours(x) for x in independent])) < min(real) / 2
+
+    real = [float(np.mean([togetherness(pair[layer]) for pair in maps])) for layer in (0, 1)]
+    assert 0.8 * max(real) <= float(np.mean([togetherness(x) for x in clustered]))
+    assert float(np.mean([togetherness(x) for x in independent])) < max(real) / 2
 
 
 @pytest.mark.parametrize("name", ["4x32", "2x64"])
