@@ -12,7 +12,7 @@ from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS
 
 Words = NDArray[np.uint32]
 
-START, STOP, CLEAR = 1, 2, 4  # bits of the register CONTROL
+CONTROL = REGISTERS["CONTROL"]
 
 REASONS = {
     Error.STREAM_ENDED_EARLY: "the input stream ended before the tensor was complete",
@@ -102,7 +102,7 @@ class Device(ABC):
         """DeviceError if the status register shows an error, which is cleared, so that the next use begins without it."""
         if REGISTERS["STATUS"].field("error", self.read_register(REGISTERS["STATUS"].address)):
             word = self.read_register(REGISTERS["ERROR"].address)
-            self.write_register(REGISTERS["CONTROL"].address, CLEAR)
+            self.write_register(CONTROL.address, CONTROL.mask("clear"))
             raise DeviceError(Error(REGISTERS["ERROR"].field("code", word)), REGISTERS["ERROR"].field("layer", word))
 
     def counters(self) -> Counters:

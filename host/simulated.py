@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.register_map import REGISTERS
 from skipgrid.rtl.verilog import generate_verilog
 
-from .device import START, BusError, Device, Words
+from .device import CONTROL, BusError, Device, Words
 from .toolchain import ToolError, verilator_environment, verilator_root
 
 HARNESS = Path(__file__).with_name("harness.cpp")
@@ -172,7 +171,7 @@ class SimulatedDevice(Device):
         self.check()
 
     def stream(self, packets: list[Words]) -> list[Words]:
-        self.write_register(REGISTERS["CONTROL"].address, START)
+        self.write_register(CONTROL.address, CONTROL.mask("start"))
         return self._move([], packets, until_irq=True)
 
     def _move(self, load: list[Words], packets: list[Words], *, until_irq: bool) -> list[Words]:

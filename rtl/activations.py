@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import Error, Token, entry_layout, pointer_shape
+from .layouts import RUN_BITS, Error, Token, entry_layout, pointer_shape
 
 
 def write_layout(config: Config) -> data.StructLayout:
@@ -80,7 +80,7 @@ class ActivationWriter(wiring.Component):
         f = Signal(config.feature_bits)  # of the next element
         f_behind = Signal(config.feature_bits + 2)  # of the next pixel's first element; more bits tell a row that is too long
         columns_left = Signal(config.coordinate_bits)
-        run_left = Signal(Token.as_shape()["run"].shape)
+        run_left = Signal(RUN_BITS)
         split = Signal()  # a run goes on in run_left
         run = Signal.like(run_left)
         token = self.tokens.payload

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 
 MAX_QUOTIENT = 7  # ones of the unary part; that many are not ended by a zero
 MAX_REMAINDER = 7  # bits of the remainder: k is 0...7
@@ -31,7 +31,7 @@ class Config:
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
     """
 
-    name: str = field(default="custom", metadata={"unit": ""})
+    name: str = "custom"
     rows: int = 4
     lanes: int = 32
     weights: int = 8192
@@ -106,11 +106,6 @@ class Config:
     def channel_bits(self) -> int:
         """Width of the index of a channel's parameters."""
         return (self.channels - 1).bit_length()
-
-    @property
-    def group_bits(self) -> int:
-        """Width of the number of a group among the groups held."""
-        return max(1, (self.channels // self.lanes).bit_length())
 
     @property
     def slices(self) -> int:

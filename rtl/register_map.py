@@ -34,6 +34,10 @@ class Register:
                 return value >> low & (1 << width) - 1
         raise KeyError(name)
 
+    def mask(self, name: str) -> int:
+        """The bits of a field within the word."""
+        return next((1 << width) - 1 << low for field, low, width, _ in self.fields if field == name)
+
 
 _READ, _WRITE, _BOTH = Access.READ, Access.WRITE, Access.READ_WRITE
 

@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import Descriptor, order_layout, range_layout, unit_layout
+from .layouts import Descriptor, order_layout, pointer_shape, range_layout, unit_layout
 
 RANGES_AHEAD = 4
 
@@ -146,9 +146,9 @@ class RangeFetcher(wiring.Component):
                 "units": In(stream.Signature(unit_layout(config))),
                 "lookup": Out(1),
                 "first_pixel": Out(config.pixel_bits),
-                "first": In(config.entry_bits + 1),
+                "first": In(pointer_shape(config)),
                 "behind_pixel": Out(config.pixel_bits),
-                "behind": In(config.entry_bits + 1),
+                "behind": In(pointer_shape(config)),
                 "ranges": Out(stream.Signature(range_layout(config))),
                 "issued": In(1),
             }
