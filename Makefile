@@ -20,7 +20,7 @@ install: .venv/installed
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, not " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,lint]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[boards,test,lint]"
 	@touch $@
 
 demo: install
@@ -33,7 +33,7 @@ test: lint
 # The type checker sees the folders under the names they have when installed.
 build/names: Makefile
 	@mkdir -p build/names/skipgrid
-	@for folder in rtl golden host scripts workloads models; do ln -sfn ../../../$$folder build/names/skipgrid/$$folder; done
+	@for folder in rtl golden host fpga scripts workloads models; do ln -sfn ../../../$$folder build/names/skipgrid/$$folder; done
 	@touch $@
 
 lint: install build/names

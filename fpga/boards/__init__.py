@@ -1,0 +1,1 @@
+"""One file for each board; `skipgrid.fpga.board` finds them."""
