@@ -199,6 +199,33 @@ def descriptor(
     )
 
 
+def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, load: bool = False, k_in: int, k_out: int) -> list[Words]:
+    """The descriptors of a network, from its input stream to its output stream; DoesNotFit if they are too many.
+
+    buffer: of the input. load: a LOAD descriptor of its own stores the input before the first layer begins; where the
+    configuration is serial there is always one, unless the first layer is the last one too.
+    """
+    load = load or (config.serial and len(placed) > 1)
+    if load + len(placed) > config.layers:
+        raise DoesNotFit(f"the network needs {load + len(placed)} descriptors, but {config.name} holds {config.layers}")
+    words = [load_descriptor(placed[0].layer.shape, buffer=buffer, k_in=k_in, final=False)] if load else []
+    for number, item in enumerate(placed):
+        last = number == len(placed) - 1
+        words.append(
+            descriptor(
+                item,
+                config,
+                buffer=(buffer + number) % 2,
+                from_stream=number == 0 and not load,
+                to_stream=last,
+                final=last,
+                k_in=k_in,
+                k_out=k_out,
+            )
+        )
+    return words
+
+
 def load_descriptor(shape: tuple[int, int, int], *, buffer: int, k_in: int, final: bool) -> Words:
     """The words of a LOAD descriptor for a tensor of shape (C, H, W)."""
     C, H, W = shape

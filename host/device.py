@@ -31,6 +31,7 @@ REASONS = {
     Error.LOAD_ADDRESS: "a packet on the load port runs past the end of its memory",
     Error.LOAD_CUT: "a packet on the load port ends inside an address",
     Error.STOPPED: "the run was stopped",
+    Error.NOT_BUILT: "the descriptor asks for what this configuration was built without",
 }
 
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from skipgrid.golden import Activation, Layer, coded_bytes, encode, run_network
 from skipgrid.rtl.config import Config
 
-from .compiler import DoesNotFit, channel_packet, descriptor, load_descriptor, place, program_packet, weight_packet
-from .device import Device, DeviceError, Words
+from .compiler import DoesNotFit, channel_packet, network_program, place, program_packet, weight_packet
+from .device import Device, DeviceError
 from .passes import cut_channels, with_channels
 
 SMALL = Config(
@@ -96,7 +96,7 @@ def run_trial(device: Device, seed: int) -> Trial:
     held = random_activation(rng)
     x = random_input(rng, shape, held)
     layers: list[Layer] = []
-    for number in range(int(rng.integers(1, 5))):
+    for number in range(int(rng.integers(1, min(5, config.layers)))):
         layer = random_layer(rng, layers[-1].out_shape if layers else shape, layers[-1].y if layers else held, number)
         try:
             place([*layers, layer], config)
@@ -112,33 +112,15 @@ def run_trial(device: Device, seed: int) -> Trial:
     k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
     right = encode(coded_bytes(tensors[-1], layers[-1].y), k_out)
     placed = place(layers, config)
-    last = len(layers) - 1
-
-    def program(streamed: bool) -> list[Words]:
-        return [
-            descriptor(
-                item,
-                config,
-                buffer=number % 2,
-                from_stream=streamed and number == 0,
-                to_stream=number == last,
-                final=number == last,
-                k_in=k_in,
-                k_out=k_out,
-            )
-            for number, item in enumerate(placed)
-        ]
-
     for item in placed:
         device.load(weight_packet(item, config))
         device.load(channel_packet(item, config))
     words = [encode(coded, k_in)]
     packets = []
     try:
-        device.load(program_packet(program(True)))
-        packets.append(device.run(words).packets)
-        device.load(program_packet([load_descriptor(shape, buffer=0, k_in=k_in, final=False), *program(False)][: config.layers]))
-        packets.append(device.run(words).packets)
+        for load in (False, True):
+            device.load(program_packet(network_program(placed, config, load=load, k_in=k_in, k_out=k_out)))
+            packets.append(device.run(words).packets)
     except DeviceError as error:
         if error.code.name not in FULL:
             raise

@@ -23,7 +23,7 @@ from skipgrid.golden import (
 )
 from skipgrid.rtl.config import Config
 
-from .compiler import CODE_PARAMETERS, channel_packet, descriptor, place, program_packet, weight_packet
+from .compiler import CODE_PARAMETERS, channel_packet, network_program, place, program_packet, weight_packet
 from .device import Device, Words
 from .network import Network
 
@@ -32,10 +32,11 @@ SAMPLE = 16  # images from which the parameters of the code are chosen
 
 @dataclass(frozen=True)
 class Program:
-    """A network as the device loads it: packets for the load port, and the codes of its input and output streams."""
+    """A network as the device loads it: packets for the load port, how many descriptors they hold, and the codes of both streams."""
 
     network: Network
     packets: list[Words]
+    descriptors: int
     k_in: int
     k_out: int
 
@@ -92,22 +93,9 @@ def compile_network(network: Network, config: Config, sample: NDArray[np.integer
     coded = [coded_bytes(x, layers[0].x) for x in sample[:SAMPLE]]
     k_in = _shortest(coded)
     k_out = _shortest([coded_bytes(run_network(x, list(layers))[-1], layers[-1].y) for x in sample[:SAMPLE]])
-    last = len(layers) - 1
-    program = [
-        descriptor(
-            item,
-            config,
-            buffer=number % 2,
-            from_stream=number == 0,
-            to_stream=number == last,
-            final=number == last,
-            k_in=k_in,
-            k_out=k_out,
-        )
-        for number, item in enumerate(placed)
-    ]
+    program = network_program(placed, config, k_in=k_in, k_out=k_out)
     packets = [packet for item in placed for packet in (weight_packet(item, config), channel_packet(item, config))]
-    return Program(network, [*packets, program_packet(program)], k_in, k_out)
+    return Program(network, [*packets, program_packet(program)], len(program), k_in, k_out)
 
 
 def _shortest(tensors: list[NDArray[np.uint8]]) -> int:
@@ -123,15 +111,17 @@ def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) ->
     for packet in program.packets:
         device.load(packet)
     for x in inputs:
-        run = device.run([encode(coded_bytes(x, layers[0].x), program.k_in)], layers=len(layers))
+        run = device.run([encode(coded_bytes(x, layers[0].x), program.k_in)], layers=program.descriptors)
         shape = layers[-1].out_shape
         output = from_coded(decode(run.packets[0], int(np.prod(shape)), program.k_out), shape, layers[-1].y)
+        before = program.descriptors - len(layers)  # loading the input counts as part of the first layer
+        layer_cycles = [sum(run.layer_cycles[: before + 1]), *run.layer_cycles[before + 1 :]]
         expected = run_network(x, layers)
         tensors = [x, *expected[:-1]]
         yield ImageResult(
             output=output,
             cycles=run.counters.total_cycles,
-            layer_cycles=run.layer_cycles,
+            layer_cycles=layer_cycles,
             bit_exact_golden=np.array_equal(output, expected[-1]),
             sparsity=[sparsity(coded_bytes(tensor, layer.x)) for tensor, layer in zip(tensors, layers, strict=True)],
             useful_macs=[useful_macs(tensor, layer) for tensor, layer in zip(tensors, layers, strict=True)],

@@ -1,18 +1,19 @@
 """The whole accelerator: run-length words in, run-length words out."""
 
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from .activations import ActivationMemory, ActivationWriter
+from .activations import ActivationMemory
 from .axi import AxiLite, AxiStream
+from .buffers import ActivationBuffers, SerialActivationBuffers
 from .config import MAX_REMAINDER, Config
 from .decoder import RunLengthDecoder
 from .drain import Drain
 from .encoder import RunLengthEncoder
 from .grid import Row
-from .layouts import Error, Word, order_layout
+from .layouts import Error, Token, Word, order_layout
 from .loader import Loader
 from .registers import Registers
 from .requantise import Requantiser
@@ -69,12 +70,20 @@ class Accelerator(wiring.Component):
         m.d.comb += [computes.eq(layer.computes), loads.eq(~computes | layer.from_stream)]
         clears = ResetInserter(abort)  # what an error in a run empties
 
+        def buffered(source: wiring.PureInterface, sink: wiring.PureInterface, name: str) -> None:
+            """Connect streams of tokens or results by way of a skid buffer; where parts work serially no path is that long."""
+            if config.serial:
+                wiring.connect(m, source, sink)
+                return
+            m.submodules[f"skid_{name}"] = clears(skid := SkidBuffer(source.signature.members["payload"].shape))
+            wiring.connect(m, source, skid.source)
+            wiring.connect(m, skid.sink, sink)
+
         # Words become tokens, and tokens become entries of the input's buffer.
         m.submodules.decoder = decoder = RunLengthDecoder(config.element_bits)
-        m.submodules.writer0 = writer0 = ActivationWriter(config)
-        m.submodules.writer1 = writer1 = ActivationWriter(config)
+        m.submodules.buffers = buffers = (SerialActivationBuffers if config.serial else ActivationBuffers)(config)
         m.submodules.memory = memory = ActivationMemory(config)
-        writers = (writer0, writer1)
+        buffered(decoder.tokens, buffers.loaded_tokens, "loaded")
         m.d.comb += [
             decoder.words.payload.data.eq(self.s_axis_in.tdata),
             decoder.words.payload.last.eq(self.s_axis_in.tlast),
@@ -84,7 +93,15 @@ class Accelerator(wiring.Component):
             decoder.elements.eq(layer.elements),
             decoder.k.eq(layer.k_in),
             decoder.stop.eq(abort),
+            buffers.layer.eq(layer),
+            buffers.begin.eq(begin),
+            buffers.loads.eq(loads),
+            buffers.abort.eq(abort),
+            memory.write.eq(buffers.write),
+            memory.write_enable.eq(buffers.write_enable),
+            memory.write_buffer.eq(buffers.write_buffer),
             memory.read_buffer.eq(layer.buffer),
+            sequencer.input_ready.eq(buffers.input_ready),
         ]
 
         # Units of work go to the rows, which find their ranges of entries, and multiply them with their weights.
@@ -92,7 +109,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             walker.start.eq(begin & computes),
             walker.layer.eq(layer),
-            walker.rows.eq(Mux(layer.buffer, writer1.rows, writer0.rows)),
+            walker.rows.eq(buffers.rows),
         ]
         rows = []
         for number in range(config.rows):
@@ -133,7 +150,9 @@ class Accelerator(wiring.Component):
         m.submodules.requantiser = clears(requantiser := (SerialRequantiser if config.serial else Requantiser)(config))
         m.submodules.builder = clears(builder := TokenBuilder())
         wiring.connect(m, drain.candidates, requantiser.candidates)
-        wiring.connect(m, requantiser.results, builder.results)
+        buffered(requantiser.results, builder.results, "results")
+        tokens = stream.Signature(Token).create(path=("tokens",))  # of the output
+        buffered(builder.tokens, wiring.flipped(tokens), "tokens")
         m.d.comb += [
             order.w_data.eq(walker.order.payload),
             order.w_en.eq(walker.order.valid),
@@ -174,58 +193,26 @@ class Accelerator(wiring.Component):
             self.m_axis_out.tuser.eq(words_out.payload.damaged),
             self.m_axis_out.tvalid.eq(words_out.valid),
             words_out.ready.eq(self.m_axis_out.tready),
-            encoder.tokens.payload.eq(builder.tokens.payload),
+            encoder.tokens.payload.eq(tokens.payload),
+            buffers.computed_tokens.payload.eq(tokens.payload),
         ]
         with m.If(layer.to_stream):
-            m.d.comb += [encoder.tokens.valid.eq(builder.tokens.valid), builder.tokens.ready.eq(encoder.tokens.ready)]
-        turn = Signal()  # of a buffer to write, when both want to
-        m.d.sync += turn.eq(~turn)
-        for number, (writer, other) in enumerate(zip(writers, reversed(writers), strict=True)):
-            m.d.comb += [
-                writer.stop.eq(abort),
-                writer.entries_limit.eq(config.entries - other.entries),
-                writer.pixels_limit.eq(config.pixels - other.pixels),
-                writer.writes.ready.eq(~other.writes.valid | (turn == number)),
-            ]
-            with m.If(layer.buffer == number):
-                m.d.comb += [
-                    writer.start.eq(begin & loads),
-                    writer.C.eq(layer.C),
-                    writer.H.eq(layer.H),
-                    writer.W.eq(layer.W),
-                    writer.tokens.payload.eq(decoder.tokens.payload),
-                    writer.tokens.valid.eq(decoder.tokens.valid),
-                    decoder.tokens.ready.eq(writer.tokens.ready),
-                    sequencer.input_ready.eq(
-                        writer.complete & (writer.held_C == layer.C) & (writer.held_H == layer.H) & (writer.held_W == layer.W)
-                    ),
-                ]
-            with m.Else():
-                m.d.comb += [
-                    writer.drop.eq(begin & loads),
-                    writer.start.eq(begin & computes & ~layer.to_stream),
-                    writer.C.eq(layer.K),
-                    writer.H.eq(layer.out_rows),
-                    writer.W.eq(layer.out_columns),
-                    writer.tokens.payload.eq(builder.tokens.payload),
-                ]
-                with m.If(~layer.to_stream):
-                    m.d.comb += [writer.tokens.valid.eq(builder.tokens.valid), builder.tokens.ready.eq(writer.tokens.ready)]
-            with m.If(writer.writes.valid & writer.writes.ready):
-                m.d.comb += [memory.write_enable.eq(1), memory.write_buffer.eq(number), memory.write.eq(writer.writes.payload)]
+            m.d.comb += [encoder.tokens.valid.eq(tokens.valid), tokens.ready.eq(encoder.tokens.ready)]
+        with m.Else():
+            m.d.comb += [buffers.computed_tokens.valid.eq(tokens.valid), tokens.ready.eq(buffers.computed_tokens.ready)]
 
         # The layer ends when its input is stored and its output stored or sent.
         sent = Signal()
-        stored = Mux(layer.buffer, writer0.complete, writer1.complete)
-        loaded = Mux(layer.buffer, writer1.complete, writer0.complete) & ~decoder.busy
+        loaded = buffers.loaded & ~decoder.busy
         last_word = words_out.valid & words_out.ready & words_out.payload.last
-        running = Signal()
-        m.d.comb += sequencer.layer_done.eq(running & (~loads | loaded) & (~computes | Mux(layer.to_stream, sent | last_word, stored)))
+        running, ended = Signal(), Signal()
+        m.d.comb += ended.eq(running & (~loads | loaded) & (~computes | Mux(layer.to_stream, sent | last_word, buffers.stored)))
+        m.d.sync += sequencer.layer_done.eq(ended)
         with m.If(last_word):
             m.d.sync += sent.eq(1)
         with m.If(begin):
             m.d.sync += [running.eq(1), sent.eq(0)]
-        with m.If(sequencer.layer_done | abort):
+        with m.If(ended | abort):
             m.d.sync += running.eq(0)
 
         # Control: registers start and stop runs, the load port fills the memories between them.
@@ -235,7 +222,7 @@ class Accelerator(wiring.Component):
             m.d.sync += stopping.eq(1)
         with m.If(abort | ~sequencer.busy):
             m.d.sync += stopping.eq(0)
-        faults = [(part.failed, part.error) for part in (decoder, *writers, loader)]
+        faults = [(part.failed, part.error) for part in (decoder, buffers, loader)]
         faults += [(walker.failed, Error.WEIGHTS_TOO_MANY), (stopping, Error.STOPPED)]
         for failed, error in reversed(faults):
             with m.If(failed):
@@ -265,7 +252,6 @@ class Accelerator(wiring.Component):
         ]
 
         # Counters.
-        stored_runs = [Mux(writer.tokens.valid & writer.tokens.ready, writer.tokens.payload.run, 0) for writer in writers]
         m.d.comb += [
             registers.multiplying.eq(Cat(row.multiplies for row in rows).any()),
             registers.input_stall.eq(walker.waiting | (decoder.words.ready & ~decoder.words.valid)),
@@ -273,7 +259,7 @@ class Accelerator(wiring.Component):
             registers.word_in.eq(decoder.words.valid & decoder.words.ready),
             registers.word_out.eq(words_out.valid & words_out.ready),
             registers.macs.eq(sum(Mux(row.multiplies, Mux(row.last_group, layer.last_lanes, config.lanes), 0) for row in rows)),
-            registers.zeros.eq(sum(stored_runs)),
+            registers.zeros.eq(buffers.zeros),
             registers.layer_done.eq(sequencer.layer_done),
             registers.layer.eq(sequencer.number),
         ]

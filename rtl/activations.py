@@ -1,12 +1,12 @@
 """The activation buffers: nonzero activations in CSR by pixel, two tensors in one memory."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import RUN_BITS, Error, Token, entry_layout, pointer_shape
+from .layouts import Error, Token, entry_layout, pointer_shape
 
 
 def write_layout(config: Config) -> data.StructLayout:
@@ -42,8 +42,7 @@ class ActivationWriter(wiring.Component):
         failed: for one cycle; `error` is ENTRIES_FULL, PIXELS_FULL, FEATURES_TOO_MANY (W * C of the configuration), or
             DESCRIPTOR_SIZE (the tokens end where C * H * W do not).
 
-    Throughput: one token a cycle, and one cycle for each further pixel that a run reaches. Latency: none to the write; 1 cycle
-    after `start`.
+    Throughput: one token a cycle, and one cycle for each further pixel that a run reaches. Latency: 2 cycles.
     """
 
     def __init__(self, config: Config) -> None:
@@ -81,18 +80,15 @@ class ActivationWriter(wiring.Component):
         f = Signal(config.feature_bits)  # of the next element
         f_behind = Signal(config.feature_bits + 2)  # of the next pixel's first element; more bits tell a row that is too long
         columns_left = Signal(config.coordinate_bits)
-        run_left = Signal(RUN_BITS)
-        split = Signal()  # a run goes on in run_left
-        run = Signal.like(run_left)
-        token = self.tokens.payload
-        write = self.writes.payload
+        feeding = Signal()  # tokens of the tensor are still to come
+        token, token_valid = Signal(Token), Signal()  # with what is left of its run
+        run = token.run
 
-        opening = Signal()  # store the pointer of pixel 0
+        # First stage: take a token, or as much of its run as the pixel has room for.
         crosses, stores, ends_pixel, ends_row, step = Signal(), Signal(), Signal(), Signal(), Signal()
-        finished = Signal()
+        finished, moves = Signal(), Signal()
         entries = Signal.like(self.entries)
         m.d.comb += [
-            run.eq(Mux(split, run_left, token.run)),
             crosses.eq(run >= space),  # the run reaches the end of the pixel
             stores.eq(~crosses & token.value.any()),
             ends_pixel.eq(crosses | (stores & (run + 1 == space))),
@@ -100,44 +96,20 @@ class ActivationWriter(wiring.Component):
             # A run that ends with the pixel has nothing left only where no value follows it.
             finished.eq(~crosses | ((run == space) & ~token.value.any())),
             entries.eq(self.entries + stores),
-            write.entry_enable.eq(stores),
-            write.entry_address.eq(self.entries),
-            write.entry.value.eq(token.value),
-            write.entry.f.eq(f + run),
-            write.pointer_enable.eq(ends_pixel),
-            write.pixel.eq(self.pixels),
-            write.pointer.eq(entries),
-            self.writes.valid.eq(self.busy & self.tokens.valid & ~self.failed),
-            step.eq(self.writes.valid & self.writes.ready & ~opening),
-            self.tokens.ready.eq(step & finished),
+            step.eq(token_valid & moves),
+            self.tokens.ready.eq(feeding & (~token_valid | (moves & finished))),
         ]
-        with m.If(opening):
-            m.d.comb += [write.entry_enable.eq(0), write.pointer_enable.eq(1), write.pointer.eq(0), self.writes.valid.eq(1)]
-            with m.If(self.writes.ready):
-                m.d.sync += [opening.eq(0), self.pixels.eq(1)]
-
-        wrong_size = Signal()  # the tokens end before the tensor, or the other way round
-        m.d.comb += wrong_size.eq(finished & (token.last != (ends_row & (self.rows + 1 == self.held_H))))
-        with m.If(self.busy & self.tokens.valid & ~opening):
-            m.d.comb += self.failed.eq(1)
-            with m.If(stores & (self.entries >= self.entries_limit)):
-                m.d.comb += self.error.eq(Error.ENTRIES_FULL)
-            with m.Elif(self.pixels >= self.pixels_limit):
-                m.d.comb += self.error.eq(Error.PIXELS_FULL)
-            with m.Elif(f_behind > config.features):
-                m.d.comb += self.error.eq(Error.FEATURES_TOO_MANY)
-            with m.Elif(wrong_size):
-                m.d.comb += self.error.eq(Error.DESCRIPTOR_SIZE)
-            with m.Else():
-                m.d.comb += self.failed.eq(0)
-
+        with m.If(self.tokens.ready):
+            m.d.sync += [token.eq(self.tokens.payload), token_valid.eq(self.tokens.valid)]
+            with m.If(self.tokens.valid & self.tokens.payload.last):
+                m.d.sync += feeding.eq(0)
+        with m.Elif(step):
+            m.d.sync += [token.run.eq(run - space), token_valid.eq(~finished)]
         with m.If(step):
             m.d.sync += [
                 self.entries.eq(entries),
                 space.eq(space - run - stores),
                 f.eq(f + run + stores),
-                split.eq(~finished),
-                run_left.eq(run - space),
             ]
             with m.If(ends_pixel):
                 m.d.sync += [
@@ -148,16 +120,52 @@ class ActivationWriter(wiring.Component):
                     f_behind.eq(f_behind + self.held_C),
                 ]
             with m.If(ends_row):
-                m.d.sync += [
-                    self.rows.eq(self.rows + 1),
-                    columns_left.eq(self.held_W),
-                    f.eq(0),
-                    f_behind.eq(self.held_C),
-                ]
-            with m.If(finished & token.last):
+                m.d.sync += [columns_left.eq(self.held_W), f.eq(0), f_behind.eq(self.held_C)]
+
+        # Second stage: check it against the limits, and store it.
+        write = self.writes.payload
+        pending, last, too_long, completes_row = Signal(), Signal(), Signal(), Signal()
+        entry_place, pixel_place = Signal.like(self.entries), Signal.like(self.pixels)
+        wrong_size = Signal()  # the tokens end before the tensor, or the other way round
+        m.d.comb += [
+            write.entry_address.eq(entry_place),
+            write.pixel.eq(pixel_place),
+            wrong_size.eq((last | completes_row) & (last != (completes_row & (self.rows + 1 == self.held_H)))),
+            self.writes.valid.eq(pending & ~self.failed),
+            moves.eq(~pending | self.writes.ready),
+        ]
+        with m.If(moves):
+            m.d.sync += [
+                pending.eq(step),
+                entry_place.eq(self.entries),
+                pixel_place.eq(self.pixels),
+                write.entry_enable.eq(stores),
+                write.entry.value.eq(token.value),
+                write.entry.f.eq(f + run),
+                write.pointer_enable.eq(ends_pixel),
+                write.pointer.eq(entries),
+                last.eq(finished & token.last),
+                completes_row.eq(ends_row),
+                too_long.eq(f_behind > config.features),
+            ]
+        with m.If(pending):
+            m.d.comb += self.failed.eq(1)
+            with m.If(write.entry_enable & (entry_place >= self.entries_limit)):
+                m.d.comb += self.error.eq(Error.ENTRIES_FULL)
+            with m.Elif(write.pointer_enable & (pixel_place >= self.pixels_limit)):
+                m.d.comb += self.error.eq(Error.PIXELS_FULL)
+            with m.Elif(too_long):
+                m.d.comb += self.error.eq(Error.FEATURES_TOO_MANY)
+            with m.Elif(wrong_size):
+                m.d.comb += self.error.eq(Error.DESCRIPTOR_SIZE)
+            with m.Else():
+                m.d.comb += self.failed.eq(0)
+        with m.If(self.writes.valid & self.writes.ready):
+            m.d.sync += self.rows.eq(self.rows + completes_row)
+            with m.If(last):
                 m.d.sync += [self.busy.eq(0), self.complete.eq(1)]
         with m.If(self.failed | self.stop):
-            m.d.sync += [self.busy.eq(0), opening.eq(0)]
+            m.d.sync += [self.busy.eq(0), feeding.eq(0), token_valid.eq(0), pending.eq(0)]
         with m.If(self.drop):
             m.d.sync += [self.complete.eq(0), self.entries.eq(0), self.pixels.eq(0)]
 
@@ -169,14 +177,23 @@ class ActivationWriter(wiring.Component):
                 self.held_H.eq(self.H),
                 self.held_W.eq(self.W),
                 self.entries.eq(0),
-                self.pixels.eq(0),
-                opening.eq(1),
+                self.pixels.eq(1),
                 self.rows.eq(0),
+                feeding.eq(1),
                 space.eq(self.C),
                 f.eq(0),
                 f_behind.eq(self.C),
                 columns_left.eq(self.W),
-                split.eq(0),
+                token_valid.eq(0),
+                # The pointer of pixel 0 is known.
+                pending.eq(1),
+                pixel_place.eq(0),
+                write.entry_enable.eq(0),
+                write.pointer_enable.eq(1),
+                write.pointer.eq(0),
+                last.eq(0),
+                completes_row.eq(0),
+                too_long.eq(0),
             ]
         return m
 

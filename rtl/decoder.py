@@ -86,17 +86,18 @@ class RunLengthDecoder(wiring.Component):
                 m.d.comb += ones.eq(count)
         m.d.comb += [
             length.eq(Mux(ones == MAX_QUOTIENT, 8 + MAX_QUOTIENT, 9 + ones) + k),
-            cut.eq(last_word & (length > available)),
             behind.eq(offset + length),
             crosses.eq(take & (behind >= WORD_BITS)),
         ]
 
         # Third cycle: its run.
         computing = Signal()
+        taken_length, taken_available = Signal.like(length), Signal.like(available)
         quotient = Signal.like(ones)
         run_bits = Signal(MAX_TOKEN_BITS)
         remainder = Signal(MAX_REMAINDER)
         behind_unary = run_bits[8:] >> Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT, quotient + 1)
+        m.d.comb += cut.eq(computing & last_word & (taken_length > taken_available))  # the words end inside the token
         m.d.comb += remainder.eq(behind_unary & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k))
 
         # Fourth cycle: count it off the tensor and hand it on.
@@ -110,12 +111,13 @@ class RunLengthDecoder(wiring.Component):
             send.eq(counted & (~self.tokens.valid | self.tokens.ready)),
             over.eq(covered > remaining),
             ends.eq(covered == remaining),
-            left.eq(~no_more | high_valid | (low_valid & ((offset == 0) | (low >> offset).any()))),
             take.eq(aligned & ~computing & (~counted | send) & ~(send & (over | ends))),
         ]
 
+        # What is left behind the tensor's last token does not change any more when that token is sent, two cycles after it was taken.
+        m.d.sync += left.eq(~no_more | high_valid | (low_valid & ((offset == 0) | (low >> offset).any())))
         m.d.comb += [
-            self.failed.eq(decoding & ((send & (over | (ends & left))) | (take & cut))),
+            self.failed.eq(decoding & ((send & (over | (ends & left))) | cut)),
             self.error.eq(Mux(send & over, Error.STREAM_RAN_OVER, Mux(send & ends, Error.STREAM_BITS_LEFT, Error.STREAM_ENDED_EARLY))),
             self.words.ready.eq((decoding & ~no_more & (~low_valid | ~high_valid | crosses)) | discarding),
             self.busy.eq(decoding | discarding | self.tokens.valid),
@@ -141,6 +143,7 @@ class RunLengthDecoder(wiring.Component):
                 ]
             with m.If(take):
                 m.d.sync += [aligned.eq(0), computing.eq(1), quotient.eq(ones), run_bits.eq(head), offset.eq(behind)]
+                m.d.sync += [taken_length.eq(length), taken_available.eq(available)]
             with m.If(computing):
                 m.d.sync += [computing.eq(0), counted.eq(1), run.eq((quotient << k) + remainder), value.eq(run_bits[:8])]
             with m.If(crosses):

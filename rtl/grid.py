@@ -278,7 +278,7 @@ class Row(wiring.Component):
             self.ranges.ready.eq(reader.ranges.ready),
             self.address.eq(reader.address),
             reader.entry.eq(self.entry),
-            reader.result_free.eq(((places_taken != config.results) | self.drained) & ~moving.any()),
+            reader.result_free.eq((places_taken != config.results) & ~moving.any()),
             self.issued.eq(reader.issued),
             self.multiplies.eq(reader.multiplies),
             self.last_group.eq(reader.last_group),

@@ -58,6 +58,7 @@ class Error(enum.Enum, shape=unsigned(8)):
     LOAD_ADDRESS = 14
     LOAD_CUT = 15
     STOPPED = 16
+    NOT_BUILT = 17
 
 
 class LoadTarget(enum.Enum, shape=unsigned(4)):

@@ -79,8 +79,11 @@ class Registers(wiring.Component):
             bus.awready.eq(write),
             bus.wready.eq(write),
             write_ok.eq(
-                (wanted["CONTROL"] & ~((start | clear) & self.busy)) | (wanted["PROGRAM"] & ~self.busy & (bus.wdata < config.layers)),
+                (wanted["CONTROL"] & ~((start | clear) & (self.busy | self.start)))
+                | (wanted["PROGRAM"] & ~(self.busy | self.start) & (bus.wdata < config.layers)),
             ),
+        ]
+        m.d.sync += [
             self.start.eq(write & write_ok & wanted["CONTROL"] & start),
             self.stop.eq(write & write_ok & wanted["CONTROL"] & stop),
             self.clear.eq(write & write_ok & wanted["CONTROL"] & clear),
@@ -90,7 +93,7 @@ class Registers(wiring.Component):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(write):
             m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(write_ok, OKAY, SLVERR))]
-        with m.If(self.program_written):
+        with m.If(write & write_ok & wanted["PROGRAM"]):
             m.d.sync += self.program.eq(bus.wdata)
 
         # Reads: take the address, then answer; counters have to be looked up.

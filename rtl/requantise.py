@@ -112,11 +112,20 @@ class Requantiser(wiring.Component):
         m.d.comb += power.eq(carried.pop("exponent") + (8 - (MANTISSA_BITS - 1) - EXPONENT_BIAS) - carried.pop("zeros"))
         carry(rounded=rounded, power=power)
 
-        # The product, in two stages.
+        # The product, in two stages: of halves, and their sum.
+        half = MANTISSA_BITS // 2
+        multiplicand, multiplier = carried.pop("rounded"), carried.pop("mantissa")
+        halves = {
+            f"product_{name}_{other}": part * other_part
+            for name, part in (("low", multiplicand[:half]), ("high", multiplicand[half:]))
+            for other, other_part in (("low", multiplier[:half]), ("high", multiplier[half:]))
+        }
+        carry(**halves)
         product = Signal(2 * MANTISSA_BITS)
-        m.d.comb += product.eq(carried.pop("rounded") * carried.pop("mantissa"))
+        parts = {name: carried.pop(name) for name in halves}
+        middle = parts["product_low_high"] + parts["product_high_low"]
+        m.d.comb += product.eq(Cat(parts["product_low_low"], parts["product_high_high"]) + (middle << half))
         carry(product=product)
-        carry()
 
         # Round the product to 24 bits: its leading one is at bit 47 or 46, unless it is zero.
         product = carried.pop("product")

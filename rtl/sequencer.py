@@ -10,6 +10,7 @@ from .layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode, la
 
 DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one first
     Error.DESCRIPTOR_UNKNOWN,
+    Error.NOT_BUILT,
     Error.DESCRIPTOR_SIZE,
     Error.FEATURES_TOO_MANY,
     Error.WEIGHTS_TOO_MANY,
@@ -30,7 +31,7 @@ TOO_LARGE = {
 class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
-    The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 20 cycles.
+    The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 21 cycles.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
@@ -79,7 +80,10 @@ class Sequencer(wiring.Component):
         m = Module()
         m.submodules.program = program = Memory(shape=32, depth=config.layers * SLOT_WORDS, init=[])
         write, read = program.write_port(), program.read_port()
-        word = Signal(range(DESCRIPTOR_WORDS + 2))
+        word = Signal(range(DESCRIPTOR_WORDS + 3))
+        fetched = Signal(32)  # the word before
+        input_ready = Signal()
+        m.d.sync += [fetched.eq(read.data), input_ready.eq(self.input_ready)]
         m.d.comb += [
             write.en.eq(self.program_write),
             write.addr.eq(self.program_address),
@@ -116,9 +120,9 @@ class Sequencer(wiring.Component):
                     with m.Case(0):
                         m.d.sync += [fault.eq(0) for fault in faults.values()]
                     for index in range(DESCRIPTOR_WORDS):
-                        with m.Case(index + 1):
-                            self._take(m, index, read.data, faults)
-                with m.If(word == DESCRIPTOR_WORDS):
+                        with m.Case(index + 2):
+                            self._take(m, index, fetched, faults)
+                with m.If(word == DESCRIPTOR_WORDS + 1):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += checked.eq(self._check(m, faults))
@@ -130,7 +134,7 @@ class Sequencer(wiring.Component):
                 with m.Elif(self.busy | self.start):
                     with m.If(checked != Error.NONE):
                         fail(checked)
-                    with m.Elif(self.layer.computes & ~self.layer.from_stream & ~self.input_ready):
+                    with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):
                         fail(Error.INPUT_MISSING)
                     with m.Else():
                         m.d.comb += self.begin.eq(1)
@@ -189,6 +193,7 @@ class Sequencer(wiring.Component):
         too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.K))
         beyond = layer.channels_base + layer.groups * config.lanes > config.channels
         contradictions = {
+            Error.NOT_BUILT: config.serial & layer.computes & layer.from_stream & ~layer.to_stream,
             Error.DESCRIPTOR_SIZE: layer.computes & (mismatch | unaligned),
             Error.FEATURES_TOO_MANY: too_long,
             Error.CHANNELS_TOO_MANY: layer.computes & beyond,

@@ -54,9 +54,11 @@ class WindowWalker(wiring.Component):
         columns_left = Signal.like(layer.out_columns)
         rows_left = Signal.like(layer.out_rows)
 
+        rows = Signal.like(self.rows)
+        m.d.sync += rows.eq(Mux(self.start, 0, self.rows))
         available, last_column, last_row = Signal(), Signal(), Signal()
         m.d.comb += [
-            available.eq((self.rows == layer.H) | (unit.y + layer.span_rows <= self.rows)),
+            available.eq((rows == layer.H) | (unit.y + layer.span_rows <= rows)),
             unit.last_group.eq(groups_left == 1),
             last_column.eq(columns_left == 1),
             last_row.eq(rows_left == 1),
@@ -134,7 +136,7 @@ class RangeFetcher(wiring.Component):
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
 
-    Throughput: one range a cycle. Latency: 6 cycles from a unit to its first range, and one more for each empty window row behind
+    Throughput: one range a cycle. Latency: 7 cycles from a unit to its first range, and one more for each empty window row behind
     it, because it is held back until it is known whether it is its window's last.
     """
 
@@ -175,7 +177,7 @@ class RangeFetcher(wiring.Component):
         filter_rows_left = Signal.like(layer.R)
         pool_columns_left, pool_rows_left = Signal.like(layer.pool_columns), Signal.like(layer.pool_rows)
         first_window, last_group = Signal(), Signal()
-        unit = self.units.payload
+        unit, staged = Signal.like(self.units.payload), Signal()  # taken, but not begun
         end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
         m.d.comb += [
             end.eq(filter_rows_left == 1),
@@ -271,7 +273,10 @@ class RangeFetcher(wiring.Component):
         added = Signal(config.feature_bits + 1)
         with m.If(advance & arrives):
             m.d.comb += added.eq(Mux(some, found_range.count, 1))
-        m.d.sync += backlog.eq(backlog + added - self.issued)
+        next_backlog = Signal.like(backlog)
+        calm = Signal(init=1)  # the backlog is at most layer.lead
+        m.d.comb += next_backlog.eq(backlog + added - self.issued)
+        m.d.sync += [backlog.eq(next_backlog), calm.eq(next_backlog <= layer.lead)]
         # But where units have so few entries that finding them is what takes the time, the next one follows at once.
         entries = Signal.like(backlog)  # of the unit whose ranges are being found
         few = Signal()
@@ -280,9 +285,13 @@ class RangeFetcher(wiring.Component):
             with m.If(found_range.end & found_range.last_window):
                 m.d.sync += [entries.eq(0), few.eq(entries + added <= layer.lead[2:])]
         walked = ~walking | (advance & end & last_pool_column & last_pool_row)
+        nearly_walked = ~walking | ((filter_rows_left <= 2) & last_pool_column & last_pool_row)
         all_found = ~walking & ~asked & ~looked_up & ~found
-        m.d.comb += self.units.ready.eq(walked & (few | all_found) & (backlog <= layer.lead))
-        with m.If(self.units.valid & self.units.ready):
+        m.d.comb += self.units.ready.eq(~staged & nearly_walked & (few | all_found) & calm)
+        with m.If(self.units.ready):
+            m.d.sync += [unit.eq(self.units.payload), staged.eq(self.units.valid)]
+        with m.If(staged & walked):
+            m.d.sync += staged.eq(0)
             m.d.sync += [
                 walking.eq(1),
                 x.eq(unit.x),

@@ -8,7 +8,7 @@ from skipgrid.host.compiler import load_descriptor
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
 from streams import Bench, Packing, config, narrow_layer
 
-FETCH = 20
+FETCH = 21
 DESCRIPTOR = Packing(Descriptor)
 
 

@@ -14,8 +14,7 @@ from skipgrid.host.compiler import (
     DoesNotFit,
     Placed,
     channel_packet,
-    descriptor,
-    load_descriptor,
+    network_program,
     place,
     program_packet,
     weight_packet,
@@ -43,21 +42,7 @@ class Network:
 
     def program(self, config: Config, *, k_in: int, k_out: int, buffer: int, load: bool) -> tuple[Words, int]:
         """The program's packet and its number of descriptors; `load` gives the input a LOAD descriptor of its own."""
-        words = [load_descriptor(self.layers[0].shape, buffer=buffer, k_in=k_in, final=False)] if load else []
-        for index, placed in enumerate(self.placed):
-            last = index == len(self.placed) - 1
-            words.append(
-                descriptor(
-                    placed,
-                    config,
-                    buffer=(buffer + index) % 2,
-                    from_stream=index == 0 and not load,
-                    to_stream=last,
-                    final=last,
-                    k_in=k_in,
-                    k_out=k_out,
-                )
-            )
+        words = network_program(self.placed, config, buffer=buffer, load=load, k_in=k_in, k_out=k_out)
         return program_packet(words), len(words)
 
 
