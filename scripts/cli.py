@@ -7,13 +7,18 @@ from typing import Annotated
 import typer
 
 from .bench import bench
+from .boards import boards
+from .build import build
 from .docs import docs
 from .figures import figures
+from .flash import flash
 from .fuzz import fuzz
 from .generate import generate
 from .presets import presets
 from .run import run
+from .synth import synth
 
+BOARDS = "FPGA boards"
 DEVELOPERS = "For developers, in a clone of the project"
 
 app = typer.Typer(
@@ -40,6 +45,10 @@ app.command()(presets)
 app.command()(generate)
 app.command()(run)
 app.add_typer(bench, name="bench")
+app.command(rich_help_panel=BOARDS)(boards)
+app.command(rich_help_panel=BOARDS)(build)
+app.command(rich_help_panel=BOARDS)(flash)
+app.command(rich_help_panel=BOARDS)(synth)
 app.command(rich_help_panel=DEVELOPERS)(fuzz)
 app.command(rich_help_panel=DEVELOPERS)(figures)
 app.command(rich_help_panel=DEVELOPERS)(docs)

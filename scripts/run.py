@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skipgrid.rtl.config import Config, preset
+from skipgrid.fpga.board import find_config
+from skipgrid.rtl.config import Config
 
 from .console import JsonOption, PresetOption, bar, output, table, working, write_json, wrote
 
@@ -45,7 +46,7 @@ def run(
 
     - `skipgrid run models/lenet5.onnx models/digits.npz --limit 1 --trace digit.fst`
     """
-    config = preset(preset_name)
+    config = find_config(preset_name)
     images, labels = read_data(data, limit)
     summary, classes = measure(config, model, images, labels, trace=trace)
     _show(config, model, summary)
