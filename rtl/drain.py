@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import RUN_BITS, Descriptor, candidate_layout, order_layout
+from .layouts import RUN_BITS, candidate_layout, layer_layout, order_layout
 
 
 class Drain(wiring.Component):
@@ -30,7 +30,7 @@ class Drain(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "layer": In(Descriptor),
+                "layer": In(layer_layout(config)),
                 "order": In(stream.Signature(order_layout(config))),
                 "results": In(data.ArrayLayout(signed(32), config.lanes)).array(config.rows),
                 "finished": In(config.rows),

@@ -7,8 +7,8 @@ import cocotb
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from skipgrid.rtl.layouts import Descriptor, candidate_layout, order_layout
-from streams import PROFILES, Bench, Packing, Scoreboard, config, pace
+from skipgrid.rtl.layouts import candidate_layout, order_layout
+from streams import PROFILES, Bench, Packing, Scoreboard, config, narrow_layer, pace
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -59,7 +59,7 @@ class DrainBench(Bench):
     async def check(self, pixels: int, groups: int, last_lanes: int, base: int, bounds: list[int], values: list[int]) -> None:
         """Drain a layer of `pixels` x `groups` units with results drawn from `values`, and compare."""
         lanes, rows = self.config.lanes, self.config.rows
-        self.set(layer=Packing(Descriptor).pack({"groups": groups, "last_lanes": last_lanes, "channels_base": base}))
+        self.set(layer=narrow_layer({"groups": groups, "last_lanes": last_lanes, "channels_base": base}))
         await self.pulse(start=1)
         board = Scoreboard("candidates")
         place = 0
