@@ -162,7 +162,7 @@ class Crc32(wiring.Component):
 
     Members:
         clear: before a frame. put: take `data`, while `ready`.
-        flush: only shift, so that the value comes out at its low end, byte by byte. value: the register, not inverted.
+        flush: with `put`, only shift, so that the value comes out at its low end, byte by byte. value: the register, not inverted.
 
     Throughput: a byte in 9 cycles.
     """
@@ -173,12 +173,13 @@ class Crc32(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         steps = Signal(4)  # 8 to 15 while shifting
-        feedback = self.value[0] & ~self.flush
+        flushing = Signal()
+        feedback = self.value[0] & ~flushing
         m.d.comb += self.ready.eq(~steps[3])
         with m.If(~self.ready):
             m.d.sync += [self.value.eq(self.value[1:] ^ (feedback.replicate(32) & POLYNOMIAL)), steps.eq(steps + 1)]
         with m.Elif(self.put):
-            m.d.sync += [self.value.eq(self.value ^ self.data), steps.eq(8)]
+            m.d.sync += [self.value.eq(self.value ^ self.data), steps.eq(8), flushing.eq(self.flush)]
         with m.If(self.clear):
             m.d.sync += [self.value.eq(0xFFFFFFFF), steps.eq(0)]
         return m
