@@ -53,25 +53,28 @@ class Pll(Elaboratable, ABC):
     def __init__(self, *, input_hz: int, output_hz: int) -> None:
         self.input_hz = input_hz
         self.output_hz = output_hz
-        self.setting = self._find()
+        self.setting = find_setting(type(self), input_hz, output_hz)
         self.source: Any = None
         self.clock = Signal(name="system_clock")
         self.locked = Signal()
 
-    def _find(self) -> Setting:
-        legal = [each for each in self._settings() if each.comparison_hz in self.comparison and each.vco_hz in self.vco]
-        near = [each for each in legal if abs(each.output_hz - self.output_hz) <= NEAR_ENOUGH * self.output_hz]
-        if not near:
-            nearest = min(legal, key=lambda each: abs(each.output_hz - self.output_hz), default=None)
-            hint = f"; the nearest is {nearest.output_hz / MHZ:.4f} MHz" if nearest else ""
-            raise ValueError(f"the PLL of {self.family} cannot make {self.output_hz / MHZ:g} MHz of {self.input_hz / MHZ:g} MHz{hint}")
-        middle = (self.vco.low + self.vco.high) / 2
-        # A fast phase detector follows its input closest; the VCO likes the middle of its range.
-        return min(near, key=lambda each: (abs(each.output_hz - self.output_hz), each.reference, abs(each.vco_hz - middle)))
-
+    @staticmethod
     @abstractmethod
-    def _settings(self) -> Iterable[Setting]:
+    def settings(input_hz: int) -> Iterable[Setting]:
         """All settings of the dividers, legal or not."""
+
+
+def find_setting(kind: type[Pll], input_hz: int, output_hz: int) -> Setting:
+    """The legal setting that comes nearest; ValueError if it is more than 0.01 % off."""
+    legal = [each for each in kind.settings(input_hz) if each.comparison_hz in kind.comparison and each.vco_hz in kind.vco]
+    near = [each for each in legal if abs(each.output_hz - output_hz) <= NEAR_ENOUGH * output_hz]
+    if not near:
+        nearest = min(legal, key=lambda each: abs(each.output_hz - output_hz), default=None)
+        hint = f"; the nearest is {nearest.output_hz / MHZ:.4f} MHz" if nearest else ""
+        raise ValueError(f"the PLL of {kind.family} cannot make {output_hz / MHZ:g} MHz of {input_hz / MHZ:g} MHz{hint}")
+    middle = (kind.vco.low + kind.vco.high) / 2
+    # A fast phase detector follows its input closest; the VCO likes the middle of its range.
+    return min(near, key=lambda each: (abs(each.output_hz - output_hz), each.reference, abs(each.vco_hz - middle)))
 
 
 class Ice40Pll(Pll):
@@ -88,9 +91,10 @@ class Ice40Pll(Pll):
         101,
     )  # of the phase detector: FILTER_RANGE is 1 below the first of these frequencies (MHz), 2 below the next…
 
-    def _settings(self) -> Iterable[Setting]:
+    @staticmethod
+    def settings(input_hz: int) -> Iterable[Setting]:
         for reference in range(1, 17):
-            compared = self.input_hz / reference
+            compared = input_hz / reference
             for feedback in range(1, 129):
                 for power in range(1, 7):
                     yield Setting(reference, feedback, power, compared, compared * feedback, compared * feedback / 2**power)
@@ -122,9 +126,10 @@ class Ecp5Pll(Pll):
     comparison = Range(3.125 * MHZ, 400 * MHZ)
     vco = Range(400 * MHZ, 800 * MHZ)
 
-    def _settings(self) -> Iterable[Setting]:
+    @staticmethod
+    def settings(input_hz: int) -> Iterable[Setting]:
         for reference in range(1, 129):
-            compared = self.input_hz / reference
+            compared = input_hz / reference
             for feedback in range(1, 81):
                 output = compared * feedback
                 for post in range(1, 129):
@@ -175,14 +180,14 @@ class GowinPll(Pll):
     family = "GW1NR-9C"
     comparison = Range(3 * MHZ, 400 * MHZ)
     vco = Range(400 * MHZ, 1200 * MHZ)
-    posts = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 
-    def _settings(self) -> Iterable[Setting]:
+    @staticmethod
+    def settings(input_hz: int) -> Iterable[Setting]:
         for reference in range(1, 65):
-            compared = self.input_hz / reference
+            compared = input_hz / reference
             for feedback in range(1, 65):
                 output = compared * feedback
-                for post in self.posts:
+                for post in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128):
                     yield Setting(reference, feedback, post, compared, output * post, output)
 
     def elaborate(self, platform: Any) -> Module:

@@ -28,7 +28,7 @@ def boards(
     - `skipgrid boards --json boards.json`
     """
     records = all_records()
-    shown = table("Boards", "board", "device", *FIGURES.values(), "clock, MHz", "wanted", "", left=2)
+    shown = table("Boards", "board", "FPGA", "PEs", "LUT4", "FF", "DSP", "BRAM", "SPRAM", "clock, MHz", "wanted", "", left=2)
     for record in records:
         stale = "" if record["fmax_mhz"] is None else "stale" if record["stale"] else "up to date"
         shown.add_row(record["board"], record["device"], *_cells(record), stale)

@@ -2,7 +2,6 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -92,14 +91,17 @@ def place_all(board: "Board", folder: Path, seeds: "range | list[int]", jobs: in
         made.prepare()
     with working("synthesising with yosys"):
         made.synthesise()
-    placements = []
-    with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(jobs))
-        stack.enter_context(working(f"placing with {made.family.placer}, {len(seeds)} {'seeds' if len(seeds) > 1 else 'seed'}"))
+    placements, failures = [], []
+    with working(f"placing with {made.family.placer}"), ThreadPoolExecutor(jobs) as pool:
         for done in as_completed([pool.submit(made.place, seed) for seed in seeds]):
+            if failure := done.exception():
+                failures.append(failure)
+                continue
             placement = done.result()
             placements.append(placement)
             notes.print(f"seed {placement.seed}: {placement.fmax_mhz:.1f} MHz after {placement.seconds:.0f} s", highlight=False)
+    if not placements:
+        raise failures[0]
     return made, placements
 
 
