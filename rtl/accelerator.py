@@ -157,6 +157,7 @@ class Accelerator(wiring.Component):
             m.d.comb += [
                 drain.results[number].eq(row.results),
                 drain.finished[number].eq(row.finished),
+                row.advance.eq(drain.advance[number]),
                 row.drained.eq(drain.drained[number]),
             ]
 
