@@ -10,7 +10,7 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 
 from .device import CONTROL, BusError, Device, Words
-from .link import Answer, Hello, Line, Link, LinkError, Request
+from .link import Answer, Hello, Link, LinkError, Request
 
 IDLE_LIMIT = 100_000_000  # cycles without a word moved, after which a run counts as hung
 
@@ -18,13 +18,14 @@ IDLE_LIMIT = 100_000_000  # cycles without a word moved, after which a run count
 class SerialDevice(Device):
     """A board behind a link.
 
-    line: to the board (see `serial_line`). baud: its rate. known: the configurations that the board may have.
-    expected: the one that it must have; None for any that is known. LinkError says what is wrong with the board.
+    link: to the board. known: the configurations that the board may have.
+    expected: the one that it must have; None for any that is known. reset: the accelerator, but for its memories, so that a run is
+    given up which another program has left. LinkError says what is wrong with the board.
     """
 
-    def __init__(self, line: Line, baud: int, known: Iterable[Config], *, expected: Config | None = None, link: Link | None = None) -> None:
-        self.link = link or Link(line, baud)
-        self.hello: Hello = self.link.hello()
+    def __init__(self, link: Link, known: Iterable[Config], *, expected: Config | None = None, reset: bool = True) -> None:
+        self.link = link
+        self.hello: Hello = link.hello(reset=reset)
         if self.read_register(REGISTERS["IDENTIFICATION"].address) != IDENTIFICATION:
             raise LinkError("what answers has a link like a Skipgrid board's, but another design behind it; flash the board again")
         self.config = self._configuration(list(known), expected)

@@ -11,8 +11,10 @@ from .docs import docs
 from .figures import figures
 from .fuzz import fuzz
 from .generate import generate
+from .info import info
 from .presets import presets
 from .run import run
+from .simulate import simulate
 
 DEVELOPERS = "For developers, in a clone of the project"
 
@@ -39,6 +41,8 @@ app = typer.Typer(
 app.command()(presets)
 app.command()(generate)
 app.command()(run)
+app.command()(simulate)
+app.command()(info)
 app.add_typer(bench, name="bench")
 app.command(rich_help_panel=DEVELOPERS)(fuzz)
 app.command(rich_help_panel=DEVELOPERS)(figures)
@@ -64,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=arguments, prog_name="skipgrid")
     except OSError as error:
         sys.exit(_failure(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)))
-    except (ValueError, TypeError, RuntimeError) as error:  # ModelError, DoesNotFit, DeviceError, BusError and ToolError are among them
+    except (ValueError, TypeError, RuntimeError) as error:  # ModelError, DoesNotFit, DeviceError, BusError, LinkError and ToolError are among them
         sys.exit(_failure(str(error)))
 
 
