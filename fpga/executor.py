@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from skipgrid.rtl.axi import AxiLite, AxiStream
 
 from .frames import RESIDUE, AnswerBuffer, Crc32, RequestBuffer
-from .protocol import FRAME_WORDS, HELLO_BYTES, LAST, PAGE_SHIFT, PROTOCOL, REQUEST_SLOTS, RESUME, WAIT_CYCLES, WINDOW, Operation
+from .protocol import FRAME_WORDS, HELLO_BYTES, LAST, PAGE_SHIFT, PROTOCOL, REQUEST_SLOTS, RESET, RESUME, WAIT_CYCLES, WINDOW, Operation
 
 OPERATION_BITS = 3
 
@@ -134,7 +134,7 @@ class Executor(wiring.Component):
                         m.d.comb += answers.repeat.eq(before)
                     with m.Elif(op == Operation.HELLO):
                         m.d.comb += answers.renew.eq(1)
-                        m.d.sync += [number.eq(0), blocked.eq(0), self.restart.eq(1)]
+                        m.d.sync += [number.eq(0), blocked.eq(0), self.restart.eq((operation & RESET) != 0)]
                         m.next = "HEADER"
             with m.State("DROP"):
                 m.d.comb += requests.free.eq(1)

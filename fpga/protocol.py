@@ -23,6 +23,7 @@ class Operation(IntEnum):
 
 
 LAST = 1 << 3  # in a request's operation: the frame's last word carries TLAST
+RESET = 1 << 4  # HELLO: reset the accelerator
 RESUME = 1 << 4  # SEND and LOAD: take words again, after a frame that was not taken whole
 PAGE_SHIFT = 6  # READ and WRITE: bits 11 and 10 of the address; bits 9...2 are the argument
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cobs import cobs
 
-from skipgrid.fpga.protocol import HELLO_BYTES, PROTOCOL, SLOT_BYTES, WAIT_CYCLES, WINDOW, Flags, Operation
+from skipgrid.fpga.protocol import HELLO_BYTES, PROTOCOL, RESET, SLOT_BYTES, WAIT_CYCLES, WINDOW, Flags, Operation
 
 DELIMITER = b"\0"
 LATENCY = 0.5  # seconds that the computer, its adapter and their buffers may take
@@ -21,6 +21,18 @@ SLOWEST_CLOCK = 1_000_000  # Hz; until HELLO tells it
 
 class LinkError(RuntimeError):
     """The board does not answer, or what answers is no board."""
+
+
+class NoBoard(LinkError):
+    """There is no board, or it has another rate; heard: something answers."""
+
+    def __init__(self, *, heard: bool) -> None:
+        super().__init__("what answers is no Skipgrid board, or has another rate" if heard else "nothing answers")
+        self.heard = heard
+
+
+class _OnlyGarbage(LinkError):
+    """Bytes came, but no answer."""
 
 
 class Line(Protocol):
@@ -107,8 +119,11 @@ class Link:
         """Requests without an answer."""
         return len(self._under_way)
 
-    def hello(self) -> Hello:
-        """Begin a session, which resets the accelerator; LinkError if what answers is no board that this version knows."""
+    def hello(self, *, reset: bool = True) -> Hello:
+        """Begin a session; NoBoard if no board answers, LinkError if one does that this version does not know.
+
+        reset: the accelerator too, which gives up a run that another program has left.
+        """
         heard = False
         for _ in range(HELLO_ATTEMPTS):
             # Another session each time: one that happens to be the board's own would not be begun again.
@@ -117,7 +132,7 @@ class Link:
             self._under_way.clear()
             self._answers.clear()
             self._line.write(DELIMITER)
-            self._submit(Request(Operation.HELLO, HELLO_BYTES))
+            self._submit(Request(Operation.HELLO, HELLO_BYTES, options=RESET if reset else 0))
             try:
                 answer = self._await_answer(attempts=1)
             except LinkError as error:
@@ -131,9 +146,7 @@ class Link:
                 self._silence = self._timeout(clock_hz)
                 return Hello(words, clock_hz, baud)
             heard = True
-        if heard:
-            raise LinkError(f"what answers at {self._baud:,} baud is no Skipgrid board, or has another rate")
-        raise LinkError(f"nothing answers at {self._baud:,} baud")
+        raise NoBoard(heard=heard)
 
     def exchange(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """The answers to requests, in order, with as many under way as may be."""
@@ -203,7 +216,3 @@ class Link:
             if number in (waiting for waiting, _ in self._under_way):
                 self._answers[number] = answer
                 yield number
-
-
-class _OnlyGarbage(LinkError):
-    """Bytes came, but no answer."""

@@ -10,7 +10,7 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 
 from .device import CONTROL, BusError, Device, Words
-from .link import Answer, Hello, Line, Link, LinkError, Request
+from .link import Answer, Hello, Link, LinkError, Request
 
 IDLE_LIMIT = 100_000_000  # cycles without a word moved, after which a run counts as hung
 
@@ -18,13 +18,14 @@ IDLE_LIMIT = 100_000_000  # cycles without a word moved, after which a run count
 class SerialDevice(Device):
     """A board behind a link.
 
-    line: to the board (see `serial_line`). baud: its rate. known: the configurations that the board may have.
-    expected: the one that it must have; None for any that is known. LinkError says what is wrong with the board.
+    link: to the board. known: the configurations that the board may have.
+    expected: the one that it must have; None for any that is known. reset: the accelerator, but for its memories, so that a run is
+    given up which another program has left. LinkError says what is wrong with the board.
     """
 
-    def __init__(self, line: Line, baud: int, known: Iterable[Config], *, expected: Config | None = None, link: Link | None = None) -> None:
-        self.link = link or Link(line, baud)
-        self.hello: Hello = self.link.hello()
+    def __init__(self, link: Link, known: Iterable[Config], *, expected: Config | None = None, reset: bool = True) -> None:
+        self.link = link
+        self.hello: Hello = link.hello(reset=reset)
         if self.read_register(REGISTERS["IDENTIFICATION"].address) != IDENTIFICATION:
             raise LinkError("what answers has a link like a Skipgrid board's, but another design behind it; flash the board again")
         self.config = self._configuration(list(known), expected)
@@ -105,7 +106,7 @@ class _Streams:
         self.resume = True  # the next words follow others that were not taken, or are the first
         self.blocked: int | None = None  # where to go on, once all words under way have been answered
         self.under_way: deque[tuple[Operation, int, int]] = deque()  # with the first word and the number of words
-        self.waiting = False  # for an output word to be taken
+        self.flowing = False  # output words came with the last TAKE, or wait for the next
         self.ended = False
         self.words: list[bytes] = []  # of the packet that comes
         self.out: list[Words] = []
@@ -132,13 +133,14 @@ class _Streams:
         """Send the next request, if there is one to send now."""
         takes = sum(operation == Operation.TAKE for operation, _, _ in self.under_way)
         sends = self.position < self.total and self.blocked is None
-        if sends and not (self.waiting and not takes):
+        turn = self.flowing and takes < WINDOW // 2 and not (self.under_way and self.under_way[-1][0] == Operation.TAKE)
+        if sends and not turn:
             request = self.device._words(Operation.SEND, self.packets, self.position)
             self.link.submit(_resumed(request) if self.resume else request)
             self.under_way.append((Operation.SEND, self.position, request.argument))
             self.position += request.argument
             self.resume = False
-        elif takes < (1 if self.position < self.total else WINDOW):
+        elif turn or takes < (1 if self.position < self.total else WINDOW):
             self.link.submit(Request(Operation.TAKE, self.device.hello.frame_words))
             self.under_way.append((Operation.TAKE, 0, self.device.hello.frame_words))
         else:
@@ -147,7 +149,6 @@ class _Streams:
 
     def _take_in(self, answer: Answer) -> None:
         operation, start, count = self.under_way.popleft()
-        self.waiting = bool(answer.flags & Flags.WAITING)
         if operation == Operation.SEND:
             if answer.left and self.blocked is None:
                 self.blocked = start + count - answer.left
@@ -159,5 +160,7 @@ class _Streams:
             if answer.flags & Flags.LAST:
                 self.out.append(np.frombuffer(b"".join(self.words), "<u4").astype(np.uint32))
                 self.words = []
+            self.flowing = bool(answer.data)
             self.ended = not answer.flags & (Flags.BUSY | Flags.WAITING)
+        self.flowing |= bool(answer.flags & Flags.WAITING)
         self.idle_cycles = 0 if answer.left < count else self.idle_cycles + WAIT_CYCLES

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import notes, output, table, working, write_json, wrote
+from .console import BoardOption, notes, output, table, working, write_json, wrote
 from .docs import project
 
 if TYPE_CHECKING:
     from skipgrid.fpga.board import Board
     from skipgrid.fpga.build import Build, Placement
 
-BoardOption = Annotated[str, typer.Option("--board", "-b", help="One of the boards that `skipgrid boards` lists.")]
 BITSTREAM = "skipgrid"  # with the family's ending
 
 

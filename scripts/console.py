@@ -19,6 +19,7 @@ notes = Console(stderr=True)
 PresetOption = Annotated[
     str, typer.Option("--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists, or a board's.")
 ]
+BoardOption = Annotated[str, typer.Option("--board", "-b", help="One of those that `skipgrid boards` lists.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too.")]
 
 

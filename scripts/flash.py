@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from .build import BITSTREAM, BoardOption
-from .console import output
+from .build import BITSTREAM
+from .console import BoardOption, output
 
 RULE = 'SUBSYSTEM=="usb", ATTRS{idVendor}=="0403", MODE="0660", GROUP="plugdev", TAG+="uaccess"'  # every board here has an FTDI bridge
 UDEV = "/etc/udev/rules.d/60-skipgrid.rules"
