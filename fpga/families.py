@@ -58,7 +58,7 @@ class Ice40(Family):
     """Lattice iCE40 UltraPlus."""
 
     title = "iCE40UP5K"
-    synthesis = f"synth_ice40 -device u -dsp -spram -abc9 -top {NAME}"
+    synthesis = f"synth_ice40 -device u -dsp -spram -top {NAME}"
     constraints, placer, packer, placed, bitstream = "pcf", "nextpnr-ice40", "icepack", "asc", "bin"
     reference = "icebreaker"
     PACKED = re.compile(r"Info:\s+(\d+) LCs used as (.+)")
@@ -112,7 +112,7 @@ class Gowin(Family):
     """Gowin LittleBee."""
 
     title = "GW1NR-9C"
-    synthesis = f"synth_gowin -family gw1n -top {NAME}"
+    synthesis = f"synth_gowin -family gw1n -nowidelut -top {NAME}"  # wide multiplexers took three times the LUTs
     constraints, placer, packer, placed, bitstream = "cst", "nextpnr-gowin", "gowin_pack", "json", "fs"
     reference = "tang-nano-9k"
 
