@@ -155,9 +155,8 @@ class Executor(wiring.Component):
                             m.next = "ADDRESS"
                         with m.Case(Operation.WRITE):
                             m.next = "GATHER"
-                        with m.Case(Operation.SEND, Operation.LOAD):
-                            with m.If((~blocked | ((operation & RESUME) != 0)) & (argument != 0)):
-                                m.next = "GATHER"
+                        with m.Case(Operation.SEND, Operation.LOAD), m.If((~blocked | ((operation & RESUME) != 0)) & (argument != 0)):
+                            m.next = "GATHER"
                         with m.Case(Operation.TAKE):
                             m.next = "TAKE"
                         with m.Default():

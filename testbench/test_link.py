@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import loopback
 import numpy as np
 import pytest
 from cobs import cobs
+
+import loopback
 from damage import DamagedLine
 from loopback import CONFIG_HASH, COUNT, MEMORY, SOURCE, SUM, Loopback, loaded_sum
-
 from simulation import SMALL
 from skipgrid.fpga.executor import hello_bytes
 from skipgrid.fpga.link import Link as LinkGateware
@@ -195,7 +195,9 @@ def test_another_rate() -> None:
 
 def test_another_configuration() -> None:
     link = Link(SimulatedLine(simulated(), BAUD), BAUD, latency=LATENCY)
-    with pytest.raises(LinkError, match=r"the board's configuration is another one \(hash 0xc0ffee01\), not that of custom; choose that one"):
+    with pytest.raises(
+        LinkError, match=r"the board's configuration is another one \(hash 0xc0ffee01\), not that of custom; choose that one"
+    ):
         SerialDevice(link, [], expected=SMALL)
     with pytest.raises(LinkError, match=r"the board's configuration \(0 x 0, hash 0xc0ffee01\) is none of custom; flash the board again"):
         SerialDevice(link, [SMALL])
