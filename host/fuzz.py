@@ -10,7 +10,7 @@ from skipgrid.rtl.config import Config
 
 from .compiler import DoesNotFit, channel_packet, descriptor, load_descriptor, place, program_packet, weight_packet
 from .device import Device, DeviceError, Words
-from .layer_bench import split_passes
+from .passes import cut_channels, with_channels
 
 SMALL = Config(
     name="small", rows=2, lanes=4, weights=1024, entries=512, pixels=256, features=256, channels=64, layers=8, scan=2, results=2
@@ -104,7 +104,8 @@ def run_trial(device: Device, seed: int) -> Trial:
             break
         layers.append(layer)
     if not layers:
-        layers = [split_passes(layer.replaced(weights=layer.weights[:, :, :1, :1].copy(), pads=(0, 0, 0, 0), pool=(1, 1)), config)[0]]
+        small = layer.replaced(weights=layer.weights[:, :, :1, :1].copy(), pads=(0, 0, 0, 0), pool=(1, 1))
+        layers = [with_channels(small, cut_channels(small, config)[0])]
     tensors = [x, *run_network(x, layers)]
     full = not _fit(tensors, [held, *(layer.y for layer in layers)], config)
     coded = coded_bytes(x, held)

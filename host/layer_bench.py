@@ -22,11 +22,10 @@ from skipgrid.golden import (
     size_bits,
     useful_macs,
 )
-from skipgrid.rtl.config import Config
 
-from .compiler import DoesNotFit, channel_packet, check_fits, descriptor, load_descriptor, place, program_packet, weight_packet
-from .compiler import group_weights as weights_a_group
+from .compiler import channel_packet, descriptor, load_descriptor, place, program_packet, weight_packet
 from .device import Device
+from .passes import plan
 
 WEIGHT_LIMIT = 64  # as in models quantised for every x86 machine
 
@@ -52,7 +51,10 @@ class LayerResult:
     """What was measured of one layer; sizes in bits, times in cycles.
 
     cycles: from the start, with the input in the activation buffer and the weights resident, to the end, over all passes.
-    streamed_cycles: the same, with the input's first word at the port at the start of the first pass.
+    streamed_cycles: the same, with the input's first word at the port at the start of each pass whose band is not held already.
+    stream_bits: of the coded input, in as many streams as there are bands; rows that two bands hold count twice.
+    passes: runs of the accelerator, each over one band of rows and as many groups of channels as fit. bands: of the input.
+    bit_exact: every pass's words are those of its block of the golden model's output for the whole layer.
     """
 
     layer: str
@@ -68,8 +70,9 @@ class LayerResult:
     stream_bits: int
     entropy_bits: float
     dense_bits: int
-    passes: int
     bit_exact: bool
+    passes: int
+    bands: int
 
 
 def read_table(path: Path | None = None) -> list[Workload]:
@@ -137,51 +140,39 @@ def _feature_field(shape: tuple[int, int, int], rng: np.random.Generator) -> NDA
     return own + 0.4 * shared + 0.7 * channel + 1e-6 * rng.standard_normal(shape)
 
 
-def split_passes(layer: Layer, config: Config) -> list[Layer]:
-    """The layer as passes over groups of output channels, each of which fits the weight and channel memories."""
-    at_once = min(config.weights // weights_a_group(layer), config.channels // config.lanes) * config.lanes
-    return [_channels(layer, cut, cut + at_once) for cut in range(0, layer.weights.shape[0], at_once)]
-
-
-def _channels(layer: Layer, first: int, behind: int) -> Layer:
-    """The layer with some of its output channels."""
-    return layer.replaced(weights=layer.weights[first:behind], bias=layer.bias[first:behind], scale=layer.scale[first:behind])
-
-
 def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: bool = False) -> LayerResult:
-    """Run one layer on a device; DoesNotFit if its memories cannot hold one group, or the input."""
+    """Run one layer on a device; DoesNotFit if its memories cannot hold one group, or the input under one row of the output."""
     config = device.config
     layer, x = make_layer(workload, seed, clustered=clustered)
-    check_fits(_channels(layer, 0, config.lanes), config)
-    coded = coded_bytes(x, layer.x)
-    nonzeros = int(np.count_nonzero(coded))
-    if nonzeros > config.entries:
-        raise DoesNotFit(f"{layer.name}: its input has {nonzeros:,} nonzero activations, but {config.name} holds {config.entries:,}")
-    k_in = best_k(coded)
-    words = encode(coded, k_in)
-    passes = split_passes(layer, config)
+    expected = run_layer(x, layer)
+    passes = plan(layer, x, config)
+    bands = {item.rows.start: coded_bytes(x[:, item.input_rows], layer.x) for item in passes}
     cycles, streamed, exact = 0, 0, True
-    for number, part in enumerate(passes):
-        placed = place([part], config)[0]
-        expected = coded_bytes(run_layer(x, part), part.y)
-        k_out = best_k(expected)
+    channels, held = None, None
+    for item in passes:
+        coded = bands[item.rows.start]
+        k_in = best_k(coded)
+        block = coded_bytes(expected[item.channels, item.rows], layer.y)
+        k_out = best_k(block)
+        placed = place([item.layer], config)[0]
+        if item.channels != channels:
+            device.load(weight_packet(placed, config))
+            device.load(channel_packet(placed, config))
         resident = descriptor(placed, config, buffer=0, from_stream=False, to_stream=True, final=True, k_out=k_out)
         streaming = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True, k_in=k_in, k_out=k_out)
-        loading = load_descriptor(layer.shape, buffer=0, k_in=k_in, final=True)
-        for packet in (weight_packet(placed, config), channel_packet(placed, config), program_packet([resident, streaming, loading])):
-            device.load(packet)
-        packets = []
-        if number == 0:
-            run = device.run([words], program=1)
-            packets.append(run.packets)
-            streamed += run.counters.total_cycles
-            device.run([words], program=2)
-        run = device.run([])
-        packets.append(run.packets)
-        cycles += run.counters.total_cycles
-        streamed += run.counters.total_cycles if number else 0
-        right = encode(expected, k_out)
-        exact &= all(len(sent) == 1 and np.array_equal(sent[0], right) for sent in packets)
+        loading = load_descriptor(item.layer.shape, buffer=0, k_in=k_in, final=True)
+        device.load(program_packet([resident, streaming, loading]))
+        runs = []
+        if item.input_rows != held:
+            words = [encode(coded, k_in)]
+            runs.append(device.run(words, program=1))
+            device.run(words, program=2)
+        runs.append(device.run([]))
+        channels, held = item.channels, item.input_rows
+        streamed += runs[0].counters.total_cycles
+        cycles += runs[-1].counters.total_cycles
+        right = encode(block, k_out)
+        exact &= all(len(run.packets) == 1 and np.array_equal(run.packets[0], right) for run in runs)
     dense, useful, limit = dense_macs(layer), useful_macs(x, layer), limit_cycles(x, layer, config.rows, config.lanes)
     return LayerResult(
         layer=workload.layer,
@@ -194,11 +185,12 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
         utilisation=limit / cycles,
         speedup=dense / (config.rows * config.lanes) / cycles,
         ideal_speedup=1 / (1 - workload.sparsity) if workload.sparsity < 1 else float("inf"),
-        stream_bits=size_bits(coded, k_in),
-        entropy_bits=entropy_bits(coded),
+        stream_bits=sum(size_bits(coded, best_k(coded)) for coded in bands.values()),
+        entropy_bits=entropy_bits(coded_bytes(x, layer.x)),
         dense_bits=8 * x.size,
-        passes=len(passes),
         bit_exact=exact,
+        passes=len(passes),
+        bands=len(bands),
     )
 
 

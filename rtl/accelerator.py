@@ -12,7 +12,7 @@ from .decoder import RunLengthDecoder
 from .drain import Drain
 from .encoder import RunLengthEncoder
 from .grid import Row
-from .layouts import Error, Opcode, Word, order_layout
+from .layouts import Error, Word, order_layout
 from .loader import Loader
 from .registers import Registers
 from .requantise import Requantiser
@@ -67,11 +67,11 @@ class Accelerator(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(config)
         layer, begin, abort = sequencer.layer, sequencer.begin, sequencer.abort
         computes, loads = Signal(), Signal()
-        m.d.comb += [computes.eq(layer.opcode == Opcode.LAYER), loads.eq(~computes | layer.from_stream)]
+        m.d.comb += [computes.eq(layer.computes), loads.eq(~computes | layer.from_stream)]
         clears = ResetInserter(abort)  # what an error in a run empties
 
         # Words become tokens, and tokens become entries of the input's buffer.
-        m.submodules.decoder = decoder = RunLengthDecoder()
+        m.submodules.decoder = decoder = RunLengthDecoder(config.element_bits)
         m.submodules.writer0 = writer0 = ActivationWriter(config)
         m.submodules.writer1 = writer1 = ActivationWriter(config)
         m.submodules.memory = memory = ActivationMemory(config)
@@ -157,6 +157,7 @@ class Accelerator(wiring.Component):
             m.d.comb += [
                 drain.results[number].eq(row.results),
                 drain.finished[number].eq(row.finished),
+                row.advance.eq(drain.advance[number]),
                 row.drained.eq(drain.drained[number]),
             ]
 

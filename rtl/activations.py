@@ -48,12 +48,13 @@ class ActivationWriter(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        size = config.features.bit_length()
         super().__init__(
             {
                 "start": In(1),
                 "stop": In(1),
                 "drop": In(1),
-                "C": In(16),
+                "C": In(size),
                 "H": In(config.coordinate_bits),
                 "W": In(config.coordinate_bits),
                 "tokens": In(stream.Signature(Token)),
@@ -65,7 +66,7 @@ class ActivationWriter(wiring.Component):
                 "rows": Out(config.coordinate_bits),
                 "busy": Out(1),
                 "complete": Out(1),
-                "held_C": Out(16),
+                "held_C": Out(size),
                 "held_H": Out(config.coordinate_bits),
                 "held_W": Out(config.coordinate_bits),
                 "failed": Out(1),
@@ -76,7 +77,7 @@ class ActivationWriter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
-        space = Signal(16)  # elements of the pixel that are still to come
+        space = Signal.like(self.held_C)  # elements of the pixel that are still to come
         f = Signal(config.feature_bits)  # of the next element
         f_behind = Signal(config.feature_bits + 2)  # of the next pixel's first element; more bits tell a row that is too long
         columns_left = Signal(config.coordinate_bits)

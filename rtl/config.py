@@ -103,6 +103,11 @@ class Config:
         return self.pixel_bits + 1
 
     @property
+    def element_bits(self) -> int:
+        """Width of the number of a tensor's elements."""
+        return self.pixel_bits + self.features.bit_length()
+
+    @property
     def channel_bits(self) -> int:
         """Width of the index of a channel's parameters."""
         return (self.channels - 1).bit_length()

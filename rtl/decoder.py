@@ -19,6 +19,8 @@ class RunLengthDecoder(wiring.Component):
     and its length taken off in the next; then its run is computed, and counted off the tensor's elements, while the token behind
     it goes through the first two cycles.
 
+    element_bits: width of `elements`.
+
     Members:
         start: begins a tensor of `elements` elements (at least 1) coded with parameter `k`; only while `busy` is 0.
         stop: gives the tensor up, as an error does, but without reporting one.
@@ -33,11 +35,11 @@ class RunLengthDecoder(wiring.Component):
     Throughput: one token in two cycles. Latency: 6 cycles from the first word to the first token.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, element_bits: int = 32) -> None:
         super().__init__(
             {
                 "start": In(1),
-                "elements": In(32),
+                "elements": In(element_bits),
                 "k": In(3),
                 "stop": In(1),
                 "words": In(stream.Signature(Word)),
@@ -55,7 +57,7 @@ class RunLengthDecoder(wiring.Component):
         begun = Signal()  # a word of the tensor has been taken
         no_more = Signal()  # the word with last has been taken
         k = Signal(3)
-        remaining = Signal(32)
+        remaining = Signal.like(self.elements)
         low, high = Signal(WORD_BITS), Signal(WORD_BITS)
         low_valid, high_valid = Signal(), Signal()
         offset = Signal(range(WORD_BITS))

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import RUN_BITS, Descriptor, candidate_layout, order_layout
+from .layouts import RUN_BITS, candidate_layout, layer_layout, order_layout
 
 
 class Drain(wiring.Component):
@@ -17,11 +17,11 @@ class Drain(wiring.Component):
 
     Members:
         start: begins a layer. layer: steady while anything is under way.
-        order: the units in order. results, finished, drained: of each row.
+        order: the units in order. results, finished, advance, drained: of each row.
         bound_enable, bound_address, bound: store a channel's bound.
         candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
 
-    Throughput: `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
+    Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
     Latency: 3 cycles from `finished` to the first candidate. Cost: channels x 32 bits, read `scan` x 32 bits wide.
     """
 
@@ -30,10 +30,11 @@ class Drain(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "layer": In(Descriptor),
+                "layer": In(layer_layout(config)),
                 "order": In(stream.Signature(order_layout(config))),
-                "results": In(data.ArrayLayout(signed(32), config.lanes)).array(config.rows),
+                "results": In(data.ArrayLayout(signed(32), config.scan)).array(config.rows),
                 "finished": In(config.rows),
+                "advance": Out(config.rows),
                 "drained": Out(config.rows),
                 "bound_enable": In(1),
                 "bound_address": In(config.channel_bits),
@@ -60,7 +61,6 @@ class Drain(wiring.Component):
         order = self.order.payload
         lanes_left = Signal(range(config.lanes + 1))
         begun = Signal()  # slices of the unit have been taken
-        number = Signal(range(max(2, config.slices)))
         left = Signal.like(lanes_left)
         channel = Signal(config.channel_bits)  # of the slice
         next_channel = Signal(config.channel_bits)
@@ -76,7 +76,8 @@ class Drain(wiring.Component):
             last_slice.eq(left <= config.scan),
             take.eq(self.order.valid & Array(self.finished)[order.row] & (~slice_valid | accept)),
             self.order.ready.eq(take & last_slice),
-            self.drained.eq(Cat(self.order.ready & (order.row == row) for row in range(config.rows))),
+            self.advance.eq(Cat(take & ~last_slice & (order.row == row) for row in range(config.rows))),
+            self.drained.eq(Cat(take & last_slice & (order.row == row) for row in range(config.rows))),
             read.addr.eq(channel[scan_bits:]),
             read.en.eq(take),
         ]
@@ -86,18 +87,12 @@ class Drain(wiring.Component):
             m.d.sync += [
                 begun.eq(~last_slice),
                 lanes_left.eq(left - config.scan),
-                number.eq(Mux(last_slice, 0, number + 1)),
                 next_channel.eq(channel + config.scan),
                 slice_last.eq(order.last & last_slice),
                 slice_lanes.eq(Mux(last_slice, left, config.scan)),
                 slice_channel.eq(channel),
+                slice_values.eq(Array(result.as_value() for result in self.results)[order.row]),
             ]
-            with m.Switch(order.row):
-                for row in range(config.rows):
-                    with m.Case(row), m.Switch(number):
-                        for index in range(config.slices):
-                            with m.Case(index):
-                                m.d.sync += slice_values.eq(self.results[row].as_value().word_select(index, 32 * config.scan))
 
         # Second stage: compare with the bounds, then pass candidates on one by one.
         valid, final = Signal(), Signal()
@@ -147,5 +142,5 @@ class Drain(wiring.Component):
             ]
 
         with m.If(self.start):
-            m.d.sync += [gap.eq(0), begun.eq(0), number.eq(0)]
+            m.d.sync += [gap.eq(0), begun.eq(0)]
         return m

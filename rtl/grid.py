@@ -1,6 +1,6 @@
 """The PE grid: rows that read one nonzero a cycle, and lanes that multiply it."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -25,12 +25,12 @@ class Step(data.Struct):
 
 
 class ProcessingElement(wiring.Component):
-    """Multiplies, accumulates, and keeps the largest accumulator of a pool's windows in its shadow until it is drained.
+    """Multiplies, accumulates, and keeps the largest accumulator of a pool's windows in its shadow until it is shifted out.
 
     Members:
         activation: a - zero_point. weight: its weight.
         accumulate: what to do with their product, in the next cycle. commit: the same step, one cycle later still.
-        shadow: the largest accumulator.
+        shadow: the largest accumulator. shift: it becomes `behind`, the shadow of a lane further on; a commit comes first.
 
     Throughput: one product a cycle. Latency: 3 cycles from the last product's factors to the shadow.
     Cost: one multiplier of 9 x 8 bits and 81 registers.
@@ -40,18 +40,31 @@ class ProcessingElement(wiring.Component):
     weight: In(signed(8))
     accumulate: In(Step)
     commit: In(Step)
+    shift: In(1)
+    behind: In(signed(32))
     shadow: Out(signed(32))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         product = Signal(signed(PRODUCT_BITS), reset_less=True)
-        accumulator, largest = Signal(signed(32), reset_less=True), Signal(signed(32), reset_less=True)
-        m.d.comb += self.shadow.eq(largest)
+        accumulator = Signal(signed(32), reset_less=True)
+        # Its complement is kept: then the comparison is an addition, without an inverter for each bit.
+        complement = Signal(32, reset_less=True)
+        carry = Signal(33)
+        larger = Signal()
+        sign = 1 << 31  # inverted, signed numbers compare as unsigned ones
+        m.d.comb += [
+            self.shadow.eq(~complement),
+            carry.eq((accumulator.as_unsigned() ^ sign) + (complement ^ sign)),
+            larger.eq(carry[32]),
+        ]
         m.d.sync += product.eq(self.activation * self.weight)
         with m.If(self.accumulate.valid):
             m.d.sync += accumulator.eq(Mux(self.accumulate.first, 0, accumulator) + product)
-        with m.If(self.commit.valid & self.commit.end & (self.commit.first_window | (accumulator > largest))):
-            m.d.sync += largest.eq(accumulator)
+        with m.If(self.commit.valid & self.commit.end & (self.commit.first_window | larger)):
+            m.d.sync += complement.eq(~accumulator)
+        with m.Elif(self.shift):
+            m.d.sync += complement.eq(~self.behind)
         return m
 
 
@@ -64,7 +77,7 @@ class EntryReader(wiring.Component):
         address, entry: the row's read of entries; the entry follows by one cycle.
         result_free: 0 holds the last entry of a unit's first window back.
         issued: an entry (or a window without any) is read in this cycle. takes_result: it ends a unit's first window, so a
-            place for the unit's result is taken.
+            place for the unit's result is taken. ends_unit: it ends the unit's last window.
         weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
@@ -82,6 +95,7 @@ class EntryReader(wiring.Component):
                 "result_free": In(1),
                 "issued": Out(1),
                 "takes_result": Out(1),
+                "ends_unit": Out(1),
                 "weight_address": Out(config.weight_bits),
                 "activation": Out(signed(9)),
                 "step": Out(Step),
@@ -102,6 +116,7 @@ class EntryReader(wiring.Component):
             ends_window.eq(ends_range & current.end),
             self.takes_result.eq(self.issued & ends_window & current.first_window),
             self.issued.eq(current_valid & (self.result_free | ~(ends_window & current.first_window))),
+            self.ends_unit.eq(self.issued & ends_window & current.last_window),
             self.address.eq(current.start),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
@@ -118,7 +133,7 @@ class EntryReader(wiring.Component):
             looked_up.first.eq(first),
             looked_up.end.eq(ends_window),
             looked_up.first_window.eq(current.first_window),
-            looked_up_last.eq(self.issued & ends_window & current.last_window),
+            looked_up_last.eq(self.ends_unit),
             looked_up_group.eq(current.last_group),
             some.eq(self.issued & current.count.any()),
             offset.eq(current.weight),
@@ -143,41 +158,71 @@ class EntryReader(wiring.Component):
 
 
 class ResultBuffer(wiring.Component):
-    """Keeps the results of a row's finished units until their turn to be drained comes.
+    """Keeps the results of a row's finished units, in slices of `scan` lanes, until their turn to be drained comes.
 
     Members:
-        push: the unit's result stands in `shadows` in this cycle, and may be overwritten at its end.
-        results, valid: the oldest result. pop: it is drained.
+        push: the unit's result stands in the lanes' shadows from the coming cycle on. shift: the shadows move on by a slice.
+        slice: the first lanes' shadows.
+        results, valid: the slice whose turn it is. advance: it is taken, and the next one follows. drained: it is taken, and no
+            more of the unit are wanted; its place is free.
 
-    With one result it stays in the shadows, and `pop` has to come before the next one. Latency: 1 cycle.
+    With one result it stays in the shadows, and `drained` has to come before the next push; otherwise pushes are at least `slices`
+    cycles apart. Latency: 1 cycle from a slice in the shadows to its turn, none with one result.
     Cost: results x lanes x 32 bits with an asynchronous read port (LUT RAM), or nothing for one result.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        layout = data.ArrayLayout(signed(32), config.lanes)
-        super().__init__({"shadows": In(layout), "push": In(1), "results": Out(layout), "valid": Out(1), "pop": In(1)})
+        layout = data.ArrayLayout(signed(32), config.scan)
+        super().__init__(
+            {
+                "push": In(1),
+                "shift": Out(1),
+                "slice": In(layout),
+                "results": Out(layout),
+                "valid": Out(1),
+                "advance": In(1),
+                "drained": In(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
         if config.results == 1:
-            m.d.sync += self.valid.eq(self.push | (self.valid & ~self.pop))
-            m.d.comb += self.results.eq(self.shadows)
+            m.d.sync += self.valid.eq(self.push | (self.valid & ~self.drained))
+            m.d.comb += [self.results.eq(self.slice), self.shift.eq(self.advance)]
             return m
-        m.submodules.memory = memory = Memory(shape=32 * config.lanes, depth=config.results, init=[])
+        slice_bits = (config.slices - 1).bit_length()
+        m.submodules.memory = memory = Memory(shape=32 * config.scan, depth=config.results * config.slices, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         head, tail = Signal(range(config.results)), Signal(range(config.results))
+        taken, pushed = Signal(slice_bits), Signal(slice_bits)  # slices of the unit at the head, and of the one at the tail
+        pushing = Signal()
         level = Signal(range(config.results + 1))
+        last = pushed == config.slices - 1
         m.d.comb += [
-            write.en.eq(self.push),
-            write.addr.eq(tail),
-            write.data.eq(self.shadows),
-            read.addr.eq(head),
+            write.en.eq(pushing),
+            write.addr.eq(Cat(pushed, tail)),
+            write.data.eq(self.slice),
+            self.shift.eq(pushing),
+            read.addr.eq(Cat(taken, head)),
             self.results.as_value().eq(read.data),
             self.valid.eq(level.any()),
         ]
-        m.d.sync += [tail.eq(tail + self.push), head.eq(head + self.pop), level.eq(level + self.push - self.pop)]
+        # A unit counts from its first slice on: the others are stored as fast as they can be taken.
+        begins = pushing & (pushed == 0)
+        m.d.sync += [head.eq(head + self.drained), level.eq(level + begins - self.drained)]
+        with m.If(pushing):
+            m.d.sync += [pushed.eq(pushed + 1), pushing.eq(~last)]
+            with m.If(last):
+                m.d.sync += [pushed.eq(0), tail.eq(tail + 1)]
+        with m.If(self.push):
+            m.d.sync += pushing.eq(1)
+        with m.If(self.drained):
+            m.d.sync += taken.eq(0)
+        with m.Elif(self.advance):
+            m.d.sync += taken.eq(taken + 1)
         return m
 
 
@@ -187,9 +232,11 @@ class Row(wiring.Component):
     Members:
         ranges, positive_max, address, entry, issued, multiplies, last_group: as of `EntryReader`.
         weight_address, weights: of all lanes; the weights follow by one cycle.
-        results, finished: of the oldest unit that is finished and not yet `drained`, for all lanes.
+        results, finished: a slice of `scan` lanes of the oldest unit that is finished, the first one first.
+        advance: it is taken, and the next one follows. drained: no more of the unit are wanted.
 
-    Throughput: one entry a cycle for all lanes. Latency: 9 cycles from a range of one entry to its result.
+    Throughput: one entry a cycle for all lanes, one result in `slices` cycles. Latency: 9 cycles from a range of one entry to its
+    result, 8 with one result.
     """
 
     def __init__(self, config: Config) -> None:
@@ -205,17 +252,25 @@ class Row(wiring.Component):
                 "issued": Out(1),
                 "multiplies": Out(1),
                 "last_group": Out(1),
-                "results": Out(data.ArrayLayout(signed(32), config.lanes)),
+                "results": Out(data.ArrayLayout(signed(32), config.scan)),
                 "finished": Out(1),
+                "advance": In(1),
                 "drained": In(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
+        config = self.config
         m = Module()
-        m.submodules.reader = reader = EntryReader(self.config)
-        m.submodules.buffer = buffer = ResultBuffer(self.config)
-        places_taken = Signal(range(self.config.results + 1))
+        m.submodules.reader = reader = EntryReader(config)
+        m.submodules.buffer = buffer = ResultBuffer(config)
+        places_taken = Signal(range(config.results + 1))
+        # While a result is moved out of the shadows, the next one may not get there.
+        moving = Signal(range(config.slices if config.results > 1 else 1))
+        with m.If(reader.ends_unit):
+            m.d.sync += moving.eq(config.slices - 1)
+        with m.Elif(moving.any()):
+            m.d.sync += moving.eq(moving - 1)
         m.d.comb += [
             reader.positive_max.eq(self.positive_max),
             reader.ranges.payload.eq(self.ranges.payload),
@@ -223,7 +278,7 @@ class Row(wiring.Component):
             self.ranges.ready.eq(reader.ranges.ready),
             self.address.eq(reader.address),
             reader.entry.eq(self.entry),
-            reader.result_free.eq((places_taken != self.config.results) | self.drained),
+            reader.result_free.eq(((places_taken != config.results) | self.drained) & ~moving.any()),
             self.issued.eq(reader.issued),
             self.multiplies.eq(reader.multiplies),
             self.last_group.eq(reader.last_group),
@@ -231,7 +286,7 @@ class Row(wiring.Component):
         ]
 
         # Weights and activation pass one register before they are multiplied.
-        weights = Signal(data.ArrayLayout(signed(8), self.config.lanes), reset_less=True)
+        weights = Signal(data.ArrayLayout(signed(8), config.lanes), reset_less=True)
         activation = Signal(signed(9), reset_less=True)
         steps = [reader.step]
         lasts = [reader.last]
@@ -241,21 +296,27 @@ class Row(wiring.Component):
             steps.append(step)
             lasts.append(last)
         m.d.sync += [weights.eq(self.weights), activation.eq(reader.activation)]
-        for lane in range(self.config.lanes):
+        elements = []
+        for lane in range(config.lanes):
             m.submodules[f"lane{lane}"] = element = ProcessingElement()
             m.d.comb += [
                 element.activation.eq(activation),
                 element.weight.eq(weights[lane]),
                 element.accumulate.eq(steps[2]),
                 element.commit.eq(steps[3]),
-                buffer.shadows[lane].eq(element.shadow),
+                element.shift.eq(buffer.shift),
             ]
+            elements.append(element)
+        for element, behind in zip(elements, elements[config.scan :], strict=False):
+            m.d.comb += element.behind.eq(behind.shadow)
+        for lane in range(config.scan):
+            m.d.comb += buffer.slice[lane].eq(elements[lane].shadow)
 
-        finishes = Signal()
-        m.d.sync += [finishes.eq(lasts[3]), places_taken.eq(places_taken + reader.takes_result - self.drained)]
+        m.d.sync += places_taken.eq(places_taken + reader.takes_result - self.drained)
         m.d.comb += [
-            buffer.push.eq(finishes),
-            buffer.pop.eq(self.drained),
+            buffer.push.eq(lasts[3]),
+            buffer.advance.eq(self.advance),
+            buffer.drained.eq(self.drained),
             self.results.eq(buffer.results),
             self.finished.eq(buffer.valid),
         ]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Shape, ShapeLike, signed, unsigned
 from amaranth.lib import data
 
 from .config import MAX_RUN, Config
@@ -140,6 +140,36 @@ class Descriptor(data.Struct):
 DESCRIPTOR_WORDS = 17
 SLOT_WORDS = 32  # that a descriptor has in the program memory
 assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
+
+
+def layer_layout(config: Config) -> data.StructLayout:
+    """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
+
+    computes stands for the opcode. What is kept of a field modulo 65,536 is enough for addresses of this configuration.
+    """
+    coordinate, pixel, weight = config.coordinate_bits, config.pixel_bits, config.weight_bits
+    size = config.features.bit_length()
+    channels = config.channels.bit_length()
+    widths = {
+        "elements": config.element_bits,
+        "C": size,
+        "K": max(size, channels),
+        **dict.fromkeys(("H", "W", "out_rows", "out_columns", "R", "S", "pad_top", "pad_left"), coordinate),
+        **dict.fromkeys(("unit_stride_rows", "unit_stride_columns", "span_rows"), coordinate),
+        "lead": config.entry_bits + 2,
+        **dict.fromkeys(("stride_pixels", "unit_stride_pixels", "pad_pixels"), pixel),
+        **dict.fromkeys(("filter_row_weights", "stride_weights", "unit_stride_weights", "pad_weights", "weights_base"), weight),
+        "group_weights": weight + 1,
+        "channels_base": config.channel_bits,
+        "groups": channels,
+        "last_lanes": config.lanes.bit_length(),
+    }
+    fields: dict[str, ShapeLike] = {"computes": 1}
+    for name, field in data.StructLayout.cast(Descriptor):
+        if isinstance(name, str) and name != "opcode" and not name.startswith("reserved"):
+            shape = Shape.cast(field.shape)
+            fields[name] = Shape(min(shape.width, widths.get(name, shape.width)), shape.signed)
+    return data.StructLayout(fields)
 
 
 def pointer_shape(config: Config) -> int:

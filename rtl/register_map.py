@@ -90,3 +90,19 @@ REGISTERS = {
         Register("WORDS_OUT", 0x040, _READ, "words sent to the output stream"),
     )
 }
+
+COUNTERS = (
+    "TOTAL_CYCLES",
+    "BUSY_CYCLES",
+    "INPUT_STALLS",
+    "OUTPUT_STALLS",
+    "USEFUL_MACS_LOW",
+    "USEFUL_MACS_HIGH",
+    "SKIPPED_ZEROS",
+    "WORDS_IN",
+    "WORDS_OUT",
+)
+"""The performance counters, at adjacent addresses in this order."""
+
+COUNTERS_BASE = REGISTERS[COUNTERS[0]].address
+assert [REGISTERS[name].address for name in COUNTERS] == [COUNTERS_BASE + 4 * number for number in range(len(COUNTERS))]

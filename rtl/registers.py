@@ -2,15 +2,16 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite
-from .config import Config
+from .config import MAX_RUN, Config
+from .counters import PerformanceCounters
 from .layouts import Error
-from .register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
+from .register_map import ADDRESS_BITS, COUNTERS, COUNTERS_BASE, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
 
 OKAY, SLVERR = 0, 2
+COUNTED = ("busy", "multiplying", "input_stall", "output_stall", "word_in", "word_out", "macs", "zeros", "layer_done", "layer")
 
 
 class Registers(wiring.Component):
@@ -26,7 +27,7 @@ class Registers(wiring.Component):
         multiplying, input_stall, output_stall, word_in, word_out: count this cycle. macs, zeros: are added in this cycle.
         layer_done, layer: store the cycles since the layer before ended (or since start) for layer number `layer`.
 
-    Latency: 2 cycles from an address to its data, 1 cycle from a write to its answer.
+    Latency: 2 cycles from an address to its data, for counters until their turn has come, up to 15; 1 cycle from a write to its answer.
     """
 
     def __init__(self, config: Config) -> None:
@@ -52,7 +53,7 @@ class Registers(wiring.Component):
                 "word_in": In(1),
                 "word_out": In(1),
                 "macs": In(range(config.rows * config.lanes + 1)),
-                "zeros": In(16),
+                "zeros": In(range(2 * MAX_RUN + 1)),
                 "layer_done": In(1),
                 "layer": In(layer_bits),
             }
@@ -63,33 +64,9 @@ class Registers(wiring.Component):
         m = Module()
         bus = self.bus
 
-        counters = {
-            "TOTAL_CYCLES": self.busy,
-            "BUSY_CYCLES": self.multiplying,
-            "INPUT_STALLS": self.input_stall,
-            "OUTPUT_STALLS": self.output_stall,
-            "SKIPPED_ZEROS": self.zeros,
-            "WORDS_IN": self.word_in,
-            "WORDS_OUT": self.word_out,
-        }
-        values = {name: Signal(32, name=name.lower()) for name in counters}
-        macs = Signal(64)
-        layer_cycles = Signal(32)
-        added_macs = Signal.like(self.macs)
-        m.d.sync += [added_macs.eq(self.macs), macs.eq(macs + added_macs)]
-        m.d.sync += [values[name].eq(values[name] + added) for name, added in counters.items()]
-        m.d.sync += layer_cycles.eq(Mux(self.layer_done, 0, layer_cycles + self.busy))
-        with m.If(self.start):
-            m.d.sync += [value.eq(0) for value in (*values.values(), macs, layer_cycles)]
-
-        # One memory word a layer for its cycles, counted up to and with the cycle in which it ends.
-        m.submodules.layers = layers = Memory(shape=32, depth=config.layers, init=[])
-        layers_write, layers_read = layers.write_port(), layers.read_port()
-        m.d.comb += [
-            layers_write.en.eq(self.layer_done),
-            layers_write.addr.eq(self.layer),
-            layers_write.data.eq(layer_cycles + 1),
-        ]
+        m.submodules.counters = counters = PerformanceCounters(config)
+        m.d.comb += [counters.clear.eq(self.start)]
+        m.d.comb += [getattr(counters, name).eq(getattr(self, name)) for name in COUNTED]
 
         # Writes: address and data are taken together.
         write, write_ok = Signal(), Signal()
@@ -116,7 +93,7 @@ class Registers(wiring.Component):
         with m.If(self.program_written):
             m.d.sync += self.program.eq(bus.wdata)
 
-        # Reads: one cycle to choose, one to answer.
+        # Reads: take the address, then answer; counters have to be looked up.
         answers = {
             "IDENTIFICATION": IDENTIFICATION,
             "VERSION": VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2],
@@ -125,34 +102,32 @@ class Registers(wiring.Component):
             "STATUS": Cat(self.busy, self.done, self.failed, self.ready),
             "ERROR": Cat(self.error, self.error_layer),
             "PROGRAM": self.program,
-            "USEFUL_MACS_LOW": macs[:32],
-            "USEFUL_MACS_HIGH": macs[32:],
-            **values,
         }
-        chosen, chosen_valid, chosen_ok, chosen_layer = Signal(32), Signal(), Signal(), Signal()
-        layer_answers = bus.araddr[10:] == LAYER_CYCLES >> 10
+        address = Signal(ADDRESS_BITS)
+        reading, counter, layer = Signal(), Signal(), Signal()
+        word = address[2:]
+        counter_index = word - COUNTERS_BASE // 4
+        layer_index = word[:8]
         m.d.comb += [
-            bus.arready.eq(~chosen_valid & ~bus.rvalid),
-            layers_read.addr.eq(bus.araddr[2:]),
-            layers_read.en.eq(bus.arready),
+            bus.arready.eq(~reading & ~bus.rvalid),
+            counter.eq((address[:2] == 0) & (word >= COUNTERS_BASE // 4) & (word < COUNTERS_BASE // 4 + len(COUNTERS))),
+            layer.eq((address[:2] == 0) & (address[10:] == LAYER_CYCLES >> 10) & (layer_index < config.layers)),
+            counters.read.eq(reading & (counter | layer)),
+            counters.of_layer.eq(layer),
+            counters.index.eq(Mux(layer, layer_index, counter_index)),
         ]
-        m.d.sync += chosen_valid.eq(bus.arvalid & bus.arready)
         with m.If(bus.arready):
-            m.d.sync += [chosen.eq(0), chosen_ok.eq(0), chosen_layer.eq(0)]
-            with m.Switch(bus.araddr):
-                for name, answer in answers.items():
-                    with m.Case(REGISTERS[name].address):
-                        m.d.sync += [chosen.eq(answer), chosen_ok.eq(1)]
-            with m.If(layer_answers & (bus.araddr[2:10] < config.layers) & (bus.araddr[:2] == 0)):
-                m.d.sync += [chosen_ok.eq(1), chosen_layer.eq(1)]
+            m.d.sync += [address.eq(bus.araddr), reading.eq(bus.arvalid)]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(chosen_valid):
-            m.d.sync += [
-                bus.rvalid.eq(1),
-                bus.rdata.eq(Mux(chosen_layer, layers_read.data, chosen)),
-                bus.rresp.eq(Mux(chosen_ok, OKAY, SLVERR)),
-            ]
+        with m.If(reading & (counters.found | ~(counter | layer))):
+            m.d.sync += [reading.eq(0), bus.rvalid.eq(1), bus.rdata.eq(0), bus.rresp.eq(SLVERR)]
+            with m.Switch(address):
+                for name, answer in answers.items():
+                    with m.Case(REGISTERS[name].address):
+                        m.d.sync += [bus.rdata.eq(answer), bus.rresp.eq(OKAY)]
+            with m.If(counters.found):
+                m.d.sync += [bus.rdata.eq(counters.value), bus.rresp.eq(OKAY)]
         return m
 
 

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import Descriptor, Result, candidate_layout
+from .layouts import Result, candidate_layout, layer_layout
 
 MANTISSA_BITS = 24  # of IEEE 754 single precision, with the leading one
 EXPONENT_BIAS = 127
@@ -34,7 +34,7 @@ class Requantiser(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "layer": In(Descriptor),
+                "layer": In(layer_layout(config)),
                 "bias_enable": In(1),
                 "scale_enable": In(1),
                 "channel_address": In(config.channel_bits),

@@ -1,12 +1,30 @@
 """The sequencer: fetches layer descriptors, checks them, and runs them one after another."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
+from .layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode, layer_layout
+
+DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one first
+    Error.DESCRIPTOR_UNKNOWN,
+    Error.DESCRIPTOR_SIZE,
+    Error.FEATURES_TOO_MANY,
+    Error.WEIGHTS_TOO_MANY,
+    Error.CHANNELS_TOO_MANY,
+)
+STORED_SIZES = ("elements", "C", "H", "W")  # at least 1, whatever the opcode
+COMPUTED_SIZES = ("K", "out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")
+MODULAR = ("_pixels", "stride_weights", "row_weights", "pad_weights")  # only the lower bits of these fields are used
+TOO_LARGE = {
+    "C": Error.FEATURES_TOO_MANY,
+    "K": Error.CHANNELS_TOO_MANY,
+    "group_weights": Error.WEIGHTS_TOO_MANY,
+    "weights_base": Error.WEIGHTS_TOO_MANY,
+    "channels_base": Error.CHANNELS_TOO_MANY,
+}
 
 
 class Sequencer(wiring.Component):
@@ -38,7 +56,7 @@ class Sequencer(wiring.Component):
                 "refetch": In(1),
                 "start": In(1),
                 "clear": In(1),
-                "layer": Out(Descriptor),
+                "layer": Out(layer_layout(config)),
                 "number": Out(layer_bits),
                 "begin": Out(1),
                 "layer_done": In(1),
@@ -70,7 +88,7 @@ class Sequencer(wiring.Component):
         ]
 
         checked = Signal(Error)
-        wrong = self._check(m)
+        faults = {error: Signal(name=f"wrong_{error.name.lower()}") for error in DESCRIPTOR_ERRORS}
 
         def fail(code: Value | Error) -> None:
             m.d.sync += [self.error.eq(code), self.error_layer.eq(self.number), self.failed.eq(1)]
@@ -94,13 +112,16 @@ class Sequencer(wiring.Component):
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += word.eq(word + 1)
-                for index in range(DESCRIPTOR_WORDS):
-                    with m.If(word == index + 1):
-                        m.d.sync += self.layer.as_value().word_select(index, 32).eq(read.data)
+                with m.Switch(word):
+                    with m.Case(0):
+                        m.d.sync += [fault.eq(0) for fault in faults.values()]
+                    for index in range(DESCRIPTOR_WORDS):
+                        with m.Case(index + 1):
+                            self._take(m, index, read.data, faults)
                 with m.If(word == DESCRIPTOR_WORDS):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += checked.eq(wrong)
+                m.d.sync += checked.eq(self._check(m, faults))
                 m.next = "READY"
             with m.State("READY"):
                 m.d.comb += self.ready.eq(~stale & ~self.busy)
@@ -109,7 +130,7 @@ class Sequencer(wiring.Component):
                 with m.Elif(self.busy | self.start):
                     with m.If(checked != Error.NONE):
                         fail(checked)
-                    with m.Elif((self.layer.opcode == Opcode.LAYER) & ~self.layer.from_stream & ~self.input_ready):
+                    with m.Elif(self.layer.computes & ~self.layer.from_stream & ~self.input_ready):
                         fail(Error.INPUT_MISSING)
                     with m.Else():
                         m.d.comb += self.begin.eq(1)
@@ -131,35 +152,48 @@ class Sequencer(wiring.Component):
                 m.next = "REWIND"
         return m
 
-    def _check(self, m: Module) -> Signal:
-        """What is wrong with the descriptor, whatever the buffers hold."""
+    def _take(self, m: Module, index: int, word: Value, faults: dict[Error, Signal]) -> None:
+        """Store the fields of the descriptor's word `index`, and note those that are zero or too large."""
+        wrong: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
+        for name, field in data.StructLayout.cast(Descriptor):
+            if field.offset // 32 != index:
+                continue
+            value = word[field.offset % 32 :][: field.width]
+            if name == "opcode":
+                m.d.sync += self.layer.computes.eq(value == Opcode.LAYER)
+                wrong[Error.DESCRIPTOR_UNKNOWN].append((value != Opcode.LAYER) & (value != Opcode.LOAD))
+                continue
+            if name.startswith("reserved"):
+                continue
+            stored = Value.cast(self.layer[name])
+            m.d.sync += stored.eq(value)
+            if not name.endswith(MODULAR):
+                wrong[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name) & value[len(stored) :].any())
+            if name in STORED_SIZES or name in COMPUTED_SIZES:
+                wrong[Error.DESCRIPTOR_SIZE].append(self._counts(name) & ~value.any())
+        for error, conditions in wrong.items():
+            if conditions:
+                with m.If(Cat(*conditions).any()):
+                    m.d.sync += faults[error].eq(1)
+
+    def _counts(self, name: str) -> Value:
+        """Whether the field means anything for the descriptor's opcode."""
+        return Const(1) if name in STORED_SIZES else self.layer.computes
+
+    def _check(self, m: Module, faults: dict[Error, Signal]) -> Signal:
+        """What is wrong with the descriptor, whatever the buffers hold: fields by themselves, and with each other."""
         config, layer = self.config, self.layer
         wrong = Signal(Error)
-        computes = layer.opcode == Opcode.LAYER
-        stored = [layer.elements, layer.C, layer.H, layer.W]
-        computed = [layer.K, layer.out_rows, layer.out_columns, layer.R, layer.S, layer.pool_rows, layer.pool_columns, layer.groups]
-        limit = 1 << config.coordinate_bits
-        coordinates = [layer.H, layer.W, layer.R, layer.S, layer.pad_top, layer.pad_left, layer.out_rows, layer.out_columns]
-        sizes = Signal()
-        m.d.comb += sizes.eq(
-            Cat(size == 0 for size in stored).any()
-            | Cat(size >= limit for size in coordinates).any()
-            | (
-                computes
-                & (
-                    Cat(size == 0 for size in (*computed, layer.last_lanes)).any()
-                    | (layer.last_lanes > config.lanes)
-                    | (layer.groups * config.lanes + layer.last_lanes - config.lanes != layer.K)
-                    | (layer.channels_base & (config.lanes - 1)).any()
-                )
-            )
-        )
-        with m.If((layer.opcode != Opcode.LOAD) & (layer.opcode != Opcode.LAYER)):
-            m.d.comb += wrong.eq(Error.DESCRIPTOR_UNKNOWN)
-        with m.Elif(sizes):
-            m.d.comb += wrong.eq(Error.DESCRIPTOR_SIZE)
-        with m.Elif((config.features < layer.C) | (computes & ~layer.to_stream & (config.features < layer.K))):
-            m.d.comb += wrong.eq(Error.FEATURES_TOO_MANY)
-        with m.Elif(computes & (layer.channels_base + layer.groups * config.lanes > config.channels)):
-            m.d.comb += wrong.eq(Error.CHANNELS_TOO_MANY)
+        mismatch = (layer.groups * config.lanes + layer.last_lanes != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
+        unaligned = (layer.channels_base & (config.lanes - 1)).any()
+        too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.K))
+        beyond = layer.channels_base + layer.groups * config.lanes > config.channels
+        contradictions = {
+            Error.DESCRIPTOR_SIZE: layer.computes & (mismatch | unaligned),
+            Error.FEATURES_TOO_MANY: too_long,
+            Error.CHANNELS_TOO_MANY: layer.computes & beyond,
+        }
+        for error in reversed(DESCRIPTOR_ERRORS):
+            with m.If(faults[error] | contradictions.get(error, 0)):
+                m.d.comb += wrong.eq(error)
         return wrong

@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import Descriptor, order_layout, pointer_shape, range_layout, unit_layout
+from .layouts import layer_layout, order_layout, pointer_shape, range_layout, unit_layout
 
 RANGES_AHEAD = 4
 
@@ -32,7 +32,7 @@ class WindowWalker(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "layer": In(Descriptor),
+                "layer": In(layer_layout(config)),
                 "rows": In(config.coordinate_bits),
                 "units": Out(stream.Signature(unit_layout(config))).array(config.rows),
                 "order": Out(stream.Signature(order_layout(config))),
@@ -48,11 +48,11 @@ class WindowWalker(wiring.Component):
         layer = self.layer
         unit = Signal(unit_layout(config))
         column_weight = Signal(config.weight_bits)  # of the pixel's first group
-        weights_behind = Signal(17)  # of the group, as long as the first pixel's groups are walked
+        weights_behind = Signal(config.weight_bits + 2)  # of the group, as long as the first pixel's groups are walked
         first_pixel = Signal()
-        groups_left = Signal(16)
-        columns_left = Signal(16)
-        rows_left = Signal(16)
+        groups_left = Signal.like(layer.groups)
+        columns_left = Signal.like(layer.out_columns)
+        rows_left = Signal.like(layer.out_rows)
 
         available, last_column, last_row = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -142,7 +142,7 @@ class RangeFetcher(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "layer": In(Descriptor),
+                "layer": In(layer_layout(config)),
                 "units": In(stream.Signature(unit_layout(config))),
                 "lookup": Out(1),
                 "first_pixel": Out(config.pixel_bits),
@@ -172,7 +172,8 @@ class RangeFetcher(wiring.Component):
         x, y, unit_x, window_y = (Signal(coordinate, name=name) for name in ("x", "y", "unit_x", "window_y"))
         row_pixel, window_pixel = Signal(config.pixel_bits), Signal(config.pixel_bits)
         weight, window_weight, unit_weight = (Signal(config.weight_bits, name=name) for name in ("weight", "window_weight", "unit_weight"))
-        filter_rows_left, pool_columns_left, pool_rows_left = Signal(16), Signal(8), Signal(8)
+        filter_rows_left = Signal.like(layer.R)
+        pool_columns_left, pool_rows_left = Signal.like(layer.pool_columns), Signal.like(layer.pool_rows)
         first_window, last_group = Signal(), Signal()
         unit = self.units.payload
         end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()

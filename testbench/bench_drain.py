@@ -7,8 +7,8 @@ import cocotb
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from skipgrid.rtl.layouts import Descriptor, candidate_layout, order_layout
-from streams import PROFILES, Bench, Packing, Scoreboard, config, pace
+from skipgrid.rtl.layouts import candidate_layout, order_layout
+from streams import PROFILES, Bench, Packing, Scoreboard, config, narrow_layer, pace
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -23,8 +23,9 @@ class DrainBench(Bench):
         self.finished: list[deque[list[int]]] = [deque() for _ in range(self.config.rows)]
         self.offered: list[bool] = [False] * self.config.rows
         self.offered_at: list[int] = []
+        self.taken = [0] * self.config.rows  # slices of the unit that stands on a row's outputs
         self.paces: list[Iterator[bool]] = [pace("full", self.random) for _ in range(self.config.rows)]
-        self.results = Packing(data.ArrayLayout(signed(32), self.config.lanes))
+        self.results = Packing(data.ArrayLayout(signed(32), self.config.scan))
         self.watchers.append(self.drained)
         await self.reset()
 
@@ -34,18 +35,24 @@ class DrainBench(Bench):
             if units and not self.offered[row] and next(self.paces[row]):
                 self.offered[row] = True
                 self.offered_at.append(self.cycle)
-                self.signal(f"results_{row}").value = self.results.pack(units[0])
-            elif not self.offered[row]:
-                self.signal(f"results_{row}").value = self.random.getrandbits(32 * self.config.lanes)
+            scan, first = self.config.scan, self.config.scan * self.taken[row]
+            self.signal(f"results_{row}").value = (
+                self.results.pack(units[0][first : first + scan]) if self.offered[row] else self.random.getrandbits(32 * scan)
+            )
         self.set(finished=sum(offered << row for row, offered in enumerate(self.offered)))
 
     def drained(self) -> None:
         """The watcher: rows whose unit is drained in this cycle."""
-        drained = self.get("drained")
+        drained, advance = self.get("drained"), self.get("advance")
+        assert not drained & advance
         for row in range(self.config.rows):
-            if drained >> row & 1:
+            if (drained | advance) >> row & 1:
                 assert self.offered[row], f"row {row} is drained, but has no result"
+            self.taken[row] += advance >> row & 1
+            assert self.taken[row] < self.config.slices
+            if drained >> row & 1:
                 self.offered[row] = False
+                self.taken[row] = 0
                 self.finished[row].popleft()
 
     async def load(self, bounds: list[int]) -> None:
@@ -59,7 +66,7 @@ class DrainBench(Bench):
     async def check(self, pixels: int, groups: int, last_lanes: int, base: int, bounds: list[int], values: list[int]) -> None:
         """Drain a layer of `pixels` x `groups` units with results drawn from `values`, and compare."""
         lanes, rows = self.config.lanes, self.config.rows
-        self.set(layer=Packing(Descriptor).pack({"groups": groups, "last_lanes": last_lanes, "channels_base": base}))
+        self.set(layer=narrow_layer({"groups": groups, "last_lanes": last_lanes, "channels_base": base}))
         await self.pulse(start=1)
         board = Scoreboard("candidates")
         place = 0

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from networks import random_network
 from skipgrid.golden import Layer, coded_bytes
 from skipgrid.host.compiler import Placed, descriptor
-from skipgrid.rtl.layouts import Descriptor, range_layout, unit_layout
-from streams import PROFILES, Bench, Packing, Scoreboard, config, pace
+from skipgrid.rtl.layouts import layer_layout, range_layout, unit_layout
+from streams import PROFILES, Bench, Packing, Scoreboard, config, layer_bits, pace
 
 LATENCY = 6
 
@@ -59,9 +59,9 @@ class FetcherBench(Bench):
         self.pointers[:] = self.numbers.integers(0, config.entries, config.pixels)
         self.pointers[: H * W + 1] = np.concatenate([[0], np.cumsum(at)])
         words = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)
-        bits = int.from_bytes(words.tobytes(), "little")
+        bits = layer_bits(words)
         self.set(layer=bits)
-        self.lead = Packing(Descriptor).unpack(bits)["lead"]
+        self.lead = Packing(layer_layout(config())).unpack(bits)["lead"]
         board = Scoreboard("ranges")
         total = 0
         _, rows, columns = layer.out_shape
@@ -132,7 +132,7 @@ async def six_cycles_then_one_range_a_cycle(dut: object) -> None:
     ones = np.ones(1, np.float32)
     layer = Layer("dense", np.ones((1, 1, 5, 5), np.int8), ones.astype(np.int32), ones, (1, 9, 9))
     words = descriptor(Placed(layer, 0, 0), bench.config, buffer=0, from_stream=True, to_stream=True, final=True)
-    bench.set(layer=int.from_bytes(words.tobytes(), "little"))
+    bench.set(layer=layer_bits(words))
     bench.pointers[:82] = np.arange(82)
     bench.lead = 13
     bench.units.send({"x": 1, "y": 1, "row_pixel": 9, "weight": 0})

@@ -11,6 +11,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Combine, FallingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
+from skipgrid.rtl.config import MAX_RUN
+from skipgrid.rtl.counters import BETWEEN_TURNS
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
 from streams import HALF_PERIOD, PROFILES, config, pace
@@ -158,17 +160,18 @@ async def counters(dut: Any) -> None:
             assert await bench.get(name) == 0
         expected = dict.fromkeys([*COUNTERS, "SKIPPED_ZEROS", "MACS"], 0)
         layers: dict[int, int] = {}
-        since = 0
+        since, pause = 0, 0
         await FallingEdge(dut.clk)
         for _ in range(bench.random.randint(10, 300)):
-            done = bench.random.random() < 0.05
+            done = pause == 0 and bench.random.random() < 0.3
+            pause = BETWEEN_TURNS if done else max(pause - 1, 0)
             for name, port in COUNTERS.items():
                 bit = int(done and port == "busy") or bench.random.getrandbits(1)  # a layer ends while busy
                 getattr(dut, port).value = bit
                 expected[name] += bit
                 since += bit if port == "busy" else 0
             zeros, macs, layer = (
-                bench.random.choice((0, 1, 65535)),
+                bench.random.choice((0, 1, 2 * MAX_RUN)),
                 bench.random.choice((0, 1, most)),
                 bench.random.randrange(bench.config.layers),
             )

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, apply_threshold, requantise
-from skipgrid.rtl.layouts import Descriptor, Result, candidate_layout
-from streams import PROFILES, Bench, Packing, config
+from skipgrid.rtl.layouts import Result, candidate_layout
+from streams import PROFILES, Bench, config, narrow_layer
 
 BATCH = 20_480  # values for each of twelve kinds of scale and type
 
@@ -46,7 +46,7 @@ class RequantiserBench(Bench):
         """Requantise the accumulators (channels, n) in a random order, and compare with the golden model."""
         await self.load(bias, scale)
         zero = y.zero_point
-        self.set(layer=Packing(Descriptor).pack({"low": low - zero, "high": high - zero, "threshold": threshold}))
+        self.set(layer=narrow_layer({"low": low - zero, "high": high - zero, "threshold": threshold}))
         channels = np.repeat(np.arange(len(bias)), sums.shape[1])
         values = sums.astype(np.int32).ravel()
         order = self.numbers.permutation(len(values))

@@ -6,7 +6,7 @@ import cocotb
 
 from skipgrid.host.compiler import load_descriptor
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
-from streams import Bench, Packing, config
+from streams import Bench, Packing, config, narrow_layer
 
 FETCH = 20
 DESCRIPTOR = Packing(Descriptor)
@@ -95,7 +95,7 @@ async def programs_from_every_start(dut: object) -> None:
         for index, number in enumerate(expected):
             await bench.until(lambda: len(bench.begun) > index, "the layer begins", 100)  # noqa: B023
             cycle, seen, bits = bench.begun[index]
-            assert (seen, bits) == (number, DESCRIPTOR.pack(program[number]))
+            assert (seen, bits) == (number, narrow_layer(program[number]))
             assert done_at is None or cycle - done_at == FETCH
             await bench.step(bench.random.randint(0, 30))
             assert bench.get("busy")
@@ -135,6 +135,8 @@ async def every_error(dut: object) -> None:
         (Error.DESCRIPTOR_SIZE, {"channels_base": 2}),
         (Error.FEATURES_TOO_MANY, {"C": settings.features + 1}),
         (Error.CHANNELS_TOO_MANY, {"channels_base": settings.channels}),
+        (Error.WEIGHTS_TOO_MANY, {"weights_base": settings.weights}),
+        (Error.WEIGHTS_TOO_MANY, {"group_weights": 4 * settings.weights}),
     ]
     for error, fields in wrong:
         place = bench.random.randrange(settings.layers)

@@ -15,8 +15,10 @@ import numpy as np
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data
 from cocotb.triggers import Timer
+from numpy.typing import NDArray
 
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.layouts import Descriptor, Opcode, layer_layout
 
 HALF_PERIOD = 5  # ns
 PROFILES = ("full", "random", "stalled", "bursts")
@@ -62,6 +64,18 @@ class Packing:
         if self.array:
             return [field.unpack(bits >> offset) for _, offset, field in self.fields]
         return {key: field.unpack(bits >> offset) for key, offset, field in self.fields}
+
+
+def layer_bits(words: NDArray[np.uint32]) -> int:
+    """The bits of a component's port `layer` for a descriptor's words."""
+    fields = Packing(Descriptor).unpack(int.from_bytes(words.tobytes(), "little"))
+    return narrow_layer(fields)
+
+
+def narrow_layer(fields: dict[str, Any]) -> int:
+    """The bits of a component's port `layer` for a descriptor's fields; those not given are 0."""
+    kept = {name: value for name, value in fields.items() if name != "opcode" and not name.startswith("reserved")}
+    return Packing(layer_layout(config())).pack(kept | {"computes": int(fields.get("opcode", Opcode.LAYER.value) == Opcode.LAYER.value)})
 
 
 def pace(profile: str, rng: random.Random) -> Iterator[bool]:

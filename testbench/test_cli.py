@@ -37,6 +37,8 @@ BENCH_LAYER_KEYS = [
     "entropy_bits",
     "dense_bits",
     "bit_exact",
+    "passes",
+    "bands",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Layers for measuring: their zeros, their passes, and tables that cannot be read."""
+"""Layers for measuring: their zeros, and tables that cannot be read."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import run_layer, run_network
 from skipgrid.host.compiler import group_weights
-from skipgrid.host.layer_bench import Workload, make_layer, read_table, split_passes
+from skipgrid.host.layer_bench import Workload, make_layer, read_table
 from skipgrid.host.onnx_import import import_model
-from skipgrid.rtl.config import PRESETS, Config, preset
+from skipgrid.rtl.config import preset
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,15 +62,6 @@ def test_large_presets_hold_a_group_of_every_published_layer(name: str) -> None:
         layer, x = make_layer(workload, number)
         assert group_weights(layer) <= config.weights
         assert np.count_nonzero(x) <= config.entries
-
-
-@pytest.mark.parametrize("config", PRESETS.values(), ids=PRESETS)
-def test_passes_cover_all_channels_once(config: Config) -> None:
-    for number, workload in enumerate(read_table()):
-        layer, _ = make_layer(workload, number)
-        passes = split_passes(layer, config)
-        assert np.array_equal(np.concatenate([part.weights for part in passes]), layer.weights)
-        assert np.array_equal(np.concatenate([part.bias for part in passes]), layer.bias)
 
 
 def test_the_same_seed_gives_the_same_layer() -> None:

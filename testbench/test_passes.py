@@ -1,0 +1,204 @@
+"""Passes: every output in one of them, all within the memories, and together the same as the whole layer."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from skipgrid.golden import Layer, coded_bytes, decode, encode, from_coded, run_layer
+from skipgrid.host.compiler import DoesNotFit, channel_packet, descriptor, group_weights, groups, place, program_packet, weight_packet
+from skipgrid.host.fuzz import random_activation, random_input, random_layer
+from skipgrid.host.layer_bench import make_layer, measure_layer, read_table
+from skipgrid.host.passes import Pass, plan
+from skipgrid.host.simulated import SimulatedDevice
+from skipgrid.rtl.config import PRESETS, Config
+
+SMALL = Config(name="small", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, results=2)
+LOOSE = Config(name="loose", rows=1, lanes=4, weights=32768, entries=256, pixels=64, features=65536, channels=8, scan=4)
+ULX3S = Config(name="85F", rows=4, lanes=32, weights=4096, entries=8192, pixels=1024, channels=512)
+WORKLOADS = {workload.layer: workload for workload in read_table()}
+
+
+def check(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
+    """The passes of a layer, after all that is promised of them was compared."""
+    passes = plan(layer, x, config)
+    times = np.zeros(layer.out_shape, int)
+    joined = np.zeros(layer.out_shape, layer.y.dtype)
+    for item in passes:
+        band = x[:, item.input_rows]
+        assert item.layer.shape == band.shape
+        assert np.count_nonzero(band != layer.x.zero_point) <= config.entries
+        assert band[0].size + 1 <= config.pixels
+        assert group_weights(item.layer) * groups(item.layer, config) <= config.weights
+        assert groups(item.layer, config) * config.lanes <= config.channels
+        times[item.channels, item.rows] += 1
+        joined[item.channels, item.rows] = run_layer(band, item.layer)
+    assert (times == 1).all()
+    assert np.array_equal(joined, run_layer(x, layer))
+    return passes
+
+
+@given(st.integers(0, 2**32))
+def test_passes_make_the_whole_layer(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 7)), int(rng.integers(1, 40)), int(rng.integers(1, 20)))
+    held = random_activation(rng)
+    layer, x = random_layer(rng, shape, held, 0), random_input(rng, shape, held)
+    try:
+        check(layer, x, LOOSE)
+    except DoesNotFit:
+        # Then one row of the output alone sees more than fits.
+        alone = [_under(layer, x, row) for row in range(layer.out_shape[1])]
+        assert any(np.count_nonzero(band != held.zero_point) > LOOSE.entries or band[0].size >= LOOSE.pixels for band in alone)
+
+
+def _under(layer: Layer, x: NDArray[np.integer], row: int) -> NDArray[np.integer]:
+    """The input rows under a row of the stored output: those of its pool's windows."""
+    windows = range(row * layer.pool_stride[0], row * layer.pool_stride[0] + layer.pool[0])
+    top = windows[0] * layer.stride[0] - layer.pads[0]
+    behind = windows[-1] * layer.stride[0] - layer.pads[0] + layer.weights.shape[2]
+    return x[:, max(top, 0) : max(behind, 0)]
+
+
+@pytest.mark.parametrize("config", [*PRESETS.values(), ULX3S], ids=lambda config: config.name)
+@pytest.mark.parametrize("number", range(13))
+def test_passes_of_the_published_layers(number: int, config: Config) -> None:
+    layer, x = make_layer(read_table()[number], number)
+    check(layer, x, config)
+
+
+def layer_of(
+    H: int, W: int, *, K: int = 4, R: int = 3, stride: int = 1, top: int = 1, bottom: int = 1, pool: int = 1
+) -> tuple[Layer, NDArray[np.uint8]]:
+    """A layer of one input channel over a dense input."""
+    rng = np.random.default_rng(0)
+    layer = Layer(
+        name="conv",
+        weights=rng.integers(-64, 65, (K, 1, R, 3)).astype(np.int8),
+        bias=np.zeros(K, np.int32),
+        scale=np.full(K, 0.01, np.float32),
+        shape=(1, H, W),
+        stride=(stride, stride),
+        pads=(top, 1, bottom, 1),
+        pool=(pool, pool),
+        pool_stride=(pool, pool),
+    )
+    return layer, rng.integers(1, 256, (1, H, W)).astype(np.uint8)
+
+
+def bands_of(passes: list[Pass]) -> list[tuple[int, int, int, int]]:
+    """Of each pass the first output row and the one behind the last, and the same of the input."""
+    return [(item.rows.start, item.rows.stop, item.input_rows.start, item.input_rows.stop) for item in passes]
+
+
+def test_a_layer_that_fits_is_one_pass() -> None:
+    layer, x = layer_of(6, 10)
+    (only,) = check(layer, x, LOOSE)
+    assert (only.layer.name, only.layer.shape, only.layer.pads) == ("conv", layer.shape, layer.pads)
+
+
+def test_bands_overlap_by_their_halo_and_are_as_high_as_fits() -> None:
+    layer, x = layer_of(12, 10)  # 64 pixel pointers hold six rows of ten
+    assert bands_of(check(layer, x, LOOSE)) == [(0, 5, 0, 6), (5, 9, 4, 10), (9, 12, 8, 12)]
+
+
+def test_bands_begin_where_the_windows_of_a_pool_begin() -> None:
+    layer, x = layer_of(12, 10, pool=2)
+    assert bands_of(check(layer, x, LOOSE)) == [(0, 2, 0, 5), (2, 4, 3, 9), (4, 6, 7, 12)]
+
+
+def test_rows_that_see_only_padding_are_in_a_band_with_others() -> None:
+    layer, x = layer_of(7, 30, R=1, top=5, bottom=4)  # two rows of thirty at a time
+    assert bands_of(check(layer, x, LOOSE)) == [(0, 7, 0, 2), (7, 9, 2, 4), (9, 11, 4, 6), (11, 16, 6, 7)]
+
+
+def test_a_stride_over_the_whole_input() -> None:
+    layer, x = layer_of(3, 3, R=1, stride=100, top=5)
+    (only,) = check(layer, x, LOOSE)
+    assert only.rows == slice(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("R", "order"),
+    [
+        (3, [(0, 0), (0, 5), (0, 9), (8, 0), (8, 5), (8, 9)]),  # 36 words of weights and some 45 of activations, with halos
+        (1, [(0, 0), (8, 0), (0, 6), (8, 6)]),  # 12 and 34
+    ],
+)
+def test_what_takes_more_words_is_loaded_once(R: int, order: list[tuple[int, int]]) -> None:
+    layer, x = layer_of(12, 10, K=16, R=R, top=R // 2, bottom=R // 2)
+    assert [(item.channels.start, item.rows.start) for item in check(layer, x, LOOSE)] == order
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (layer_of(9, 40), "conv: one row of its output needs 81 pixels of its input, but loose holds 64"),
+        (layer_of(9, 10, R=9, top=0, bottom=0), "conv: one row of its output needs 91 pixels of its input, but loose holds 64"),
+        (
+            make_layer(WORKLOADS["AlexNetI Conv3"], 0),
+            "AlexNetI Conv3: one row of its output needs [0-9,]+ nonzero activations",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_said_of_the_smallest_band(layer: tuple[Layer, NDArray[np.uint8]], message: str) -> None:
+    with pytest.raises(DoesNotFit, match=message):
+        plan(*layer, LOOSE)
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[SimulatedDevice]:
+    made = SimulatedDevice(SMALL)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_published_layer_in_bands_on_the_device(device: SimulatedDevice, clustered: bool) -> None:
+    result = measure_layer(device, WORKLOADS["LeNet Conv2"], 0, clustered=clustered)
+    assert result.bit_exact
+    assert (result.passes, result.bands) == (10, 5)
+
+
+def test_every_published_layer_on_the_device_of_a_board() -> None:
+    device = SimulatedDevice(ULX3S)
+    results = [measure_layer(device, workload, number) for number, workload in enumerate(read_table())]
+    device.close()
+    assert all(result.bit_exact for result in results)
+    assert {result.layer: result.bands for result in results if result.bands > 1} == {
+        "AlexNetI Conv2": 6,
+        "GoogLeNet Inception4a.1": 2,
+    }
+
+
+def run_pass(device: SimulatedDevice, item: Pass, band: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The block that the device makes of a band of the input."""
+    (placed,) = place([item.layer], device.config)
+    device.load(weight_packet(placed, device.config))
+    device.load(channel_packet(placed, device.config))
+    device.load(program_packet([descriptor(placed, device.config, buffer=0, from_stream=True, to_stream=True, final=True)]))
+    (sent,) = device.run([encode(coded_bytes(band, item.layer.x), 0)]).packets
+    shape = item.layer.out_shape
+    return from_coded(decode(sent, int(np.prod(shape)), 0), shape, item.layer.y)
+
+
+def test_random_layers_in_bands_on_the_device(device: SimulatedDevice) -> None:
+    banded = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        shape = (int(rng.integers(1, 7)), int(rng.integers(8, 30)), int(rng.integers(4, 10)))
+        held = random_activation(rng)
+        layer, x = random_layer(rng, shape, held, 0), random_input(rng, shape, held)
+        try:
+            passes = plan(layer, x, device.config)
+        except DoesNotFit:
+            continue
+        joined = np.empty(layer.out_shape, layer.y.dtype)
+        for item in passes:
+            joined[item.channels, item.rows] = run_pass(device, item, x[:, item.input_rows])
+        assert np.array_equal(joined, run_layer(x, layer)), f"seed {seed}"
+        banded += passes[0].rows != passes[-1].rows
+    assert banded > 30
