@@ -57,7 +57,7 @@ class Executor(wiring.Component):
         registers, load, words_in, words_out = self.registers, self.load, self.input, self.output
 
         session, number = Signal(8), Signal(8)  # of the next request to carry out
-        same_session, in_turn, before = Signal(), Signal(), Signal()  # of the request that is read
+        same_session, in_turn, before, whole = Signal(), Signal(), Signal(), Signal()  # of the request that is read
         asked = Signal(3)
         operation, argument = Signal(8), Signal(8)
         op = operation[:OPERATION_BITS]
@@ -121,13 +121,14 @@ class Executor(wiring.Component):
                     m.d.sync += operation.eq(requests.value)
                 with m.If(header[4]):
                     m.d.sync += argument.eq(requests.value)
+                m.d.sync += whole.eq(requests.whole)
                 with m.If(requests.end):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
                 m.d.comb += [requests.rewind.eq(1), crc.clear.eq(1), answers.begin.eq(1)]
                 m.d.sync += [last.eq(0), damaged.eq(0), refused.eq(0)]
                 m.next = "DROP"
-                with m.If(crc.value == RESIDUE):
+                with m.If(whole & (crc.value == RESIDUE)):
                     with m.If(same_session & in_turn):
                         m.next = "HEADER"
                     with m.Elif(same_session):
@@ -154,9 +155,8 @@ class Executor(wiring.Component):
                             m.next = "ADDRESS"
                         with m.Case(Operation.WRITE):
                             m.next = "GATHER"
-                        with m.Case(Operation.SEND, Operation.LOAD):
-                            with m.If((~blocked | ((operation & RESUME) != 0)) & (argument != 0)):
-                                m.next = "GATHER"
+                        with m.Case(Operation.SEND, Operation.LOAD), m.If((~blocked | ((operation & RESUME) != 0)) & (argument != 0)):
+                            m.next = "GATHER"
                         with m.Case(Operation.TAKE):
                             m.next = "TAKE"
                         with m.Default():

@@ -19,7 +19,7 @@ class RequestBuffer(wiring.Component):
         available: a whole frame can be read.
         rewind: the next byte is the frame's first. free: the frame is done with.
         ready: `value` is the byte at `index`, decoded. Index 0 is the code's own first byte, so the frame's bytes begin at 1.
-        end: there is no byte at `index`; the frame has ended.
+        end: there is no byte at `index`; the frame has ended. whole: with `end`, where the code says.
         advance: go on to the next byte.
 
     Throughput: a byte in 2 cycles. Cost: REQUEST_SLOTS x SLOT_BYTES bytes of block memory.
@@ -37,6 +37,7 @@ class RequestBuffer(wiring.Component):
                 "index": Out(range(SLOT_BYTES)),
                 "value": Out(8),
                 "end": Out(1),
+                "whole": Out(1),
                 "advance": In(1),
             }
         )
@@ -68,6 +69,7 @@ class RequestBuffer(wiring.Component):
         m.d.comb += [
             code.eq(self.index == code_at),
             self.end.eq(read.data == 0),
+            self.whole.eq(code),
             self.value.eq(Mux(code, 0, read.data)),
         ]
         m.d.sync += self.ready.eq(~self.rewind & ~self.advance)

@@ -186,7 +186,9 @@ class Link:
             if not data:
                 attempts -= 1
                 if not attempts:
-                    raise (_OnlyGarbage if garbage else LinkError)("the board does not answer any more; press its reset button, or plug it in again")
+                    raise (_OnlyGarbage if garbage else LinkError)(
+                        "the board does not answer any more; press its reset button, or plug it in again"
+                    )
                 self._send_again(len(self._under_way))
                 continue
             garbage += len(data)
@@ -194,7 +196,7 @@ class Link:
                 raise _OnlyGarbage("nothing that comes from the board is an answer; is another program using it?")
             for number in self._take_in(data):
                 garbage = 0
-                if number != oldest and self._missed != oldest:
+                if oldest not in (number, self._missed):
                     self._missed = oldest  # answers come in order, so this one was lost
                     self._send_again(1)
         self._under_way.popleft()

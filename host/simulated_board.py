@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from skipgrid.fpga.system import System
+from skipgrid.fpga.uart import divider
 from skipgrid.rtl.config import Config
 
 from .compiled import build_library, sources_hash
@@ -15,7 +16,11 @@ CAPACITY = 4096  # bytes from the board in one call
 
 
 def build_board(config: Config, *, clock_hz: int, baud: int) -> Path:
-    """The shared library of a board's simulation, compiled unless the cache holds it; ToolError if that fails."""
+    """The shared library of a board's simulation, compiled unless the cache holds it; ToolError if that fails.
+
+    ValueError if the clock does not make the rate.
+    """
+    divider(clock_hz, baud)
     key = f"{sources_hash(HARNESS, 'skipgrid.rtl', 'skipgrid.fpga')} {config.hash} {clock_hz} {baud}"
     return build_library(lambda: System(config, clock_hz=clock_hz, baud=baud), HARNESS, name=f"board-{config.name}", key=key)
 
@@ -27,6 +32,7 @@ class SimulatedBoard:
     """
 
     def __init__(self, library: Path, *, clock_hz: int) -> None:
+        self.library = library
         self.clock_hz = clock_hz
         self._library = ctypes.CDLL(str(library))
         self._library.board_new.restype = ctypes.c_void_p

@@ -77,7 +77,11 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=arguments, prog_name="skipgrid")
     except OSError as error:
         sys.exit(_failure(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)))
-    except (ValueError, TypeError, RuntimeError) as error:  # ModelError, DoesNotFit, DeviceError, BusError, LinkError and ToolError are among them
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # ModelError, DoesNotFit, DeviceError, BusError, LinkError and ToolError are among them
         sys.exit(_failure(str(error)))
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from skipgrid.host.serial_device import SerialDevice
 
 BaudOption = Annotated[
-    int | None, typer.Option("--baud", metavar="N", help="The rate of the board's link; otherwise that of each known board is tried.", min=1)
+    int | None,
+    typer.Option("--baud", metavar="N", help="The rate of the board's link; otherwise that of each known board is tried.", min=1),
 ]
 
 

@@ -47,7 +47,8 @@ def describe(device: "SerialDevice") -> dict[str, Any]:
     """What a board says of itself, for JSON."""
     registers = {name: device.read_register(REGISTERS[name].address) for name in ("IDENTIFICATION", "VERSION", "STATUS")}
     version, status = (
-        {field: REGISTERS[name].field(field, registers[name]) for field, _, _, _ in REGISTERS[name].fields} for name in ("VERSION", "STATUS")
+        {field: REGISTERS[name].field(field, registers[name]) for field, _, _, _ in REGISTERS[name].fields}
+        for name in ("VERSION", "STATUS")
     )
     return {
         "identification": registers["IDENTIFICATION"].to_bytes(4, "big").decode(),

@@ -43,10 +43,10 @@ def run(
 ) -> None:
     """Run a model over images, on the simulated accelerator, or with `--device` on a board.
 
-    The simulation's Verilog is generated and compiled once, and kept for later runs. Every output is compared, bit for bit, with the golden model's and
-    with ONNX Runtime's. Cycles count from an image's first input word to its last output word, with the weights resident; the dense grid
-    that they are compared with has the same size and is always busy. On a board, cycles include the time in which the input comes over the
-    link.
+    The simulation's Verilog is generated and compiled once, and kept for later runs. Every output is compared, bit for bit, with the
+    golden model's and with ONNX Runtime's. Cycles count from an image's first input word to its last output word, with the weights
+    resident; the dense grid that they are compared with has the same size and is always busy. On a board, they include the time in which
+    the input comes over the link.
 
     Examples:
 

@@ -3,19 +3,23 @@
 import inspect
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-import loopback
 import numpy as np
 import pytest
 from cobs import cobs
+
+import loopback
 from damage import DamagedLine
 from loopback import CONFIG_HASH, COUNT, MEMORY, SOURCE, SUM, Loopback, loaded_sum
-
+from simulation import SMALL
+from skipgrid.fpga.executor import hello_bytes
+from skipgrid.fpga.link import Link as LinkGateware
 from skipgrid.fpga.protocol import FRAME_WORDS, HELLO_BYTES, RESET, Flags, Operation
 from skipgrid.fpga.uart import divider
 from skipgrid.host.compiled import build_library, sources_hash
-from skipgrid.host.link import Line, Link, LinkError, NoBoard, Request, read_answer, request_frame
+from skipgrid.host.link import Answer, Line, Link, LinkError, NoBoard, Request, read_answer, request_frame
 from skipgrid.host.serial_device import SerialDevice
 from skipgrid.host.simulated_board import HARNESS, SimulatedBoard, SimulatedLine
 from skipgrid.rtl.config import Config
@@ -39,7 +43,40 @@ def simulated(*, pauses: bool = False) -> SimulatedBoard:
 
 
 def opened(line: Line, seed: int = 0) -> SerialDevice:
+    """The driver on a line."""
     return SerialDevice(Link(line, BAUD, latency=LATENCY, choose=random.Random(seed)), [Known(name="loopback")])
+
+
+def test_gateware(simulate: Callable[..., None]) -> None:
+    simulate(LinkGateware(clock_hz=CLOCK, baud=BAUD), "bench_link")
+
+
+@pytest.mark.parametrize(("clock", "baud", "clocks"), [(24_000_000, 3_000_000, 8), (12_000_000, 115_200, 104), (12_000_000, 3_000_000, 4)])
+def test_divider(clock: int, baud: int, clocks: int) -> None:
+    assert divider(clock, baud) == clocks
+
+
+@pytest.mark.parametrize(
+    ("clock", "baud", "sentence"),
+    [
+        (12_000_000, 4_000_000, "a clock of 12,000,000 Hz makes at most 3,000,000 baud, not 4,000,000"),
+        (24_000_000, 3_200_000, "a clock of 24,000,000 Hz makes 3,000,000 baud, more than 2 % from the 3,200,000 that are wanted"),
+    ],
+)
+def test_rates_that_cannot_be_made(clock: int, baud: int, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        divider(clock, baud)
+
+
+def test_the_example_of_the_documentation() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "link.md").read_text()
+    request, coded, answer, answer_coded = (
+        bytes.fromhex(line) for line in re.findall(r"^    (?:request|coded|answer) +([0-9a-f ]+)$", page, re.MULTILINE)
+    )
+    assert request_frame(7, 0, Request(Operation.HELLO, HELLO_BYTES, options=RESET)) == coded
+    assert cobs.decode(coded[:-1]) == request
+    assert cobs.decode(answer_coded[:-1]) == answer
+    assert read_answer(answer_coded[:-1]) == (7, 0, Answer(hello_bytes(24_000_000, 3_000_000), 0, Flags(0)))
 
 
 def test_frames_with_random_damage(request: pytest.FixtureRequest) -> None:
@@ -70,8 +107,7 @@ def test_frames_with_random_damage(request: pytest.FixtureRequest) -> None:
             elif held:
                 address = rng.choice(list(held))
                 assert device.read_register(address) == held[address]
-        except LinkError as e:
-            print(what, e)
+        except LinkError:
             failures += 1
             device = opened(line, seed + failures)
             held.pop(address, None)
@@ -119,3 +155,75 @@ def rate(board: SimulatedBoard, before: int, words: int) -> float:
     share = words * 4 * 10 * divider(CLOCK, BAUD) / (board.cycle - before)
     print(f"{share:.1%} of the raw rate")
     return share
+
+
+class Unplugged:
+    """A line to nothing."""
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def read(self, timeout: float) -> bytes:
+        return b""
+
+
+class Echo(Unplugged):
+    """A line whose two wires touch."""
+
+    def __init__(self) -> None:
+        self.held = b""
+
+    def write(self, data: bytes) -> None:
+        self.held += data
+
+    def read(self, timeout: float) -> bytes:
+        data, self.held = self.held, b""
+        return data
+
+
+@pytest.mark.parametrize(("line", "heard"), [(Unplugged(), False), (Echo(), True)])
+def test_no_board(line: Line, heard: bool) -> None:
+    with pytest.raises(NoBoard) as error:
+        Link(line, BAUD).hello()
+    assert error.value.heard == heard
+
+
+def test_another_rate() -> None:
+    with pytest.raises(NoBoard):
+        Link(SimulatedLine(simulated(), BAUD // 2), BAUD // 2, latency=LATENCY).hello()
+
+
+def test_another_configuration() -> None:
+    link = Link(SimulatedLine(simulated(), BAUD), BAUD, latency=LATENCY)
+    with pytest.raises(
+        LinkError, match=r"the board's configuration is another one \(hash 0xc0ffee01\), not that of custom; choose that one"
+    ):
+        SerialDevice(link, [], expected=SMALL)
+    with pytest.raises(LinkError, match=r"the board's configuration \(0 x 0, hash 0xc0ffee01\) is none of custom; flash the board again"):
+        SerialDevice(link, [SMALL])
+
+
+def test_a_board_that_stops_answering() -> None:
+    line = SimulatedLine(simulated(), BAUD)
+    device = opened(line)
+    line.board, silent = SimulatedBoard(line.board.library, clock_hz=CLOCK), line.board  # which knows no session
+    with pytest.raises(LinkError, match="the board does not answer any more"):
+        device.read_register(COUNT)
+    silent.close()
+    opened(line)
+
+
+def test_a_host_that_dies_in_mid_frame() -> None:
+    line = SimulatedLine(simulated(), BAUD)
+    device = opened(line)
+    line.write(request_frame(1, 1, Request(Operation.LOAD, 4, bytes(16)))[:9])
+    assert opened(line, seed=5).read_register(COUNT) == 0
+    assert device.hello.clock_hz == CLOCK
+
+
+def test_a_run_that_waits_for_an_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skipgrid.host.serial_device.IDLE_LIMIT", 200_000)
+    line = SimulatedLine(simulated(), BAUD)
+    device = opened(line)
+    with pytest.raises(LinkError, match="is an input packet missing"):
+        device.stream([])
