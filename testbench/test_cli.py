@@ -56,13 +56,14 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["presets"], ["generate"], ["run"], ["bench"], ["bench", "layers"], ["fuzz"], ["figures"], ["docs"]]
+    "command",
+    [[], ["presets"], ["generate"], ["run"], ["simulate"], ["info"], ["bench"], ["bench", "layers"], ["fuzz"], ["figures"], ["docs"]],
 )
 def test_help_teaches(command: list[str]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
     assert "Usage" in result.output
-    if command in (["presets"], ["generate"], ["run"], ["bench", "layers"]):
+    if command in (["presets"], ["generate"], ["run"], ["simulate"], ["info"], ["bench", "layers"]):
         assert f"skipgrid {' '.join(command)} " in result.output.partition("Examples")[2]
 
 
