@@ -53,7 +53,7 @@ class RequestBuffer(wiring.Component):
             write.data.eq(self.data),
             write.en.eq(self.valid),
             read.addr.eq(Cat(self.index, reads)),
-            read.en.eq(1),
+            read.en.eq(~write.en),  # so that the two never meet, which some block memories do not allow
             self.available.eq(receives != reads),
         ]
         with m.If(self.valid):
@@ -72,7 +72,7 @@ class RequestBuffer(wiring.Component):
             self.whole.eq(code),
             self.value.eq(Mux(code, 0, read.data)),
         ]
-        m.d.sync += self.ready.eq(~self.rewind & ~self.advance)
+        m.d.sync += self.ready.eq(read.en & ~self.rewind & ~self.advance)
         with m.If(self.advance):
             m.d.sync += self.index.eq(self.index + 1)
             with m.If(code):
@@ -136,7 +136,7 @@ class AnswerBuffer(wiring.Component):
             m.d.sync += [filled.eq(1), code_at.eq(0), distance.eq(1)]
 
         following, slot, index = Signal(range(2 * WINDOW)), Signal(slot_bits), Signal(range(SLOT_BYTES))
-        m.d.comb += [read.addr.eq(Cat(index, slot)), read.en.eq(1), self.bytes.payload.eq(read.data)]
+        m.d.comb += [read.addr.eq(Cat(index, slot)), read.en.eq(~write.en), self.bytes.payload.eq(read.data)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [slot.eq(following), index.eq(0)]
@@ -145,7 +145,7 @@ class AnswerBuffer(wiring.Component):
                     m.next = "READ"
                 with m.Elif(self.repeat):
                     m.d.sync += following.eq(self.first)
-            with m.State("READ"):
+            with m.State("READ"), m.If(read.en):
                 m.next = "SEND"
             with m.State("SEND"):
                 m.d.comb += self.bytes.valid.eq(1)

@@ -19,9 +19,12 @@ from skipgrid.fpga.link import Link as LinkGateware
 from skipgrid.fpga.protocol import FRAME_WORDS, HELLO_BYTES, RESET, Flags, Operation
 from skipgrid.fpga.uart import divider
 from skipgrid.host.compiled import build_library, sources_hash
+from skipgrid.host.device import BusError, DeviceError
+from skipgrid.host.fuzz import SMALL as SMALL_NETWORKS
+from skipgrid.host.fuzz import run_trial
 from skipgrid.host.link import Answer, Line, Link, LinkError, NoBoard, Request, read_answer, request_frame
 from skipgrid.host.serial_device import SerialDevice
-from skipgrid.host.simulated_board import HARNESS, SimulatedBoard, SimulatedLine
+from skipgrid.host.simulated_board import HARNESS, SimulatedBoard, SimulatedLine, build_board
 from skipgrid.rtl.config import Config
 
 CLOCK, BAUD = 12_000_000, 3_000_000
@@ -116,6 +119,23 @@ def test_frames_with_random_damage(request: pytest.FixtureRequest) -> None:
     assert min(line.damaged.values()) > 50
     assert device.link.resent > 0
     assert failures <= 1
+
+
+def test_networks_over_a_damaged_line() -> None:
+    """Random networks on a whole system: each output word is the golden model's, and errors are the accelerator's own."""
+    board = SimulatedBoard(build_board(SMALL_NETWORKS, clock_hz=CLOCK, baud=BAUD), clock_hz=CLOCK)
+    line = DamagedLine(SimulatedLine(board, BAUD), 1 / 20, random.Random(3))
+    device = SerialDevice(Link(line, BAUD, latency=LATENCY, choose=random.Random(3)), [SMALL_NETWORKS])
+    trials = [run_trial(device, seed) for seed in (*range(8), 93)]
+    assert all(trial.exact for trial in trials)
+    assert any(trial.full for trial in trials)
+    assert sum(line.damaged.values()) > 10
+    with pytest.raises(DeviceError, match="LOAD_TARGET"):
+        device.load(np.array([0x30000000, 1], np.uint32))
+    with pytest.raises(BusError, match="register 0xffc cannot be read"):
+        device.read_register(0xFFC)
+    with pytest.raises(BusError, match="register 0x014 cannot be written with 0x1"):
+        device.write_register(0x014, 1)
 
 
 def test_rate_to_the_board() -> None:
