@@ -47,8 +47,9 @@ BOARD = Board(
         features=512,
         channels=256,
         layers=8,
-        scan=2,
+        scan=1,
         results=1,
+        serial=True,
     ),
     clock_hz=24_000_000,
     baud=3_000_000,  # the FT2232H makes 12 MHz / n, and 24 MHz is 8 cycles a bit; at 4 cycles a bit, sampling would be coarse
