@@ -108,7 +108,7 @@ def test_every_unit_can_be_made(unit: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_synth_reports_a_unit(family: str, skipgrid: CommandLine, tmp_path: Path) -> None:
+def test_synth_reports_a_unit_and_its_placement_becomes_a_bitstream(family: str, skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("synth", "--unit", "encoder", "--family", family, "--json", tmp_path / "encoder.json", "-o", tmp_path / "kept")
     assert outcome.code == 0, outcome
     report = json.loads((tmp_path / "encoder.json").read_text())
@@ -122,6 +122,10 @@ def test_synth_reports_a_unit(family: str, skipgrid: CommandLine, tmp_path: Path
     assert report["fmax_mhz"] > 20
     assert {"area.txt", "synthesis.log", "seed1.log", "seed1.timing.json"} <= {path.name for path in (tmp_path / "kept").iterdir()}
     assert f"{report['ring_ff']} are the shift registers" in outcome.output
+
+    made = Build(find_board(FAMILIES[family].reference), tmp_path / "kept")
+    placed = Placement(1, report["fmax_mhz"], Area(0, 0, 0, 0, 0, 0), 0.0, made.folder / f"seed1.{made.family.placed}")
+    assert made.pack(placed).stat().st_size > 10_000
 
 
 def test_weights_of_a_row_pair_take_one_block_and_no_bypass(skipgrid: CommandLine, tmp_path: Path) -> None:
