@@ -17,6 +17,8 @@ from .loader import Loader
 from .registers import Registers
 from .requantise import Requantiser
 from .sequencer import Sequencer
+from .serial_drain import SerialDrain
+from .serial_requantise import SerialRequantiser
 from .skid import SkidBuffer
 from .tokens import TokenBuilder
 from .walker import RangeFetcher, WindowWalker
@@ -130,8 +132,8 @@ class Accelerator(wiring.Component):
         # The rows are drained in the order of their units; what may survive is requantised and becomes tokens again.
         order_shape = order_layout(config)
         m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=config.rows * (config.results + UNITS_UNDER_WAY)))
-        m.submodules.drain = clears(drain := Drain(config))
-        m.submodules.requantiser = clears(requantiser := Requantiser(config))
+        m.submodules.drain = clears(drain := (SerialDrain if config.serial else Drain)(config))
+        m.submodules.requantiser = clears(requantiser := (SerialRequantiser if config.serial else Requantiser)(config))
         m.submodules.builder = clears(builder := TokenBuilder())
         wiring.connect(m, drain.candidates, requantiser.candidates)
         wiring.connect(m, requantiser.results, builder.results)

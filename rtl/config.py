@@ -29,6 +29,8 @@ class Config:
     scan: accumulators that the drain looks at in one cycle: a power of two, 1...lanes.
     results: units that a row may have finished before their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
+    serial: decoder, drain, requantiser and encoder work bit by bit, or lane by lane (scan is 1): they take less than half the logic,
+        and keep up with a grid of a few lanes only.
     """
 
     name: str = "custom"
@@ -42,6 +44,7 @@ class Config:
     layers: int = 16
     scan: int = 16
     results: int = 16
+    serial: bool = False
 
     def __post_init__(self) -> None:
         for item in ("rows", "lanes", "weights", "entries", "pixels", "features", "channels", "layers", "scan", "results"):
@@ -64,6 +67,10 @@ class Config:
                 raise ValueError(f"{item} must be a power of two from {low} to {high}, not {value}")
         if not (_power_of_two(self.scan) and self.scan <= self.lanes):
             raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
+        if not isinstance(self.serial, bool):
+            raise TypeError(f"serial must be True or False, not {self.serial!r}")
+        if self.serial and self.scan != 1:
+            raise ValueError(f"scan must be 1 where serial is chosen, not {self.scan}")
         if not (self.channels > 0 and self.channels % self.lanes == 0 and self.channels <= 65536):
             raise ValueError(f"channels must be a multiple of lanes ({self.lanes}) up to 65,536, not {self.channels}")
 

@@ -9,6 +9,25 @@ from .config import Config
 from .layouts import RUN_BITS, candidate_layout, layer_layout, order_layout
 
 
+def drain_signature(config: Config) -> wiring.Signature:
+    """The members of every form of the drain."""
+    return wiring.Signature(
+        {
+            "start": In(1),
+            "layer": In(layer_layout(config)),
+            "order": In(stream.Signature(order_layout(config))),
+            "results": In(data.ArrayLayout(signed(32), config.scan)).array(config.rows),
+            "finished": In(config.rows),
+            "advance": Out(config.rows),
+            "drained": Out(config.rows),
+            "bound_enable": In(1),
+            "bound_address": In(config.channel_bits),
+            "bound": In(signed(32)),
+            "candidates": Out(stream.Signature(candidate_layout(config))),
+        }
+    )
+
+
 class Drain(wiring.Component):
     """Empties the rows' results in the order of their units, `scan` lanes a cycle, and passes on one candidate a cycle.
 
@@ -27,21 +46,7 @@ class Drain(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        super().__init__(
-            {
-                "start": In(1),
-                "layer": In(layer_layout(config)),
-                "order": In(stream.Signature(order_layout(config))),
-                "results": In(data.ArrayLayout(signed(32), config.scan)).array(config.rows),
-                "finished": In(config.rows),
-                "advance": Out(config.rows),
-                "drained": Out(config.rows),
-                "bound_enable": In(1),
-                "bound_address": In(config.channel_bits),
-                "bound": In(signed(32)),
-                "candidates": Out(stream.Signature(candidate_layout(config))),
-            }
-        )
+        super().__init__(drain_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         config = self.config

@@ -17,6 +17,21 @@ def _round_to_even(kept: Value, half: Value, sticky: Value) -> Value:
     return half & (sticky | kept[0])
 
 
+def requantiser_signature(config: Config) -> wiring.Signature:
+    """The members of every form of the requantiser."""
+    return wiring.Signature(
+        {
+            "layer": In(layer_layout(config)),
+            "bias_enable": In(1),
+            "scale_enable": In(1),
+            "channel_address": In(config.channel_bits),
+            "channel_word": In(32),
+            "candidates": In(stream.Signature(candidate_layout(config))),
+            "results": Out(stream.Signature(Result)),
+        }
+    )
+
+
 class Requantiser(wiring.Component):
     """y - zero_point = clamp(rne(float32(accumulator + bias) * scale), low, high), then 0 if its magnitude is below the threshold.
 
@@ -32,17 +47,7 @@ class Requantiser(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        super().__init__(
-            {
-                "layer": In(layer_layout(config)),
-                "bias_enable": In(1),
-                "scale_enable": In(1),
-                "channel_address": In(config.channel_bits),
-                "channel_word": In(32),
-                "candidates": In(stream.Signature(candidate_layout(config))),
-                "results": Out(stream.Signature(Result)),
-            }
-        )
+        super().__init__(requantiser_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         config = self.config

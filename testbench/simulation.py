@@ -24,6 +24,7 @@ from skipgrid.rtl.verilog import generate_verilog
 BUILD = Path(__file__).parent.parent / "build" / "testbench"
 TIMESCALE = ("1ns", "1ps")
 SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, channels=32, layers=4, scan=2, results=4)
+SERIAL = SMALL.replaced(rows=1, scan=1, results=1, serial=True)
 
 BUILD_ARGS = {
     # Memories hold random words at first, so that no bench passes because of what was never written.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from simulation import SMALL
+from simulation import SERIAL, SMALL
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 
@@ -12,6 +12,7 @@ CONFIGS = {
     "2x4": SMALL,
     "1x8": SMALL.replaced(rows=1, lanes=8, scan=8, results=1),
     "4x8": SMALL.replaced(rows=4, lanes=8, scan=1, results=2, weights=512, entries=1024, channels=64),
+    "serial": SERIAL.replaced(lanes=8),
 }
 
 

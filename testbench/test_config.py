@@ -21,6 +21,7 @@ from skipgrid.rtl.config import PRESETS, Config, preset
         ({"results": 32}, "results must be a power of two from 1 to 16, not 32"),
         ({"scan": 64}, r"scan must be a power of two up to lanes \(32\), not 64"),
         ({"scan": 3}, r"scan must be a power of two up to lanes \(32\), not 3"),
+        ({"serial": True}, "scan must be 1 where serial is chosen, not 16"),
         ({"channels": 40}, r"channels must be a multiple of lanes \(32\) up to 65,536, not 40"),
         ({"channels": 0}, "channels must be a multiple of lanes"),
     ],

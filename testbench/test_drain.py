@@ -4,11 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from simulation import SMALL
+from simulation import SERIAL, SMALL
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.drain import Drain
+from skipgrid.rtl.serial_drain import SerialDrain
 
 
 @pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1, lanes=8, scan=8), SMALL.replaced(rows=4, scan=1)], ids=["2", "8", "1"])
 def test_drain(simulate: Callable[..., None], config: Config) -> None:
     simulate(Drain(config), "bench_drain", config)
+
+
+@pytest.mark.parametrize("config", [SERIAL, SERIAL.replaced(rows=2)], ids=["1 row", "2 rows"])
+def test_serial_drain(simulate: Callable[..., None], config: Config) -> None:
+    simulate(SerialDrain(config), "bench_drain", config)

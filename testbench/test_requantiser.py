@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 
-from simulation import SMALL
+from simulation import SERIAL, SMALL
 from skipgrid.rtl.requantise import Requantiser
+from skipgrid.rtl.serial_requantise import SerialRequantiser
 from skipgrid.rtl.tokens import TokenBuilder
 
 
 def test_requantiser(simulate: Callable[..., None]) -> None:
     simulate(Requantiser(SMALL), "bench_requantiser", SMALL)
+
+
+def test_serial_requantiser(simulate: Callable[..., None]) -> None:
+    simulate(SerialRequantiser(SERIAL), "bench_requantiser", SERIAL)
 
 
 def test_token_builder(simulate: Callable[..., None]) -> None:
