@@ -33,6 +33,8 @@ def simulate(
 
     board = find_board(board_name)
     rate = baud or board.baud
+    if link and link.exists() and not link.is_symlink():
+        raise ValueError(f"{link} exists and is no link; choose another name for --link")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
@@ -41,7 +43,8 @@ def simulate(
         terminal = Terminal()
         try:
             if link:
-                _link(link, terminal.name)
+                link.unlink(missing_ok=True)
+                link.symlink_to(terminal.name)
             typer.echo(terminal.name)
             notes.print(f"{board.title} at {rate:,} baud; Ctrl-C ends it", highlight=False)
             serve(simulated, terminal, rate)
@@ -49,12 +52,3 @@ def simulate(
             if link and link.is_symlink():
                 link.unlink()
             terminal.close()
-
-
-def _link(path: Path, name: str) -> None:
-    """Make or change a symbolic link; ValueError if something else has its name."""
-    if path.is_symlink():
-        path.unlink()
-    elif path.exists():
-        raise ValueError(f"{path} exists and is no link; choose another name for --link")
-    path.symlink_to(name)
