@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help demo test lint format figures docs wheel clean
+.PHONY: help demo test lint format figures boards docs wheel clean
 
 help:
 	@echo "make demo     install, generate the 4x32 preset, run 20 held-out digits on it, draw them to out/digits.png"
@@ -12,6 +12,7 @@ help:
 	@echo "make install  make .venv and install everything into it"
 	@echo "make lint     check style and types            make format   put both in order where a tool can"
 	@echo "make figures  measure the README's table again  make docs     write the generated pages again"
+	@echo "make boards   build all boards again, four seeds each, and write the README's table of them; takes an hour"
 	@echo "make wheel    build the package into dist/      make clean    remove what was made, but for .venv"
 
 install: .venv/installed
@@ -47,6 +48,10 @@ format: install
 
 figures: install
 	$(BIN)/skipgrid figures
+
+boards: install
+	for board in icebreaker ulx3s-25f ulx3s-85f tang-nano-9k; do $(BIN)/skipgrid build --board $$board --seeds 4 --record || exit 1; done
+	$(BIN)/skipgrid boards --write-readme
 
 docs: install
 	$(BIN)/skipgrid docs

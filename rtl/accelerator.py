@@ -34,6 +34,8 @@ PORTS = wiring.Signature(
         "s_axis_in": In(AxiStream()),
         "m_axis_out": Out(AxiStream(user=True)),
         "irq": Out(1),
+        "busy": Out(1),
+        "error": Out(1),
     }
 )
 
@@ -51,6 +53,7 @@ class Accelerator(wiring.Component):
         s_axis_in: run-length coded tensors, one packet each; taken when the program asks for one.
         m_axis_out: run-length coded tensors, one packet each; TUSER in the last word marks one cut short by an error.
         irq: 1 from the end of a run (STATUS.busy is 0), or an error of the load port, until the next start.
+        busy, error: as in STATUS.
 
     Throughput: rows x lanes multiplications a cycle, all of nonzero activations. Reset is synchronous and works at any moment.
     """
@@ -243,6 +246,8 @@ class Accelerator(wiring.Component):
             sequencer.clear.eq(registers.clear),
             sequencer.settled.eq(~decoder.busy & ~encoder.busy & ~skid.held),
             self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy),  # not while an error's packets are cleared away
+            self.busy.eq(sequencer.busy),
+            self.error.eq(sequencer.failed),
             registers.ready.eq(sequencer.ready),
             registers.busy.eq(sequencer.busy),
             registers.done.eq(sequencer.done),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skipgrid.rtl.config import Config, preset
+from skipgrid.fpga.board import find_config
+from skipgrid.rtl.config import Config
 
 from .console import JsonOption, PresetOption, bar, notes, output, table, working, write_json, wrote
 
@@ -50,7 +51,7 @@ def layers(
 
     - `skipgrid bench layers --layer "LeNet Conv2" --seed 7`
     """
-    config = preset(preset_name)
+    config = find_config(preset_name)
     report, results, refused = measure(config, table_file, seed, clustered=clustered, layer=layer)
     _show(config, results, refused, report)
     write_json(json, report)
@@ -79,7 +80,7 @@ def density(
 
     Example: `skipgrid bench density --preset 4x32 --plot density.png`
     """
-    report = measure_density(preset(preset_name), layer, seed)
+    report = measure_density(find_config(preset_name), layer, seed)
     shown = table(f"{layer} on {report['preset']}", "nonzeros", "cycles", "limit", "dense", "exact")
     for point in report["points"]:
         exact = "yes" if point["bit_exact"] else "[red]NO"

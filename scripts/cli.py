@@ -7,13 +7,20 @@ from typing import Annotated
 import typer
 
 from .bench import bench
+from .boards import boards
+from .build import build
 from .docs import docs
 from .figures import figures
+from .flash import flash
 from .fuzz import fuzz
 from .generate import generate
+from .info import info
 from .presets import presets
 from .run import run
+from .simulate import simulate
+from .synth import synth
 
+BOARDS = "FPGA boards"
 DEVELOPERS = "For developers, in a clone of the project"
 
 app = typer.Typer(
@@ -40,6 +47,12 @@ app.command()(presets)
 app.command()(generate)
 app.command()(run)
 app.add_typer(bench, name="bench")
+app.command(rich_help_panel=BOARDS)(boards)
+app.command(rich_help_panel=BOARDS)(build)
+app.command(rich_help_panel=BOARDS)(flash)
+app.command(rich_help_panel=BOARDS)(simulate)
+app.command(rich_help_panel=BOARDS)(info)
+app.command(rich_help_panel=BOARDS)(synth)
 app.command(rich_help_panel=DEVELOPERS)(fuzz)
 app.command(rich_help_panel=DEVELOPERS)(figures)
 app.command(rich_help_panel=DEVELOPERS)(docs)
@@ -64,7 +77,11 @@ def main(arguments: list[str] | None = None) -> None:
         app(args=arguments, prog_name="skipgrid")
     except OSError as error:
         sys.exit(_failure(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)))
-    except (ValueError, TypeError, RuntimeError) as error:  # ModelError, DoesNotFit, DeviceError, BusError and ToolError are among them
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # ModelError, DoesNotFit, DeviceError, BusError, LinkError and ToolError are among them
         sys.exit(_failure(str(error)))
 
 

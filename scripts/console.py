@@ -16,7 +16,10 @@ from rich.table import Table
 output = Console(width=None if sys.stdout.isatty() else 120)
 notes = Console(stderr=True)
 
-PresetOption = Annotated[str, typer.Option("--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists.")]
+PresetOption = Annotated[
+    str, typer.Option("--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists, or a board's.")
+]
+BoardOption = Annotated[str, typer.Option("--board", "-b", help="One of those that `skipgrid boards` lists.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too.")]
 
 

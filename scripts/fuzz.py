@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from skipgrid.rtl.config import preset
+from skipgrid.fpga.board import find_config
 
 from .console import JsonOption, bar, notes, output, working, write_json
 
@@ -29,7 +29,7 @@ def fuzz(
     from skipgrid.host.fuzz import SMALL, run_trial
     from skipgrid.host.simulated import SimulatedDevice, sources_hash
 
-    config = SMALL if preset_name == SMALL.name else preset(preset_name)
+    config = SMALL if preset_name == SMALL.name else find_config(preset_name)
     with working(f"building the simulation of {config.name} (once; later runs find it)"):
         device = SimulatedDevice(config)
     with bar() as progress:

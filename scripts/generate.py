@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from skipgrid.rtl.config import Config, preset
+from skipgrid.fpga.board import find_config
+from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import VERSION
 
 from .console import PresetOption, output, working
@@ -140,7 +141,7 @@ def generate(
 
     - `cd out/4x32 && verilator --lint-only -Wall lint.vlt skipgrid.v`
     """
-    config = preset(preset_name)
+    config = find_config(preset_name)
     with working(f"generating the Verilog of {config.name}"):
         files = made_files(config)
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,8 @@ PORTS = {
     "s_axis_in": "AXI4-Stream subordinate: run-length coded input tensors, one packet (TLAST) each",
     "m_axis_out": "AXI4-Stream manager: run-length coded output tensors, one packet each; TUSER in the last word marks one cut short",
     "irq": "1 from the end of a run, or an error, until the next start",
+    "busy": "as in `STATUS`",
+    "error": "as in `STATUS`",
 }
 
 FIELDS = {

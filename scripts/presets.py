@@ -3,6 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
+from rich.table import Table
+
+from skipgrid.fpga.board import all_boards
 from skipgrid.rtl.config import PRESETS, Config
 
 from .console import JsonOption, output, table, write_json
@@ -21,7 +24,7 @@ SIZES = {
 
 
 def presets(json: JsonOption = None) -> None:
-    """Show the presets: their grid, and what their memories hold.
+    """Show the presets: their grid, and what their memories hold; and the same of the boards' own configurations.
 
     A preset's name is rows × lanes. Every row works on its own window, every lane on its own output channel, so that rows × lanes
     multiplications are made in a cycle.
@@ -32,15 +35,20 @@ def presets(json: JsonOption = None) -> None:
 
     - `skipgrid presets --json presets.json`
     """
-    configs = PRESETS.values()
-    shown = table("Presets", "", *PRESETS)
+    own = {name: board.config for name, board in all_boards().items()}
+    output.print(_shown("Presets", PRESETS))
+    output.print(_shown("The boards' own", own))
+    write_json(json, [report(config) for config in PRESETS.values()])
+
+
+def _shown(title: str, configs: dict[str, Config]) -> Table:
+    shown = table(title, "", *configs)
     for size, meaning in SIZES.items():
-        shown.add_row(meaning, *(f"{getattr(config, size):,}" for config in configs))
+        shown.add_row(meaning, *(f"{getattr(config, size):,}" for config in configs.values()))
     shown.add_section()
     for memory in ("weights", "entries", "pointers"):
-        shown.add_row(f"KiB for the {memory}, all copies", *(f"{memories(config)[memory] / 8192:,.0f}" for config in configs))
-    output.print(shown)
-    write_json(json, [report(config) for config in configs])
+        shown.add_row(f"KiB for the {memory}, all copies", *(f"{memories(config)[memory] / 8192:,.0f}" for config in configs.values()))
+    return shown
 
 
 def report(config: Config) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""skipgrid run: a model over data, on a simulated accelerator."""
+"""skipgrid run: a model over data, on a simulated accelerator or on a board."""
 
 import zipfile
 from dataclasses import asdict
@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skipgrid.rtl.config import Config, preset
+from skipgrid.fpga.board import find_config
+from skipgrid.rtl.config import Config
 
-from .console import JsonOption, PresetOption, bar, output, table, working, write_json, wrote
+from .console import JsonOption, bar, output, table, working, write_json, wrote
+from .devices import BaudOption, chosen_config, opened
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from skipgrid.host.device import Device
     from skipgrid.host.runner import Summary
 
 
@@ -23,7 +26,14 @@ def run(
     data: Annotated[
         Path, typer.Argument(metavar="DATA.npz", help="`images`, of the model's own type and shape, batch first, and `labels`.")
     ],
-    preset_name: PresetOption = "4x32",
+    preset_name: Annotated[
+        str | None, typer.Option("--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists; otherwise 4x32.")
+    ] = None,
+    board_name: Annotated[str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.")] = None,
+    device_name: Annotated[
+        str | None, typer.Option("--device", "-d", metavar="NAME", help="Run on the board on this serial port, and nothing else.")
+    ] = None,
+    baud: BaudOption = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
     json: JsonOption = None,
     trace: Annotated[
@@ -31,11 +41,12 @@ def run(
     ] = None,
     draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw the images with what was recognised.")] = None,
 ) -> None:
-    """Run a model over images, on the simulated accelerator.
+    """Run a model over images, on the simulated accelerator, or with `--device` on a board.
 
-    Its Verilog is generated and compiled once, and kept for later runs. Every output is compared, bit for bit, with the golden model's and
-    with ONNX Runtime's. Cycles count from an image's first input word to its last output word, with the weights resident; the dense grid
-    that they are compared with has the same size and is always busy.
+    The simulation's Verilog is generated and compiled once, and kept for later runs. Every output is compared, bit for bit, with the
+    golden model's and with ONNX Runtime's. Cycles count from an image's first input word to its last output word, with the weights
+    resident; the dense grid that they are compared with has the same size and is always busy. On a board, they include the time in which
+    the input comes over the link.
 
     Examples:
 
@@ -44,10 +55,22 @@ def run(
     - `skipgrid run models/lenet5.onnx models/digits.npz --preset 1x8 --json digits.json --draw digits.png`
 
     - `skipgrid run models/lenet5.onnx models/digits.npz --limit 1 --trace digit.fst`
+
+    - `skipgrid run models/lenet5.onnx models/digits.npz --device /dev/ttyUSB1`
     """
-    config = preset(preset_name)
+    chosen = chosen_config(preset_name, board_name)
     images, labels = read_data(data, limit)
-    summary, classes = measure(config, model, images, labels, trace=trace)
+    if device_name:
+        if trace:
+            raise ValueError("waveforms come from the simulated accelerator; leave --trace or --device away")
+        with opened(device_name, baud, chosen) as device:
+            config = device.config
+            summary, classes = measure_on(device, model, images, labels)
+    else:
+        if baud:
+            raise ValueError("--baud is a board's; say which one with --device")
+        config = chosen or find_config("4x32")
+        summary, classes = measure(config, model, images, labels, trace=trace)
     _show(config, model, summary)
     write_json(json, asdict(summary))
     if draw:
@@ -65,23 +88,31 @@ def run(
 def measure(
     config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]", *, trace: Path | None = None
 ) -> tuple["Summary", "NDArray[np.intp]"]:
-    """Run a model over images: the summary, and the class recognised in each image."""
-    import numpy as np
-
-    from skipgrid.host.onnx_import import import_model
-    from skipgrid.host.runner import compile_network, recognised, run_images, run_onnxruntime, summarise
+    """Run a model over images in simulation: the summary, and the class recognised in each image."""
     from skipgrid.host.simulated import SimulatedDevice
 
-    network = import_model(model)
-    inputs = network.activations(images)
-    program = compile_network(network, config, inputs)
     if trace:
         trace.parent.mkdir(parents=True, exist_ok=True)
     with working(f"building the simulation of {config.name} (once; later runs find it)"):
         device = SimulatedDevice(config, trace=trace)
+    result = measure_on(device, model, images, labels)
+    device.close()
+    return result
+
+
+def measure_on(device: "Device", model: Path, images: "NDArray[Any]", labels: "NDArray[Any]") -> tuple["Summary", "NDArray[np.intp]"]:
+    """Run a model over images on a device: the summary, and the class recognised in each image."""
+    import numpy as np
+
+    from skipgrid.host.onnx_import import import_model
+    from skipgrid.host.runner import compile_network, recognised, run_images, run_onnxruntime, summarise
+
+    config = device.config
+    network = import_model(model)
+    inputs = network.activations(images)
+    program = compile_network(network, config, inputs)
     with bar() as progress:
         results = list(progress.track(run_images(device, program, inputs), total=len(inputs), description=f"images on {config.name}"))
-    device.close()
     with working("running ONNX Runtime"):
         reference = run_onnxruntime(model, images)
     outputs = network.results(np.stack([result.output for result in results]))

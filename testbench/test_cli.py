@@ -17,6 +17,9 @@ from skipgrid.rtl.config import PRESETS
 from skipgrid.scripts.cli import app
 
 PNG = b"\x89PNG"
+TAUGHT = [[name] for name in ("presets", "generate", "run", "boards", "build", "flash", "simulate", "info", "synth")] + [
+    ["bench", "layers"]
+]
 SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, the others need not wait
 
 RUN_KEYS = ["images", "correct", "bit_exact_golden", "bit_exact_onnxruntime", "cycles_per_image", "dense_cycles_per_image", "layers"]
@@ -56,13 +59,14 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["presets"], ["generate"], ["run"], ["bench"], ["bench", "layers"], ["fuzz"], ["figures"], ["docs"]]
+    "command",
+    [[], *TAUGHT, ["bench"], ["fuzz"], ["figures"], ["docs"]],
 )
 def test_help_teaches(command: list[str]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
     assert "Usage" in result.output
-    if command in (["presets"], ["generate"], ["run"], ["bench", "layers"]):
+    if command in TAUGHT:
         assert f"skipgrid {' '.join(command)} " in result.output.partition("Examples")[2]
 
 

@@ -3,19 +3,32 @@
 from typing import Any
 
 from skipgrid.fpga.board import Board
+from skipgrid.fpga.pll import Ice40Pll
+from skipgrid.fpga.top import Top
 from skipgrid.rtl.config import Config
 
 
 def platform() -> Any:
-    """The platform of amaranth-boards."""
+    """The platform of amaranth-boards, with the part that can be broken off, for its lights."""
     from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-    return ICEBreakerPlatform()
+    made = ICEBreakerPlatform()
+    made.add_resources(made.break_off_pmod)
+    return made
 
 
-def top() -> Any:
-    """PLL, pins and the system."""
-    raise NotImplementedError
+def top(system: Any) -> Any:
+    """PLL and pins; green: ready, red: error, green on the part that can be broken off: busy."""
+    return Top(
+        system,
+        pll=Ice40Pll(input_hz=12_000_000, output_hz=BOARD.clock_hz),
+        oscillator=("clk12", 0),
+        reset=("button", 0),
+        ready=("led_g", 0),
+        busy=("led_g", 1),
+        error=("led_r", 0),
+        uart=("uart", 0),
+    )
 
 
 BOARD = Board(
@@ -23,6 +36,7 @@ BOARD = Board(
     title="iCEBreaker",
     device="iCE40UP5K-SG48",
     family="ice40",
+    loader="ice40_generic",
     config=Config(
         name="icebreaker",
         rows=1,
@@ -38,7 +52,7 @@ BOARD = Board(
         serial=True,
     ),
     clock_hz=24_000_000,
-    baud=3_000_000,
+    baud=3_000_000,  # the FT2232H makes 12 MHz / n, and 24 MHz is 8 cycles a bit; at 4 cycles a bit, sampling would be coarse
     platform=platform,
     top=top,
 )

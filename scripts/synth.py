@@ -1,0 +1,60 @@
+"""skipgrid synth: area and clock of an accelerator, or of one of its parts, without a board."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from .build import place_all, shown
+from .console import JsonOption, PresetOption, output, write_json
+
+
+def synth(
+    family_name: Annotated[str, typer.Option("--family", "-f", help="ice40 (UP5K), ecp5 (85F, speed 6) or gowin (GW1NR-9C).")],
+    preset_name: PresetOption = "1x8",
+    unit: Annotated[str, typer.Option("--unit", "-u", help="A part by itself: decoder, row, walker, …")] = "accelerator",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the placement.")] = 1,
+    json: JsonOption = None,
+    folder: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep netlist, logs and reports there.", file_okay=False)
+    ] = None,
+) -> None:
+    """Synthesise, place and route an accelerator or one of its parts for a family of FPGAs, and show its area and clock.
+
+    Inputs come from a shift register and outputs go to one, so that pins do not limit what fits. The flip-flops of these registers are
+    counted with the part's, and told.
+
+    Examples:
+
+    - `skipgrid synth --preset 1x8 --family ecp5`
+
+    - `skipgrid synth --unit decoder --family ice40 --json decoder.json`
+    """
+    from skipgrid.fpga import tools
+    from skipgrid.fpga.board import find_board, find_config
+    from skipgrid.fpga.families import find_family
+    from skipgrid.fpga.ring import Ring
+    from skipgrid.fpga.units import make_unit
+
+    family, config = find_family(family_name), find_config(preset_name)
+    ring = Ring(make_unit(unit, config))
+    board = replace(find_board(family.reference), config=config)
+    with TemporaryDirectory() as temporary:
+        _, (placement,) = place_all(board, folder or Path(temporary), [seed], jobs=1, design=ring)
+    figures: dict[str, Any] = {
+        "preset": config.name,
+        "unit": unit,
+        "family": family_name,
+        "device": board.device,
+        **asdict(placement.area),
+        "ring_ff": ring.registers,
+        "fmax_mhz": placement.fmax_mhz,
+        "seed": placement.seed,
+        "tools": tools.versions("yosys", family.placer),
+        "config_hash": f"{config.hash:#010x}",
+    }
+    output.print(shown(f"{unit} of {config.name} on {board.device}", figures))
+    output.print(f"Of the flip-flops, {ring.registers:,} are the shift registers around it.", highlight=False)
+    write_json(json, figures)
