@@ -59,7 +59,7 @@ class SerialDevice(Device):
             raise BusError(f"register {address:#05x} cannot be written with {value:#x}")
 
     def load(self, packet: Words) -> None:
-        requests = (self._words(Operation.LOAD, [packet], start) for start in range(0, len(packet), self.hello.frame_words))
+        requests = (self.sending(Operation.LOAD, [packet], start) for start in range(0, len(packet), self.hello.frame_words))
         first = next(requests)
         left = [answer.left for answer in self.link.exchange(_chain(_resumed(first), requests))]
         if any(left):
@@ -70,8 +70,8 @@ class SerialDevice(Device):
         self.write_register(CONTROL.address, CONTROL.mask("start"))
         return _Streams(self, packets).run()
 
-    def _words(self, operation: Operation, packets: list[Words], start: int) -> Request:
-        """The request that sends words of some packets from one of them on, to a packet's end at most."""
+    def sending(self, operation: Operation, packets: list[Words], start: int) -> Request:
+        """The request that sends words of some packets from word `start` on, to a packet's end at most."""
         for packet in packets:
             if start < len(packet):
                 words = packet[start : start + self.hello.frame_words]
@@ -135,7 +135,7 @@ class _Streams:
         sends = self.position < self.total and self.blocked is None
         turn = self.flowing and takes < WINDOW // 2 and not (self.under_way and self.under_way[-1][0] == Operation.TAKE)
         if sends and not turn:
-            request = self.device._words(Operation.SEND, self.packets, self.position)
+            request = self.device.sending(Operation.SEND, self.packets, self.position)
             self.link.submit(_resumed(request) if self.resume else request)
             self.under_way.append((Operation.SEND, self.position, request.argument))
             self.position += request.argument
