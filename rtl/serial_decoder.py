@@ -21,7 +21,7 @@ class SerialDecoder(wiring.Component):
     elements, which turns past a subtractor of one bit with the value's element as the first borrow. A token that ends the tensor
     is held back until the rest of its word has been seen to be zeros.
 
-    element_bits: width of `elements`, at least that of a run.
+    element_bits: width of `elements`; the bits of a run, 10, are worked through also where it has fewer.
 
     Members: see `RunLengthDecoder`. The payload of `words` is not to change while it is offered.
 
@@ -30,9 +30,7 @@ class SerialDecoder(wiring.Component):
     """
 
     def __init__(self, element_bits: int = 32) -> None:
-        if element_bits < RUN_BITS:
-            raise ValueError(f"element_bits must be at least {RUN_BITS}, the bits of a run, not {element_bits}")
-        self.element_bits = element_bits
+        self.element_bits = max(element_bits, RUN_BITS)
         super().__init__(
             {
                 "start": In(1),
@@ -102,7 +100,7 @@ class SerialDecoder(wiring.Component):
                 m.d.sync += token.eq(Cat(token[1:], digit))
 
         # The elements that remain, less those of the token.
-        remaining = Signal.like(self.elements, reset_less=True)
+        remaining = Signal(self.element_bits, reset_less=True)
         borrow = Signal(reset_less=True)  # at first, of the value; at last, the token covers too much, or ones follow the last one
         more = Signal(reset_less=True)  # elements remain
         ends, difference = Signal(), Signal()

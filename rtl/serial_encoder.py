@@ -1,13 +1,20 @@
 """Tokens in, run-length words out, a bit a cycle: for FPGAs with few logic cells."""
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import MAX_QUOTIENT
 from .decoder import WORD_BITS
 from .layouts import RUN_BITS, Token, Word
 from .small import counted_up
+
+if TYPE_CHECKING:
+    import enum  # Amaranth's, for type checkers, which cannot see into that one
+else:
+    from amaranth.lib import enum
 
 
 class Part(enum.Enum, shape=unsigned(2)):
@@ -79,19 +86,16 @@ class SerialEncoder(wiring.Component):
             with m.If((part != Part.QUOTIENT) | (~ones[0] & ~ones[2])):  # after 1 and 3 ones comes the quotient's next bit
                 m.d.sync += place.eq(counted_up(place))
             with m.Switch(part):
-                with m.Case(Part.VALUE):
-                    with m.If(place[:3].all()):
-                        m.d.sync += [part.eq(Part.BELOW_QUOTIENT), place.eq(0)]
-                with m.Case(Part.BELOW_QUOTIENT):
-                    with m.If(at_k):
-                        m.d.sync += [part.eq(Part.QUOTIENT), place.eq(place)]
+                with m.Case(Part.VALUE), m.If(place[:3].all()):
+                    m.d.sync += [part.eq(Part.BELOW_QUOTIENT), place.eq(0)]
+                with m.Case(Part.BELOW_QUOTIENT), m.If(at_k):
+                    m.d.sync += [part.eq(Part.QUOTIENT), place.eq(place)]
                 with m.Case(Part.QUOTIENT):
                     m.d.sync += ones.eq(counted_up(ones))
                     with m.If(unary_ends):
                         m.d.sync += [part.eq(Part.REMAINDER), place.eq(0)]
-                with m.Case(Part.REMAINDER):
-                    with m.If(at_k):
-                        m.d.sync += [part.eq(Part.VALUE), place.eq(0), filling.eq(token.last)]
+                with m.Case(Part.REMAINDER), m.If(at_k):
+                    m.d.sync += [part.eq(Part.VALUE), place.eq(0), filling.eq(token.last)]
 
         # The word.
         word = Signal(WORD_BITS, reset_less=True)
@@ -115,9 +119,8 @@ class SerialEncoder(wiring.Component):
         # What is complete stays.
         with m.If(self.stop):
             m.d.sync += [part.eq(Part.VALUE), place.eq(0), ones.eq(0), position.eq(0)]
-            with m.If(full):
-                with m.If(~filling):
-                    m.d.sync += closing.eq(1)
-            with m.Else():
+            with m.If(~full):
                 m.d.sync += [filling.eq(0), full.eq(0), closing.eq(opened)]
+            with m.Elif(~filling):
+                m.d.sync += closing.eq(1)
         return m

@@ -22,8 +22,3 @@ def test_decoder(simulate: Callable[..., None], decoder: Callable[[int], wiring.
 @pytest.mark.parametrize("serial", [False, True], ids=["parallel", "serial"])
 def test_round_trip(simulate: Callable[..., None], serial: bool) -> None:
     simulate(RoundTrip(serial=serial), "bench_round_trip")
-
-
-def test_serial_decoder_of_few_elements() -> None:
-    with pytest.raises(ValueError, match="element_bits must be at least 10, the bits of a run, not 9"):
-        SerialDecoder(9)
