@@ -15,18 +15,18 @@ VALUE_BITS = 8
 class SerialDecoder(wiring.Component):
     """Decodes the code that `RunLengthDecoder` decodes, with the same members, the same errors and a fraction of the logic.
 
-    A word stays at the port while its bits are read, one a cycle, and is taken with its last one. A token's bits go into one
-    shift register, the value's first; the unary part is counted on the way. The run's bits, those of the remainder and then those
-    of the quotient, are its binary digits, the lowest first: while they go in, they are subtracted from the number of remaining
-    elements, which turns past a subtractor of one bit with the value's element as the first borrow. A token that ends the tensor
-    is held back until the rest of its word has been seen to be zeros.
+    A token's bits go into one shift register, the value's first; the unary part is counted on the way. The run's bits, those of
+    the remainder and then those of the quotient, are its binary digits, the lowest first: while they go in, they are subtracted
+    from the number of remaining elements, which turns past a subtractor of one bit with the value's element as the first borrow.
+    A token that ends the tensor is held back until the rest of its word has been seen to be zeros.
 
     element_bits: width of `elements`; the bits of a run, 10, are worked through also where it has fewer.
 
-    Members: see `RunLengthDecoder`. The payload of `words` is not to change while it is offered.
+    Members: see `RunLengthDecoder`.
 
-    Throughput: one token in 9 + unary bits + element_bits cycles; the remainder's bits pass within these element_bits.
-    Latency: 8 + unary bits + element_bits cycles from the first word to the first token.
+    Throughput: one token in 9 + unary bits + element_bits cycles (the remainder's bits pass within these element_bits), one cycle
+    more a word, and at the tensor's end one for each bit that is left in its word.
+    Latency: 9 + unary bits + element_bits cycles from the first word to the first token.
     """
 
     def __init__(self, element_bits: int = 32) -> None:

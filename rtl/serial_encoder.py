@@ -33,10 +33,10 @@ class SerialEncoder(wiring.Component):
     remainder to the three of the quotient, of which the first stands for 1 one of the unary part, the second for 2 and the third
     for 4; then those of the remainder. A word is offered only once the next bit, or the tensor's end, is known to come.
 
-    Members: see `RunLengthEncoder`. The payload of `tokens` is not to change while it is offered.
+    Members: see `RunLengthEncoder`. After a stop, a word that was full is still sent.
 
     Throughput: one token in 18 + 2 * k cycles, one cycle more a word, and at a tensor's end one for each bit that fills its word.
-    Latency: 1 to 2 cycles from the bit that fills a word to the word.
+    Latency: 1 cycle from the bit that fills a word to the word, and up to k + 8 more where no bit is due.
     """
 
     def __init__(self) -> None:
