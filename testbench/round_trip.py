@@ -7,20 +7,26 @@ from amaranth.lib.wiring import In, Out
 from skipgrid.rtl.decoder import RunLengthDecoder
 from skipgrid.rtl.encoder import RunLengthEncoder
 from skipgrid.rtl.layouts import Token
+from skipgrid.rtl.serial_decoder import SerialDecoder
+from skipgrid.rtl.serial_encoder import SerialEncoder
 
 
 class RoundTrip(wiring.Component):
-    """The decoder behind the encoder; start begins a tensor of `elements` elements with code parameter `k`."""
+    """The decoder behind the encoder; start begins a tensor of `elements` elements with code parameter `k`.
 
-    def __init__(self) -> None:
+    serial: of the forms that take a bit a cycle.
+    """
+
+    def __init__(self, *, serial: bool) -> None:
+        self.serial = serial
         tokens = stream.Signature(Token)
         inputs = {"start": In(1), "elements": In(32), "k": In(3), "sent": In(tokens)}
         super().__init__(inputs | {"back": Out(tokens), "busy": Out(1), "failed": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.encoder = encoder = RunLengthEncoder()
-        m.submodules.decoder = decoder = RunLengthDecoder()
+        m.submodules.encoder = encoder = SerialEncoder() if self.serial else RunLengthEncoder()
+        m.submodules.decoder = decoder = SerialDecoder() if self.serial else RunLengthDecoder()
         wiring.connect(m, wiring.flipped(self.sent), encoder.tokens)
         wiring.connect(m, encoder.words, decoder.words)
         wiring.connect(m, decoder.tokens, wiring.flipped(self.back))

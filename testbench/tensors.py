@@ -53,6 +53,17 @@ def random_tokens(coded: Coded, k: int, rng: random.Random) -> list[dict[str, in
     return payloads
 
 
+def token_shapes(coded: Coded, k: int) -> list[tuple[int, int]]:
+    """Of each token in the canonical encoding: the bits of its unary part, and how many words begin with one of its bits."""
+    shapes, start = [], 0
+    for run, _ in tokens(coded, k).tolist():
+        unary = min((run >> k) + 1, 7)
+        end = start + 8 + unary + k
+        shapes.append((unary, -(-end // 32) - -(-start // 32)))
+        start = end
+    return shapes
+
+
 def elements_of(payloads: list[dict[str, int]], count: int) -> list[int]:
     """The elements that tokens stand for; CodecError if they are not `count`."""
     elements: list[int] = untokens([(token["run"], token["value"]) for token in payloads], count).tolist()

@@ -1,14 +1,19 @@
-"""The run-length encoder, and the skid buffer behind it."""
+"""The run-length encoders, and the skid buffer behind it."""
 
 from collections.abc import Callable
 
+import pytest
+from amaranth.lib import wiring
+
 from skipgrid.rtl.encoder import RunLengthEncoder
 from skipgrid.rtl.layouts import Word
+from skipgrid.rtl.serial_encoder import SerialEncoder
 from skipgrid.rtl.skid import SkidBuffer
 
 
-def test_encoder(simulate: Callable[..., None]) -> None:
-    simulate(RunLengthEncoder(), "bench_encoder")
+@pytest.mark.parametrize("encoder", [RunLengthEncoder, SerialEncoder], ids=["parallel", "serial"])
+def test_encoder(simulate: Callable[..., None], encoder: Callable[[], wiring.Component]) -> None:
+    simulate(encoder(), "bench_encoder")
 
 
 def test_skid(simulate: Callable[..., None]) -> None:
