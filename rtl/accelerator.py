@@ -18,7 +18,9 @@ from .loader import Loader
 from .registers import Registers
 from .requantise import Requantiser
 from .sequencer import Sequencer
+from .serial_decoder import SerialDecoder
 from .serial_drain import SerialDrain
+from .serial_encoder import SerialEncoder
 from .serial_requantise import SerialRequantiser
 from .skid import SkidBuffer
 from .tokens import TokenBuilder
@@ -83,7 +85,7 @@ class Accelerator(wiring.Component):
             wiring.connect(m, skid.sink, sink)
 
         # Words become tokens, and tokens become entries of the input's buffer.
-        m.submodules.decoder = decoder = RunLengthDecoder(config.element_bits)
+        m.submodules.decoder = decoder = (SerialDecoder if config.serial else RunLengthDecoder)(config.element_bits)
         m.submodules.buffers = buffers = (SerialActivationBuffers if config.serial else ActivationBuffers)(config)
         m.submodules.memory = memory = ActivationMemory(config)
         buffered(decoder.tokens, buffers.loaded_tokens, "loaded")
@@ -183,7 +185,7 @@ class Accelerator(wiring.Component):
             ]
 
         # Tokens become words, or entries of the other buffer.
-        m.submodules.encoder = encoder = RunLengthEncoder()
+        m.submodules.encoder = encoder = (SerialEncoder if config.serial else RunLengthEncoder)()
         m.submodules.skid = skid = SkidBuffer(Word)
         words_out = skid.sink
         wiring.connect(m, encoder.words, skid.source)
