@@ -13,7 +13,7 @@ class RunLengthEncoder(wiring.Component):
     """Encodes tensors in the code that `RunLengthDecoder` reads.
 
     Members:
-        k: the code's parameter, 0...7; steady while a tensor passes.
+        k: the code's parameter, 0...7; steady from the cycle before a tensor's first token.
         stop: gives the tensor up. A packet of which a word has been offered is ended by a word with `last` and `damaged`.
         tokens: of which the tensor's last one carries `last`; no run is over the code's longest, 8 * 2 ** k - 1 (see `TokenBuilder`).
         words: 32-bit words, of which the tensor's last one carries `last`; the rest of that one is filled with zeros.
@@ -43,24 +43,26 @@ class RunLengthEncoder(wiring.Component):
         quotient = Signal(range(MAX_QUOTIENT + 1))
         remainder = Signal(MAX_REMAINDER)
         unary = Signal(MAX_QUOTIENT)
-        unary_length = Signal(range(MAX_QUOTIENT + 1))
+        longer = Signal(range(MAX_QUOTIENT))  # than with quotient 0; seven ones are as long as six and a zero
+        k, shortest = Signal(3), Signal(range(9 + MAX_REMAINDER + 1))
+        m.d.sync += [k.eq(self.k), shortest.eq(self.k + 9)]
         code = Signal(MAX_TOKEN_BITS)
         length = Signal(range(MAX_TOKEN_BITS + 1))
         code_valid = Signal()
         code_ready = Signal()
         code_last = Signal()
         m.d.comb += [
-            quotient.eq(token.run >> self.k),
-            remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << self.k)),
+            quotient.eq(token.run >> k),
+            remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
             unary.eq((1 << quotient) - 1),
-            unary_length.eq(Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT, quotient + 1)),
+            longer.eq(Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT - 1, quotient)),
             self.tokens.ready.eq(code_ready),
         ]
         with m.If(code_ready):
             m.d.sync += [
                 code_valid.eq(self.tokens.valid),
-                code.eq(Cat(token.value, unary | (remainder << unary_length))),
-                length.eq(8 + unary_length + self.k),
+                code.eq(Cat(token.value, unary | (remainder << longer << 1))),
+                length.eq(shortest + longer),
                 code_last.eq(token.last),
             ]
 
