@@ -80,9 +80,9 @@ class PerformanceCounters(wiring.Component):
         waiting = [Signal(range(BETWEEN_TURNS * most.get(name, 1) + 1), name=f"waiting_{name.lower()}") for name in COUNTERS]
 
         turn = Signal(range(len(COUNTERS)))  # its word has been looked up
-        its_waiting = Signal(max(len(register) for register in waiting))  # the same as waiting[turn]
         following = Signal.like(turn)
         layer_looked_up = Signal()  # instead of a counter's word
+        right = Signal()  # the word that is asked for has been looked up
         stores = Signal()
         fresh = Signal(range(len(COUNTERS) + 1), init=len(COUNTERS))  # turns until all words are of the time after clear
         added, layer_cycles = Signal(32), Signal(32, init=1)  # with the cycle that a layer's end is in
@@ -90,25 +90,21 @@ class PerformanceCounters(wiring.Component):
         with m.If(self.layer_done):
             m.d.comb += added.eq(layer_cycles)
         with m.Elif(~layer_looked_up):
-            m.d.comb += added.eq(its_waiting)
+            m.d.comb += added.eq(Array(waiting)[turn])
         m.d.comb += [
             following.eq(Mux(turn == len(COUNTERS) - 1, 0, turn + 1)),
             stores.eq(~self.layer_done & ~layer_looked_up),
             base.eq(Mux(self.layer_done | (stores & fresh.any()), 0, read.data)),
             total.eq(base + added),
         ]
-        updated = [
-            Mux(stores & (turn == number), 0, register) + events[name]
-            for number, (name, register) in enumerate(zip(COUNTERS, waiting, strict=True))
-        ]
-        m.d.sync += [register.eq(value) for register, value in zip(waiting, updated, strict=True)]
-        m.d.sync += its_waiting.eq(Array(updated)[Mux(stores, following, turn)])
+        for number, (name, register) in enumerate(zip(COUNTERS, waiting, strict=True)):
+            m.d.sync += register.eq(Mux(stores & (turn == number), 0, register) + events[name])
         m.d.sync += carry.eq(stores & ~fresh.any() & ~self.clear & total[32] & (turn == COUNTERS.index("USEFUL_MACS_LOW")))
         with m.If(stores):
             m.d.sync += fresh.eq(fresh - fresh.any())
         m.d.sync += layer_cycles.eq(Mux(self.layer_done, 1, layer_cycles + self.busy))
         with m.If(self.clear):
-            m.d.sync += [fresh.eq(len(COUNTERS)), layer_cycles.eq(1), *(register.eq(0) for register in (*waiting, its_waiting))]
+            m.d.sync += [fresh.eq(len(COUNTERS)), layer_cycles.eq(1), *(register.eq(0) for register in waiting)]
 
         # A layer's end takes the write port, and its look-up the read port, instead of a counter, whose turn comes then.
         looks_up_layer = self.read & self.of_layer & ~layer_looked_up & stores
@@ -118,7 +114,8 @@ class PerformanceCounters(wiring.Component):
             write.data.eq(total),
             read.en.eq(~self.layer_done),
             read.addr.eq(Mux(looks_up_layer, LAYERS_BASE + self.index[: self.layer_bits], Mux(stores, following, turn))),
-            self.found.eq(self.read & Mux(self.of_layer, layer_looked_up & ~self.layer_done, stores & (self.index[:4] == turn))),
+            right.eq(self.read & Mux(self.of_layer, layer_looked_up, ~layer_looked_up & (self.index[:4] == turn))),
+            self.found.eq(right & ~self.layer_done),
             self.value.eq(total),
         ]
         with m.If(stores):

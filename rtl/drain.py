@@ -42,7 +42,7 @@ class Drain(wiring.Component):
         candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
 
     Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
-    Latency: 3 cycles from `finished` to the first candidate, 4 from the unit in `order`. Cost: channels x 32 bits, read `scan` x 32 bits wide.
+    Latency: 4 cycles from `finished` to the first candidate, 5 from the unit in `order`. Cost: channels x 32 bits, read `scan` x 32 bits wide.
     """
 
     def __init__(self, config: Config) -> None:
@@ -65,9 +65,9 @@ class Drain(wiring.Component):
 
         # First stage: take a slice of the results of the row whose turn it is, and look its bounds up. One that is taken when the second
         # stage turns out to be busy is kept.
-        m.submodules.skid = skid = SkidBuffer(order_layout(config))
-        wiring.connect(m, wiring.flipped(self.order), skid.source)
-        order = skid.sink.payload
+        m.submodules.skid_order = skid_order = SkidBuffer(order_layout(config))
+        wiring.connect(m, wiring.flipped(self.order), skid_order.source)
+        order = skid_order.sink.payload
         lanes_left = Signal(range(config.lanes + 1))
         begun = Signal()  # slices of the unit have been taken
         left = Signal.like(lanes_left)
@@ -83,9 +83,9 @@ class Drain(wiring.Component):
         m.d.comb += [
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
             last_slice.eq(Mux(begun, next_is_last, (config.slices == 1) | (order.last_group & few_lanes))),
-            takes.eq(Cat(skid.sink.valid & (order.row == row) & self.finished[row] & ~is_kept for row in range(config.rows))),
+            takes.eq(Cat(skid_order.sink.valid & (order.row == row) & self.finished[row] & ~is_kept for row in range(config.rows))),
             take.eq(takes.any()),
-            skid.sink.ready.eq(take & last_slice),
+            skid_order.sink.ready.eq(take & last_slice),
             self.advance.eq(takes & (~last_slice).replicate(config.rows)),
             self.drained.eq(takes & last_slice.replicate(config.rows)),
             taken.values.eq(Array(result.as_value() for result in self.results)[order.row]),
@@ -114,10 +114,15 @@ class Drain(wiring.Component):
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
         compared, mask = Signal(config.scan), Signal(config.scan)  # to choose from
         chosen, rest = Signal(config.scan), Signal(config.scan)  # one lane, and those behind it
-        some, single = Signal(), Signal()  # there is one; and none behind it
+        some, alone = Signal(), Signal()  # there is one; and nothing of the slice has to be sent behind it
         lane = Signal(range(config.scan))  # the chosen one
-        sent, done, flush, trailing = Signal(), Signal(), Signal(), Signal()
-        candidate = self.candidates.payload
+        at_end, ends_at = Signal(config.scan), Signal(config.scan)  # the last lane's bit; of the slice that is chosen from
+        choose_final = Signal()
+        sent, done, flush = Signal(), Signal(), Signal()
+        m.submodules.skid_candidates = skid_candidates = SkidBuffer(candidate_layout(config))
+        wiring.connect(m, skid_candidates.sink, wiring.flipped(self.candidates))
+        candidates = skid_candidates.source
+        candidate = candidates.payload
         for index, value in enumerate(looked_up["values"]):
             m.d.comb += compared[index].eq((value.as_signed() >= read.data[index]) & (index < looked_up.lanes))
         below = Cat(mask[:index].any() for index in range(config.scan))
@@ -126,25 +131,28 @@ class Drain(wiring.Component):
         while len(picked) > 1:
             picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
         m.d.comb += [
-            trailing.eq(lane != last_lane),  # zeros behind the last candidate
             flush.eq(gap >= 1 << (RUN_BITS - 1)),
             candidate.accumulator.eq(picked[0].as_signed()),
             candidate.channel.eq(base_channel + lane),
             candidate.null.eq(flush | ~some),
             candidate.gap.eq(Mux(flush, gap, Mux(some, gap + lane, gap + lanes))),
-            candidate.last.eq(final & ~flush & single & ~(some & trailing)),
-            self.candidates.valid.eq(valid & (flush | some | final)),
-            sent.eq(self.candidates.valid & self.candidates.ready),
-            done.eq(valid & ~flush & single & ~(final & some & trailing) & (~(some | final) | self.candidates.ready)),
+            candidate.last.eq(final & ~flush & alone),
+            candidates.valid.eq(valid & (flush | some | final)),
+            sent.eq(candidates.valid & candidates.ready),
+            done.eq(valid & ~flush & alone & (~(some | final) | candidates.ready)),
             accept.eq(~valid | done),
             mask.eq(Mux(accept, compared, rest)),
+            ends_at.eq(Mux(accept, Cat(looked_up.lanes == index + 1 for index in range(config.scan)), at_end)),
+            choose_final.eq(Mux(accept, looked_up.last, final)),
         ]
         with m.If(sent):
             m.d.sync += gap.eq(Mux(flush, 0, -(lane + 1)))
         with m.If(done):
             m.d.sync += [valid.eq(0), gap.eq(Mux(some, last_lane - lane, gap + lanes))]
         with m.If(accept | (sent & ~flush)):
-            m.d.sync += [chosen.eq(lowest), rest.eq(mask & below), some.eq(mask.any()), single.eq(~(mask & below).any())]
+            m.d.sync += [chosen.eq(lowest), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
+            # Zeros behind the tensor's last candidate are sent without one.
+            m.d.sync += alone.eq(~(mask & below).any() & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
             for bit in range(scan_bits):
                 m.d.sync += lane[bit].eq(Cat(lowest[index] for index in range(config.scan) if index >> bit & 1).any())
         with m.If(accept & is_looked_up):

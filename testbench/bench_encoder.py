@@ -144,4 +144,4 @@ async def speed(dut: object) -> None:
             assert latency == 1 + -size_bits(tensor, k) % 32
         else:
             assert set(gaps) == {1}
-            assert latency in ((2,) if tensor is full else (2, 3))
+            assert latency in ((3,) if tensor is full else (3, 4))
