@@ -117,7 +117,7 @@ class Drain(wiring.Component):
         some, alone = Signal(), Signal()  # there is one; and nothing of the slice has to be sent behind it
         lane = Signal(range(config.scan))  # the chosen one
         at_end, ends_at = Signal(config.scan), Signal(config.scan)  # the last lane's bit; of the slice that is chosen from
-        choose_final = Signal()
+        fresh, choose_final = Signal(), Signal()  # it is another slice; the tensor's last one
         sent, done, flush = Signal(), Signal(), Signal()
         m.submodules.skid_candidates = skid_candidates = SkidBuffer(candidate_layout(config))
         wiring.connect(m, skid_candidates.sink, wiring.flipped(self.candidates))
@@ -141,9 +141,10 @@ class Drain(wiring.Component):
             sent.eq(candidates.valid & candidates.ready),
             done.eq(valid & ~flush & alone & (~(some | final) | candidates.ready)),
             accept.eq(~valid | done),
-            mask.eq(Mux(accept, compared, rest)),
-            ends_at.eq(Mux(accept, Cat(looked_up.lanes == index + 1 for index in range(config.scan)), at_end)),
-            choose_final.eq(Mux(accept, looked_up.last, final)),
+            fresh.eq(~valid | alone),
+            mask.eq(Mux(fresh, compared, rest)),
+            ends_at.eq(Mux(fresh, Cat(looked_up.lanes == index + 1 for index in range(config.scan)), at_end)),
+            choose_final.eq(Mux(fresh, looked_up.last, final)),
         ]
         with m.If(sent):
             m.d.sync += gap.eq(Mux(flush, 0, -(lane + 1)))
