@@ -1,6 +1,6 @@
 """The sparse drain: of a row's accumulators only those that may survive go on, each with the zeros before it."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -27,6 +27,27 @@ def drain_signature(config: Config) -> wiring.Signature:
             "candidates": Out(stream.Signature(candidate_layout(config))),
         }
     )
+
+
+def _fours(bits: Value) -> list[Value]:
+    """What one look-up table sees, for few levels of them."""
+    return [bits[place : place + 4] for place in range(0, len(bits), 4)]
+
+
+def _below(bits: Value) -> Value:
+    """For each bit, whether a lower one is set."""
+    fours = _fours(bits)
+    some = Cat(four.any() for four in fours)
+    return Cat(some[:number].any() | four[:place].any() for number, four in enumerate(fours) for place in range(len(four)))
+
+
+def _several(bits: Value) -> Value:
+    """Whether more than one bit is set: two within four bits, or some in several fours."""
+    if len(bits) == 1:
+        return Const(0)
+    fours = _fours(bits)
+    pairs = Cat(four[place] & four[:place].any() for four in fours for place in range(1, len(four)))
+    return pairs.any() | _several(Cat(four.any() for four in fours))
 
 
 class Drain(wiring.Component):
@@ -80,6 +101,7 @@ class Drain(wiring.Component):
         fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(config.scan + 1), "channel": config.channel_bits, "last": 1}
         taken, kept, moved, looked_up = (Signal(data.StructLayout(fields), name=name) for name in ("taken", "kept", "moved", "looked_up"))
         is_kept, is_looked_up = Signal(), Signal()
+        used = Signal(config.scan)  # lanes of what is looked up
         m.d.comb += [
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
             last_slice.eq(Mux(begun, next_is_last, (config.slices == 1) | (order.last_group & few_lanes))),
@@ -103,6 +125,7 @@ class Drain(wiring.Component):
             m.d.sync += kept.eq(taken)
         with m.If(~is_looked_up | accept):
             m.d.sync += [looked_up.eq(moved), is_looked_up.eq(is_kept | take), is_kept.eq(0)]
+            m.d.sync += used.eq(Cat(index < moved.lanes for index in range(config.scan)))
         with m.Elif(take):
             m.d.sync += is_kept.eq(1)
 
@@ -124,9 +147,8 @@ class Drain(wiring.Component):
         candidates = skid_candidates.source
         candidate = candidates.payload
         for index, value in enumerate(looked_up["values"]):
-            m.d.comb += compared[index].eq((value.as_signed() >= read.data[index]) & (index < looked_up.lanes))
-        below = Cat(mask[:index].any() for index in range(config.scan))
-        lowest = mask & ~below
+            m.d.comb += compared[index].eq((value.as_signed() >= read.data[index]) & used[index])
+        below = _below(mask)
         picked = [values[index] & chosen[index].replicate(32) for index in range(config.scan)]
         while len(picked) > 1:
             picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
@@ -143,19 +165,18 @@ class Drain(wiring.Component):
             accept.eq(~valid | done),
             fresh.eq(~valid | alone),
             mask.eq(Mux(fresh, compared, rest)),
-            ends_at.eq(Mux(fresh, Cat(looked_up.lanes == index + 1 for index in range(config.scan)), at_end)),
+            ends_at.eq(Mux(fresh, used & ~(used >> 1), at_end)),
             choose_final.eq(Mux(fresh, looked_up.last, final)),
+            lane.eq(Cat(Cat(chosen[index] for index in range(config.scan) if index >> bit & 1).any() for bit in range(scan_bits))),
         ]
         with m.If(sent):
             m.d.sync += gap.eq(Mux(flush, 0, -(lane + 1)))
         with m.If(done):
             m.d.sync += [valid.eq(0), gap.eq(Mux(some, last_lane - lane, gap + lanes))]
         with m.If(accept | (sent & ~flush)):
-            m.d.sync += [chosen.eq(lowest), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
+            m.d.sync += [chosen.eq(mask & ~below), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
             # Zeros behind the tensor's last candidate are sent without one.
-            m.d.sync += alone.eq(~(mask & below).any() & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
-            for bit in range(scan_bits):
-                m.d.sync += lane[bit].eq(Cat(lowest[index] for index in range(config.scan) if index >> bit & 1).any())
+            m.d.sync += alone.eq(~_several(mask) & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
         with m.If(accept & is_looked_up):
             m.d.sync += [
                 valid.eq(1),
