@@ -63,7 +63,8 @@ class Drain(wiring.Component):
         candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
 
     Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
-    Latency: 4 cycles from `finished` to the first candidate, 5 from the unit in `order`. Cost: channels x 32 bits, read `scan` x 32 bits wide.
+    Latency: 4 cycles from `finished` to the first candidate, 5 from the unit in `order`.
+    Cost: channels x 32 bits, read `scan` x 32 bits wide.
     """
 
     def __init__(self, config: Config) -> None:
