@@ -34,7 +34,7 @@ class ActivationWriter(wiring.Component):
         stop: gives up the tensor that is being stored. drop: forgets the one held.
         tokens: of the tensor, in (y, x, c) order.
         writes: what to store.
-        entries_limit, pixels_limit: entries and pixel pointers that the other tensor leaves free.
+        other_entries, other_pixels: entries and pixel pointers that the other tensor takes.
         entries, pixels: entries and pixel pointers stored so far.
         rows: feature-map rows that are complete.
         busy: from the cycle after `start` until the tensor is stored. complete: a tensor is held, of the shape
@@ -58,8 +58,8 @@ class ActivationWriter(wiring.Component):
                 "W": In(config.coordinate_bits),
                 "tokens": In(stream.Signature(Token)),
                 "writes": Out(stream.Signature(write_layout(config))),
-                "entries_limit": In(config.entry_bits + 1),
-                "pixels_limit": In(config.pixel_bits + 1),
+                "other_entries": In(config.entry_bits + 1),
+                "other_pixels": In(config.pixel_bits + 1),
                 "entries": Out(config.entry_bits + 1),
                 "pixels": Out(config.pixel_bits + 1),
                 "rows": Out(config.coordinate_bits),
@@ -150,9 +150,9 @@ class ActivationWriter(wiring.Component):
             ]
         with m.If(pending):
             m.d.comb += self.failed.eq(1)
-            with m.If(write.entry_enable & (entry_place >= self.entries_limit)):
+            with m.If(write.entry_enable & (entry_place + self.other_entries >= config.entries)):
                 m.d.comb += self.error.eq(Error.ENTRIES_FULL)
-            with m.Elif(write.pointer_enable & (pixel_place >= self.pixels_limit)):
+            with m.Elif(write.pointer_enable & (pixel_place + self.other_pixels >= config.pixels)):
                 m.d.comb += self.error.eq(Error.PIXELS_FULL)
             with m.Elif(too_long):
                 m.d.comb += self.error.eq(Error.FEATURES_TOO_MANY)

@@ -8,7 +8,11 @@ from .activations import ActivationWriter, write_layout
 from .config import MAX_RUN, Config
 from .layouts import Error, Token, layer_layout
 
-MEMBERS = """
+
+def buffers_signature(config: Config) -> wiring.Signature:
+    """The members of both forms.
+
+    Members:
         layer: steady while anything is under way.
         begin: it begins. loads: its input comes from the stream. abort: what is being stored is given up.
         loaded_tokens: of the layer's input, for its buffer. computed_tokens: of its output, for the other buffer.
@@ -17,11 +21,7 @@ MEMBERS = """
         loaded, stored: the input, or the output, is complete.
         zeros: zeros of the tokens that are taken in this cycle.
         failed, error: as of `ActivationWriter`.
-"""
-
-
-def buffers_signature(config: Config) -> wiring.Signature:
-    """The members of both forms."""
+    """
     return wiring.Signature(
         {
             "layer": In(layer_layout(config)),
@@ -45,9 +45,9 @@ def buffers_signature(config: Config) -> wiring.Signature:
 
 
 class ActivationBuffers(wiring.Component):
-    __doc__ = f"""One writer for each buffer, so that a layer's output is stored while its input is still loaded.
+    """One writer for each buffer, so that a layer's output is stored while its input is still loaded.
 
-    Members:{MEMBERS}
+    Members: see `buffers_signature`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -65,8 +65,8 @@ class ActivationBuffers(wiring.Component):
         for number, (writer, other) in enumerate(zip(writers, reversed(writers), strict=True)):
             m.d.comb += [
                 writer.stop.eq(self.abort),
-                writer.entries_limit.eq(config.entries - other.entries),
-                writer.pixels_limit.eq(config.pixels - other.pixels),
+                writer.other_entries.eq(other.entries),
+                writer.other_pixels.eq(other.pixels),
                 writer.writes.ready.eq(~other.writes.valid | (turn == number)),
             ]
             with m.If(layer.buffer == number):
@@ -97,10 +97,11 @@ class ActivationBuffers(wiring.Component):
 
 
 class SerialActivationBuffers(wiring.Component):
-    __doc__ = f"""One writer for both buffers, so that a tensor is stored, then the next one; a layer's input from the stream and
-    its output into a buffer at the same time are not possible.
+    """One writer for both buffers, so that a tensor is stored, then the next one.
 
-    Members:{MEMBERS}
+    A layer's input from the stream and its output into a buffer at the same time are not possible.
+
+    Members: see `buffers_signature`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -120,8 +121,8 @@ class SerialActivationBuffers(wiring.Component):
         m.d.comb += [
             writer.stop.eq(self.abort),
             writer.start.eq(self.begin & (self.loads | stores)),
-            writer.entries_limit.eq(config.entries - other.entries),
-            writer.pixels_limit.eq(config.pixels - other.pixels),
+            writer.other_entries.eq(other.entries),
+            writer.other_pixels.eq(other.pixels),
             writer.writes.ready.eq(1),
             self.write.eq(writer.writes.payload),
             self.write_enable.eq(writer.writes.valid),

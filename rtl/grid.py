@@ -81,7 +81,8 @@ class EntryReader(wiring.Component):
         weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
-    Throughput: one entry a cycle. Latency: 3 cycles from a range to its first weight address.
+    Throughput: one entry a cycle; where parts work serially, a cycle is left out between windows.
+    Latency: 3 cycles from a range to its first weight address.
     """
 
     def __init__(self, config: Config) -> None:
@@ -111,11 +112,14 @@ class EntryReader(wiring.Component):
         current, current_valid = Signal(range_layout(config), reset_less=True), Signal()
         first = Signal(init=1)  # of the window
         ends_range, ends_window = Signal(), Signal()
+        pauses = Signal()  # for a cycle between windows, in which serial PEs empty their accumulators
+        if config.serial:
+            m.d.sync += pauses.eq(self.issued & ends_window)
         m.d.comb += [
             ends_range.eq(current.count <= 1),
             ends_window.eq(ends_range & current.end),
             self.takes_result.eq(self.issued & ends_window & current.first_window),
-            self.issued.eq(current_valid & (self.result_free | ~(ends_window & current.first_window))),
+            self.issued.eq(current_valid & ~pauses & (self.result_free | ~(ends_window & current.first_window))),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
             self.address.eq(current.start),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),

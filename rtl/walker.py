@@ -1,6 +1,6 @@
 """The window walker: which windows there are, who works on them, and where their entries and weights lie."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -24,7 +24,7 @@ class WindowWalker(wiring.Component):
         waiting: a unit waits for input rows.
         failed: for one cycle: the layer's weights lie beyond the memory.
 
-    Throughput: one unit a cycle. Latency: 1 cycle.
+    Throughput: one unit a cycle, in the first pixel and at the end of each row of pixels one in two cycles. Latency: 2 cycles.
     """
 
     def __init__(self, config: Config) -> None:
@@ -54,21 +54,24 @@ class WindowWalker(wiring.Component):
         columns_left = Signal.like(layer.out_columns)
         rows_left = Signal.like(layer.out_rows)
 
-        rows = Signal.like(self.rows)
-        m.d.sync += rows.eq(Mux(self.start, 0, self.rows))
-        available, last_column, last_row = Signal(), Signal(), Signal()
+        # Whether the unit's input is there, and its weights within the memory, is known in the cycle after they have changed.
+        steady, available, beyond = Signal(), Signal(), Signal()
+        m.d.sync += [
+            available.eq((self.rows == layer.H) | (unit.y + layer.span_rows <= self.rows)),
+            beyond.eq(weights_behind > config.weights),
+        ]
+        last_column, last_row = Signal(), Signal()
         m.d.comb += [
-            available.eq((rows == layer.H) | (unit.y + layer.span_rows <= rows)),
             unit.last_group.eq(groups_left == 1),
             last_column.eq(columns_left == 1),
             last_row.eq(rows_left == 1),
-            self.waiting.eq(self.busy & ~available),
-            self.failed.eq(self.busy & first_pixel & (weights_behind > config.weights)),
+            self.waiting.eq(self.busy & steady & ~available),
+            self.failed.eq(self.busy & steady & first_pixel & beyond),
             self.order.payload.first_group.eq(groups_left == layer.groups),
             self.order.payload.last_group.eq(unit.last_group),
             self.order.payload.last.eq(unit.last_group & last_column & last_row),
         ]
-        go = self.busy & available & ~self.failed & self.order.ready
+        go = self.busy & steady & available & ~self.failed & self.order.ready
         for row in reversed(range(config.rows)):
             m.d.comb += self.units[row].payload.eq(unit)
             with m.If(self.units[row].ready):
@@ -76,7 +79,12 @@ class WindowWalker(wiring.Component):
         for row, units in enumerate(self.units):
             m.d.comb += units.valid.eq(go & (self.order.payload.row == row))
 
+        m.d.sync += steady.eq(1)
+        with m.If(self.start):
+            m.d.sync += steady.eq(0)
         with m.If(self.order.valid & self.order.ready):
+            with m.If(first_pixel | (unit.last_group & last_column)):
+                m.d.sync += steady.eq(0)
             m.d.sync += [
                 groups_left.eq(groups_left - 1),
                 unit.weight.eq(unit.weight + layer.group_weights),
@@ -131,7 +139,8 @@ class RangeFetcher(wiring.Component):
 
     Members:
         layer: steady while anything is under way.
-        units: taken when the ranges of the one before are found, and at most `layer.lead` of their entries are left to be issued.
+        units: taken when the ranges of the one before are found, and at most `layer.lead` of their entries are left to be issued;
+            a single row takes them at once.
         lookup, first_pixel, first, behind_pixel, behind: the row's reads of pointers; they stay while lookup is 0.
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
@@ -160,13 +169,26 @@ class RangeFetcher(wiring.Component):
         config = self.config
         layer = self.layer
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
-        m.d.comb += [
-            self.ranges.payload.eq(fifo.r_data),
-            self.ranges.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.ranges.ready),
-        ]
-        advance = Signal()  # of all stages, which stand still while the FIFO is full
+        ranges = stream.Signature(range_layout(config)).create()  # found, in order
+        advance = Signal()  # of all stages, which stand still while there is no room for a range
+        if config.serial:
+            m.d.comb += [
+                self.ranges.payload.eq(ranges.payload),
+                self.ranges.valid.eq(ranges.valid),
+                ranges.ready.eq(self.ranges.ready),
+                advance.eq(~ranges.valid | ranges.ready),
+            ]
+        else:
+            m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
+            m.d.comb += [
+                fifo.w_data.eq(ranges.payload),
+                fifo.w_en.eq(ranges.valid),
+                ranges.ready.eq(fifo.w_rdy),
+                self.ranges.payload.eq(fifo.r_data),
+                self.ranges.valid.eq(fifo.r_rdy),
+                fifo.r_en.eq(self.ranges.ready),
+                advance.eq(fifo.w_rdy),
+            ]
 
         # First stage: window rows of all windows of the unit's pool, one a cycle.
         walking = Signal()
@@ -257,41 +279,37 @@ class RangeFetcher(wiring.Component):
             some.eq(found_range.count.any()),
             closes.eq(found & found_range.end & ~some & pending & ~pending_range.end),  # the range held is its window's last
             arrives.eq(found & (some | found_range.end) & ~closes),  # it has entries, or stands for a window that has none
-            fifo.w_en.eq(pending & (pending_range.end | closes | arrives)),
-            advance.eq(fifo.w_rdy),
+            ranges.valid.eq(pending & (pending_range.end | closes | arrives)),
+            ranges.payload.eq(pending_range),
+            ranges.payload.end.eq(pending_range.end | closes),
         ]
-        pushed = Signal(range_layout(config))
-        m.d.comb += [pushed.eq(pending_range), pushed.end.eq(pending_range.end | closes), fifo.w_data.eq(pushed)]
         with m.If(advance):
             with m.If(arrives):
                 m.d.sync += [pending.eq(1), pending_range.eq(found_range)]
-            with m.Elif(fifo.w_en):
+            with m.Elif(ranges.valid):
                 m.d.sync += pending.eq(0)
 
-        # The next unit is taken late, so that it goes to the row that is free first.
-        backlog = Signal(config.entry_bits + 2)
-        added = Signal(config.feature_bits + 1)
-        with m.If(advance & arrives):
-            m.d.comb += added.eq(Mux(some, found_range.count, 1))
-        next_backlog = Signal.like(backlog)
-        calm = Signal(init=1)  # the backlog is at most layer.lead
-        m.d.comb += next_backlog.eq(backlog + added - self.issued)
-        m.d.sync += [backlog.eq(next_backlog), calm.eq(next_backlog <= layer.lead)]
-        # But where units have so few entries that finding them is what takes the time, the next one follows at once.
-        entries = Signal.like(backlog)  # of the unit whose ranges are being found
-        few = Signal()
-        with m.If(advance & found):
-            m.d.sync += entries.eq(entries + added)
-            with m.If(found_range.end & found_range.last_window):
-                m.d.sync += [entries.eq(0), few.eq(entries + added <= layer.lead[2:])]
+        # The next unit begins as soon as the one before is walked.
         walked = ~walking | (advance & end & last_pool_column & last_pool_row)
-        nearly_walked = ~walking | ((filter_rows_left <= 2) & last_pool_column & last_pool_row)
-        all_found = ~walking & ~asked & ~looked_up & ~found
-        m.d.comb += self.units.ready.eq(~staged & nearly_walked & (few | all_found) & calm)
-        with m.If(self.units.ready):
-            m.d.sync += [unit.eq(self.units.payload), staged.eq(self.units.valid)]
-        with m.If(staged & walked):
-            m.d.sync += staged.eq(0)
+        begins = Signal()
+        if config.rows == 1:
+            unit = self.units.payload
+            m.d.comb += [self.units.ready.eq(walked), begins.eq(self.units.valid & walked)]
+        else:
+            unit, staged = Signal.like(self.units.payload), Signal()
+            nearly_walked = ~walking | ((filter_rows_left <= 2) & last_pool_column & last_pool_row)
+            all_found = ~walking & ~asked & ~looked_up & ~found
+            found_entries = Signal(config.feature_bits + 1)
+            with m.If(advance & arrives):
+                m.d.comb += found_entries.eq(Mux(some, found_range.count, 1))
+            closed = advance & found & found_range.end & found_range.last_window
+            late = self._takes_late(m, found_entries, closed, all_found)
+            m.d.comb += [self.units.ready.eq(~staged & nearly_walked & late), begins.eq(staged & walked)]
+            with m.If(self.units.ready):
+                m.d.sync += [unit.eq(self.units.payload), staged.eq(self.units.valid)]
+            with m.If(begins):
+                m.d.sync += staged.eq(0)
+        with m.If(begins):
             m.d.sync += [
                 walking.eq(1),
                 x.eq(unit.x),
@@ -310,3 +328,21 @@ class RangeFetcher(wiring.Component):
                 last_group.eq(unit.last_group),
             ]
         return m
+
+    def _takes_late(self, m: Module, found_entries: Value, closed: Value, all_found: Value) -> Value:
+        """Whether the next unit may be taken: late, so that it goes to the row that is free first.
+
+        found_entries: of the range that is found in this cycle. closed: it is its unit's last one. all_found: there are no more.
+        """
+        layer = self.layer
+        backlog, next_backlog = Signal(self.config.entry_bits + 2), Signal(self.config.entry_bits + 2)
+        calm = Signal(init=1)  # the backlog is at most layer.lead
+        m.d.comb += next_backlog.eq(backlog + found_entries - self.issued)
+        m.d.sync += [backlog.eq(next_backlog), calm.eq(next_backlog <= layer.lead)]
+        # But where units have so few entries that finding them is what takes the time, the next one follows at once.
+        entries = Signal.like(backlog)  # of the unit whose ranges are being found
+        few = Signal()
+        m.d.sync += entries.eq(Mux(closed, 0, entries + found_entries))
+        with m.If(closed):
+            m.d.sync += few.eq(entries + found_entries <= layer.lead[2:])
+        return (few | all_found) & calm
