@@ -67,7 +67,7 @@ class ActivationBuffers(wiring.Component):
                 writer.stop.eq(self.abort),
                 writer.other_entries.eq(other.entries),
                 writer.other_pixels.eq(other.pixels),
-                writer.writes.ready.eq(~other.writes.valid | (turn == number)),
+                writer.writes.ready.eq(~other.pending | (turn == number)),
             ]
             with m.If(layer.buffer == number):
                 m.d.comb += [

@@ -116,7 +116,6 @@ class EntryReader(wiring.Component):
         if config.serial:
             m.d.sync += pauses.eq(self.issued & ends_window)
         m.d.comb += [
-            ends_range.eq(current.count <= 1),
             ends_window.eq(ends_range & current.end),
             self.takes_result.eq(self.issued & ends_window & current.first_window),
             self.issued.eq(current_valid & ~pauses & (self.result_free | ~(ends_window & current.first_window))),
@@ -126,8 +125,10 @@ class EntryReader(wiring.Component):
         ]
         with m.If(self.issued):
             m.d.sync += [current.start.eq(current.start + 1), current.count.eq(current.count - 1), first.eq(ends_window)]
+            m.d.sync += ends_range.eq(current.count <= 2)
         with m.If(self.ranges.ready):
             m.d.sync += [current.eq(self.ranges.payload), current_valid.eq(self.ranges.valid)]
+            m.d.sync += ends_range.eq(self.ranges.payload.count <= 1)
 
         # The memory looks the entry up.
         looked_up, looked_up_last, looked_up_group, some = Signal(Step), Signal(), Signal(), Signal()
