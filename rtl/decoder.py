@@ -1,6 +1,6 @@
 """Run-length words in, tokens out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,9 +15,9 @@ class RunLengthDecoder(wiring.Component):
     """Decodes tensors of Golomb-Rice run-length code (S. W. Golomb, Run-length encodings, 1966; R. F. Rice, 1979).
 
     A token is value (8 bits), quotient in unary (ones ended by a zero, seven are not ended) and remainder (k bits), least
-    significant bit first. Two words are held, and a token stands at an offset within the lower one. It is aligned in one cycle
-    and its length taken off in the next; then its run is computed, and counted off the tensor's elements, while the token behind
-    it goes through the first two cycles.
+    significant bit first. Words come up from `waiting` over `high` to `low`, and a token stands at an offset within the lowest one.
+    It is aligned in one cycle and its length taken off in the next; then its run is computed, counted off the tensor's elements, and
+    handed on, while the token behind it goes through the first cycles.
 
     element_bits: width of `elements`.
 
@@ -32,7 +32,7 @@ class RunLengthDecoder(wiring.Component):
             before all elements), STREAM_RAN_OVER (a token covers more than is left) or STREAM_BITS_LEFT (after the last
             element there are further words, or ones in the rest of the word). Tokens before it have been handed on.
 
-    Throughput: one token in two cycles. Latency: 6 cycles from the first word to the first token.
+    Throughput: one token in two cycles. Latency: 8 cycles from the first word to the first token.
     """
 
     def __init__(self, element_bits: int = 32) -> None:
@@ -57,69 +57,72 @@ class RunLengthDecoder(wiring.Component):
         begun = Signal()  # a word of the tensor has been taken
         no_more = Signal()  # the word with last has been taken
         k = Signal(3)
-        remaining = Signal.like(self.elements)
-        low, high = Signal(WORD_BITS), Signal(WORD_BITS)
-        low_valid, high_valid = Signal(), Signal()
+        waiting, high, low = (Signal(WORD_BITS, name=name) for name in ("waiting", "high", "low"))
+        waiting_valid, high_valid, low_valid = (Signal(name=f"{name}_valid") for name in ("waiting", "high", "low"))
         offset = Signal(range(WORD_BITS))
         token = self.tokens.payload
 
         # First cycle: align the token at the offset. A longest one may reach into the higher word.
         aligned = Signal()
         head = Signal(MAX_TOKEN_BITS)
-        available = Signal(range(WORD_BITS + 1))  # bits in the lower word
-        last_word = Signal()  # there is no other one
-        with m.If(decoding & ~aligned & (high_valid | no_more)):
+        shortest = Signal(range(WORD_BITS + 9 + MAX_REMAINDER))  # offset of the next token, if this one's quotient is 0
+        last_word, no_word = Signal(), Signal()  # there is no higher one; nor a lower one
+        ended = no_more & ~waiting_valid & ~high_valid
+        with m.If(decoding & ~aligned & (ended | (high_valid & low_valid))):
             m.d.sync += [
                 aligned.eq(1),
                 head.eq(Cat(low, high) >> offset),
-                available.eq(Mux(low_valid, WORD_BITS - offset, 0)),
-                last_word.eq(~high_valid),
+                shortest.eq(offset + k + 9),
+                last_word.eq(ended),
+                no_word.eq(~low_valid),
             ]
 
-        # Second cycle: take its length off.
-        ones = Signal(range(MAX_QUOTIENT + 1))
-        length = Signal(range(MAX_TOKEN_BITS + 1))
+        # Second cycle: take its length off. Seven ones are as long as six and a zero.
+        longer = Signal(range(MAX_QUOTIENT))  # than with quotient 0
         behind = Signal(range(WORD_BITS + MAX_TOKEN_BITS))  # offset of the next token
-        cut, take, crosses = Signal(), Signal(), Signal()
-        for count in range(1, MAX_QUOTIENT + 1):
-            with m.If(head[8 : 8 + count].all()):
-                m.d.comb += ones.eq(count)
+        take, crosses = Signal(), Signal()
+        for ones in range(1, MAX_QUOTIENT):
+            with m.If(head[8 : 8 + ones].all()):
+                m.d.comb += longer.eq(ones)
+        m.d.comb += [behind.eq(shortest + longer), crosses.eq(take & behind[-1])]
+
+        # Third cycle: its run. The words end inside the token if it reaches beyond the last one.
+        computing = Signal()
+        taken_longer = Signal.like(longer)
+        run_bits = Signal(MAX_TOKEN_BITS)
+        beyond, taken_no_word = Signal(), Signal()
+        quotient = Signal(range(MAX_QUOTIENT + 1))
+        remainder = Signal(MAX_REMAINDER)
         m.d.comb += [
-            length.eq(Mux(ones == MAX_QUOTIENT, 8 + MAX_QUOTIENT, 9 + ones) + k),
-            behind.eq(offset + length),
-            crosses.eq(take & (behind >= WORD_BITS)),
+            quotient.eq(Mux(run_bits[8 : 8 + MAX_QUOTIENT].all(), MAX_QUOTIENT, taken_longer)),
+            remainder.eq((run_bits[9:] >> taken_longer) & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
         ]
 
-        # Third cycle: its run.
-        computing = Signal()
-        taken_length, taken_available = Signal.like(length), Signal.like(available)
-        quotient = Signal.like(ones)
-        run_bits = Signal(MAX_TOKEN_BITS)
-        remainder = Signal(MAX_REMAINDER)
-        behind_unary = run_bits[8:] >> Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT, quotient + 1)
-        m.d.comb += cut.eq(computing & last_word & (taken_length > taken_available))  # the words end inside the token
-        m.d.comb += remainder.eq(behind_unary & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k))
-
-        # Fourth cycle: count it off the tensor and hand it on.
+        # Fourth cycle: count it off the tensor.
         counted = Signal()  # a token stands in run and value
+        count = Signal()
         run = Signal(RUN_BITS)
         value = Signal(8)
-        covered = Signal(RUN_BITS + 1)
-        send, over, ends, left = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += [
-            covered.eq(run + value.any()),
-            send.eq(counted & (~self.tokens.valid | self.tokens.ready)),
-            over.eq(covered > remaining),
-            ends.eq(covered == remaining),
-            take.eq(aligned & ~computing & (~counted | send) & ~(send & (over | ends))),
-        ]
+        cut = Signal()
+        remaining = Signal(signed(len(self.elements) + 1))
+        # remaining - run - value.any() with one adder, whose lowest bit is there for its carry.
+        difference = Cat(1, remaining).as_signed() + Cat(~value.any(), ~run, 1).as_signed()
 
-        # What is left behind the tensor's last token does not change any more when that token is sent, two cycles after it was taken.
-        m.d.sync += left.eq(~no_more | high_valid | (low_valid & ((offset == 0) | (low >> offset).any())))
+        # Fifth cycle: hand it on, unless it is an error. What is left behind it does not change before the next token is taken.
+        checked = Signal()  # it has been counted off remaining
+        left, checked_cut = Signal(), Signal()
+        bits_left = low & (Const(-1, signed(1)) << offset)
+        checked_run, checked_value = Signal.like(run), Signal.like(value)
+        send, over, ends = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.failed.eq(decoding & ((send & (over | (ends & left))) | cut)),
-            self.error.eq(Mux(send & over, Error.STREAM_RAN_OVER, Mux(send & ends, Error.STREAM_BITS_LEFT, Error.STREAM_ENDED_EARLY))),
-            self.words.ready.eq((decoding & ~no_more & (~low_valid | ~high_valid | crosses)) | discarding),
+            take.eq(aligned & ~computing & ~(counted & checked)),
+            count.eq(counted & ~checked),
+            send.eq(checked & (~self.tokens.valid | self.tokens.ready)),
+            over.eq(remaining < 0),
+            ends.eq(remaining == 0),
+            self.failed.eq(send & (checked_cut | over | (ends & left))),
+            self.error.eq(Mux(checked_cut, Error.STREAM_ENDED_EARLY, Mux(over, Error.STREAM_RAN_OVER, Error.STREAM_BITS_LEFT))),
+            self.words.ready.eq((decoding & ~no_more & ~(waiting_valid & high_valid & low_valid)) | discarding),
             self.busy.eq(decoding | discarding | self.tokens.valid),
         ]
         taken = self.words.valid & self.words.ready
@@ -132,29 +135,37 @@ class RunLengthDecoder(wiring.Component):
                 m.d.sync += discarding.eq(0)
 
         with m.If(decoding):
+            with m.If(take):
+                m.d.sync += [aligned.eq(0), computing.eq(1), offset.eq(behind), run_bits.eq(head), taken_longer.eq(longer)]
+                m.d.sync += [beyond.eq(last_word & behind[-1]), taken_no_word.eq(no_word)]
+            with m.If(computing):
+                m.d.sync += [computing.eq(0), counted.eq(1), run.eq((quotient << k) | remainder), value.eq(run_bits[:8])]
+                m.d.sync += cut.eq((beyond & offset.any()) | taken_no_word)
             with m.If(send):
                 m.d.sync += [
-                    counted.eq(0),
-                    remaining.eq(remaining - covered),
+                    checked.eq(0),
                     self.tokens.valid.eq(~self.failed),
-                    token.run.eq(run),
-                    token.value.eq(value),
+                    token.run.eq(checked_run),
+                    token.value.eq(checked_value),
                     token.last.eq(ends),
                 ]
-            with m.If(take):
-                m.d.sync += [aligned.eq(0), computing.eq(1), quotient.eq(ones), run_bits.eq(head), offset.eq(behind)]
-                m.d.sync += [taken_length.eq(length), taken_available.eq(available)]
-            with m.If(computing):
-                m.d.sync += [computing.eq(0), counted.eq(1), run.eq((quotient << k) + remainder), value.eq(run_bits[:8])]
-            with m.If(crosses):
-                m.d.sync += [low.eq(high), low_valid.eq(high_valid), high_valid.eq(0)]
+            with m.If(count):
+                m.d.sync += [counted.eq(0), checked.eq(1), remaining.eq(difference[1:])]
+                m.d.sync += [checked_run.eq(run), checked_value.eq(value), checked_cut.eq(cut)]
+                m.d.sync += left.eq(~no_more | waiting_valid | high_valid | (low_valid & ((offset == 0) | bits_left.any())))
+
+            # A word moves up where there is none, or none any more.
+            with m.If(~low_valid | crosses):
+                m.d.sync += [low.eq(high), low_valid.eq(high_valid)]
+            with m.If(~(low_valid & high_valid) | crosses):
+                m.d.sync += [high.eq(waiting), high_valid.eq(waiting_valid), waiting_valid.eq(0)]
+            with m.If(~waiting_valid | ~(low_valid & high_valid)):
+                m.d.sync += waiting.eq(self.words.payload.data)
             with m.If(taken):
-                with m.If(low_valid & ~(crosses & ~high_valid)):
-                    m.d.sync += [high.eq(self.words.payload.data), high_valid.eq(1)]
-                with m.Else():
-                    m.d.sync += [low.eq(self.words.payload.data), low_valid.eq(1)]
+                m.d.sync += waiting_valid.eq(1)
             with m.If(self.failed | (send & ends) | self.stop):
-                m.d.sync += [decoding.eq(0), aligned.eq(0), computing.eq(0), counted.eq(0), low_valid.eq(0), high_valid.eq(0), offset.eq(0)]
+                m.d.sync += [valid.eq(0) for valid in (aligned, computing, counted, checked, waiting_valid, high_valid, low_valid)]
+                m.d.sync += [decoding.eq(0), offset.eq(0)]
                 with m.If(self.failed | self.stop):
                     m.d.sync += discarding.eq((begun | taken) & ~no_more & ~(taken & self.words.payload.last))
 

@@ -42,7 +42,7 @@ class Requantiser(wiring.Component):
         bias_enable, scale_enable, channel_address, channel_word: store a channel's bias (int32) or scale (float32, positive, normal).
         candidates, results: in the same order.
 
-    Throughput: one a cycle. Latency: 10 cycles. Cost: one multiplier of 24 x 24 bits, channels x 64 bits.
+    Throughput: one a cycle. Latency: 13 cycles. Cost: one multiplier of 24 x 24 bits, channels x 64 bits.
     """
 
     def __init__(self, config: Config) -> None:
@@ -94,23 +94,25 @@ class Requantiser(wiring.Component):
         m.d.comb += magnitude.eq(Mux(total < 0, -total, total))
         carry(negative=total[31], magnitude=magnitude)
 
-        # Shift the leading one to bit 31.
+        # Shift the leading one to bit 31, in two stages.
         shifted = carried.pop("magnitude")
-        zeros: list[Signal] = []
-        for power in (16, 8, 4, 2, 1):
-            step, low = Signal(32, name=f"shifted_{power}"), Signal(name=f"zeros_{power}")
-            m.d.comb += [low.eq(shifted[32 - power :] == 0), step.eq(Mux(low, shifted << power, shifted))]
-            zeros.insert(0, low)
-            shifted = step
-        carry(shifted=shifted, zeros=Cat(*zeros))
+        zeros: list[Value] = []
+        for powers in ((16, 8), (4, 2, 1)):
+            for power in powers:
+                step, low = Signal(32, name=f"shifted_{power}"), Signal(name=f"zeros_{power}")
+                m.d.comb += [low.eq(shifted[32 - power :] == 0), step.eq(Mux(low, shifted << power, shifted))]
+                zeros.insert(0, low)
+                shifted = step
+            carry(shifted=shifted, zeros=Cat(*zeros))
+            shifted, zeros = carried["shifted"], [*carried["zeros"]]
 
         # Round to 24 bits. The value is then rounded * 2 ** (8 - zeros); 25 bits, for a carry.
         shifted = carried.pop("shifted")
         rounded = Signal(MANTISSA_BITS + 1)
         m.d.comb += rounded.eq(shifted[8:] + _round_to_even(shifted[8:], shifted[7], shifted[:7].any()))
-        power = Signal(signed(10))  # of the product's least significant bit: 2 ** power
-        m.d.comb += power.eq(carried.pop("exponent") + (8 - (MANTISSA_BITS - 1) - EXPONENT_BIAS) - carried.pop("zeros"))
-        carry(rounded=rounded, power=power)
+        down = Signal(signed(10))  # the product's least significant bit stands for 2 ** -down
+        m.d.comb += down.eq(carried.pop("zeros") + (EXPONENT_BIAS + MANTISSA_BITS - 1 - 8) - carried.pop("exponent"))
+        carry(rounded=rounded, down=down)
 
         # The product, in two stages: of halves, and their sum.
         half = MANTISSA_BITS // 2
@@ -129,49 +131,49 @@ class Requantiser(wiring.Component):
 
         # Round the product to 24 bits: its leading one is at bit 47 or 46, unless it is zero.
         product = carried.pop("product")
-        power = carried.pop("power")
+        down = carried.pop("down")
         kept = Signal(MANTISSA_BITS)
         half, sticky = Signal(), Signal()
-        next_power = Signal(signed(10))
+        next_down = Signal(signed(10))
         with m.If(product[47]):
-            m.d.comb += [kept.eq(product[24:]), half.eq(product[23]), sticky.eq(product[:23].any()), next_power.eq(power + 24)]
+            m.d.comb += [kept.eq(product[24:]), half.eq(product[23]), sticky.eq(product[:23].any()), next_down.eq(down - 24)]
         with m.Else():
-            m.d.comb += [kept.eq(product[23:]), half.eq(product[22]), sticky.eq(product[:22].any()), next_power.eq(power + 23)]
+            m.d.comb += [kept.eq(product[23:]), half.eq(product[22]), sticky.eq(product[:22].any()), next_down.eq(down - 23)]
         significant = Signal(MANTISSA_BITS + 1)
         m.d.comb += significant.eq(kept + _round_to_even(kept, half, sticky))
-        carry(significant=significant, power=next_power)
+        carry(significant=significant, down=next_down)
 
-        # Shift the point: |value| = significant * 2 ** power. From 2 ** 9 up the clamp decides; below one half it is zero.
+        # Shift the point: |value| = significant * 2 ** -down. From 2 ** 9 up the clamp decides; below one half it is zero.
         significant = carried.pop("significant")
-        power = carried.pop("power")
-        large, small = Signal(), Signal()
+        down = carried.pop("down")
         whole_bits = 10
-        fixed = Signal(whole_bits + MANTISSA_BITS)  # before the point, and behind it
-        m.d.comb += [
-            large.eq((power >= whole_bits - MANTISSA_BITS) & significant.any()),
-            small.eq(power < -(MANTISSA_BITS + 1)),
-            fixed.eq((significant << MANTISSA_BITS) >> (-power)[:6]),
-        ]
         point = MANTISSA_BITS
         carry(
-            whole=Mux(large, (1 << whole_bits) - 1, Mux(small, 0, fixed[point : point + whole_bits])),
-            half=~large & ~small & fixed[point - 1],
-            sticky=fixed[: point - 1].any(),
+            fixed=((significant << point) >> down[:6])[: whole_bits + point],
+            large=(down <= point - whole_bits) & significant[-2:].any(),  # only zero has no leading one
+            small=down > point + 1,
         )
 
-        # Round to an integer, then sign, clamp and threshold.
-        whole = carried.pop("whole")
-        rounded_whole = Signal(whole_bits + 1)
-        value = Signal(signed(whole_bits + 2))
-        clamped = Signal(signed(10))
+        # Round to an integer.
+        fixed, large, small = (carried.pop(name) for name in ("fixed", "large", "small"))
+        whole, rounded_whole = Signal(whole_bits), Signal(whole_bits + 1)
+        m.d.comb += [
+            whole.eq(Mux(large, -1, Mux(small, 0, fixed[point:]))),
+            rounded_whole.eq(whole + _round_to_even(whole, ~large & ~small & fixed[point - 1], fixed[: point - 1].any())),
+        ]
+        carry(rounded_whole=rounded_whole)
+
+        # Sign and clamp, then threshold.
+        rounded_whole = carried.pop("rounded_whole")
+        value, clamped = Signal(signed(whole_bits + 2)), Signal(signed(10))
         low, high, threshold = self.layer.low, self.layer.high, self.layer.threshold
         m.d.comb += [
-            rounded_whole.eq(whole + _round_to_even(whole, carried.pop("half"), carried.pop("sticky"))),
             value.eq(Mux(carried.pop("negative"), -rounded_whole, rounded_whole)),
             clamped.eq(Mux(value < low, low, Mux(value > high, high, value))),
         ]
-        below = (clamped < threshold) & (clamped > -threshold)
-        carry(value=Mux(below, 0, clamped[:8]))
+        carry(clamped=clamped)
+        clamped = carried.pop("clamped")
+        carry(value=Mux((clamped < threshold) & (clamped > -threshold), 0, clamped[:8]))
 
         m.d.comb += [
             advance.eq(~carried["valid"] | self.results.ready),

@@ -1,4 +1,4 @@
-"""The skid buffer: cuts the path of `ready` through a stream."""
+"""The skid buffer: cuts all paths through a stream."""
 
 from amaranth.hdl import Module, Mux, ShapeLike
 from amaranth.lib import stream, wiring
@@ -6,13 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 
 class SkidBuffer(wiring.Component):
-    """Passes a stream on at once, and keeps the one word that comes before its source sees that the sink is not ready.
+    """A queue of two words between registers: of what one side sees, nothing depends on the other side within a cycle.
 
     Members:
-        source, sink: the stream before and behind it. `source.ready` comes from a register.
-        held: a word is kept.
+        source, sink: the stream before and behind it. All that it drives comes from registers.
+        held: a word is in it.
 
-    Throughput: one word a cycle. Latency: none.
+    Throughput: one word a cycle. Latency: 1 cycle.
     """
 
     def __init__(self, shape: ShapeLike) -> None:
@@ -21,13 +21,16 @@ class SkidBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        kept = stream.Signature(self.shape).create().payload
-        m.d.comb += [
-            self.source.ready.eq(~self.held),
-            self.sink.valid.eq(self.held | self.source.valid),
-            self.sink.payload.eq(Mux(self.held, kept, self.source.payload)),
-        ]
-        m.d.sync += self.held.eq(self.sink.valid & ~self.sink.ready)
-        with m.If(~self.held):
-            m.d.sync += kept.eq(self.source.payload)
+        second = stream.Signature(self.shape).create()  # the word behind the one that the sink is offered
+        m.d.comb += [self.source.ready.eq(~second.valid), self.held.eq(self.sink.valid)]
+        with m.If(~second.valid):
+            m.d.sync += second.payload.eq(self.source.payload)
+        with m.If(~self.sink.valid | self.sink.ready):
+            m.d.sync += [
+                self.sink.valid.eq(second.valid | self.source.valid),
+                self.sink.payload.eq(Mux(second.valid, second.payload, self.source.payload)),
+                second.valid.eq(0),
+            ]
+        with m.Elif(self.source.valid):
+            m.d.sync += second.valid.eq(1)
         return m

@@ -16,7 +16,7 @@ class TokenBuilder(wiring.Component):
         results: of one tensor after another; its last one carries `last`.
         tokens: the same tensor; its last one carries `last`.
 
-    Throughput: one result a cycle, and one cycle more for each longest run. Latency: 1 cycle.
+    Throughput: one result a cycle, and one cycle more for each longest run. Latency: 2 cycles.
     """
 
     k: In(3)
@@ -27,29 +27,39 @@ class TokenBuilder(wiring.Component):
         m = Module()
         result = self.results.payload
         token = self.tokens.payload
-        before = Signal(RUN_BITS + 1)  # zeros that no token has told of
-        counted = Signal()  # the zeros of the result at the port are among them
-        zeros = Signal(RUN_BITS + 1)
-        longest = Signal(RUN_BITS)
-        some, too_long = Signal(), Signal()
+        some = Signal()  # a value that is not zero is at the port
+        longest = Signal(RUN_BITS + 1)  # a power of two less one
+        too_long = Signal()
         go = ~self.tokens.valid | self.tokens.ready
         m.d.comb += [
             some.eq(result.value.any() & ~result.null),
-            zeros.eq(before + Mux(counted, 0, result.gap + ~(some | result.null))),
             longest.eq((Const(MAX_QUOTIENT + 1, RUN_BITS + 1) << self.k) - 1),
-            too_long.eq(zeros > longest),
             self.results.ready.eq(go & ~too_long),
         ]
+
+        # First stage: add up zeros that no token has told of, with those of the latest result.
+        zeros = Signal(RUN_BITS + 1)
+        value = Signal(8)  # of that result, behind the zeros
+        last = Signal()
+        ends = Signal()  # a token tells of them, even if they are few
+        with m.If(go & too_long):
+            m.d.sync += zeros.eq(zeros - longest)
+        with m.Elif(go):
+            before = Mux(ends, 0, zeros)
+            m.d.sync += [
+                zeros.eq(before + Mux(self.results.valid, result.gap + ~(some | result.null), 0)),
+                value.eq(Mux(some, result.value, 0)),
+                last.eq(result.last),
+                ends.eq(self.results.valid & (some | result.last)),
+            ]
+
+        # Second stage: the token.
+        m.d.comb += too_long.eq((zeros & ~longest).any())
         with m.If(go):
             m.d.sync += [
-                self.tokens.valid.eq(self.results.valid & (too_long | some | result.last)),
+                self.tokens.valid.eq(too_long | ends),
                 token.run.eq(Mux(too_long, longest, zeros)),
-                token.value.eq(Mux(some & ~too_long, result.value, 0)),
-                token.last.eq(result.last & ~too_long),
+                token.value.eq(Mux(too_long, 0, value)),
+                token.last.eq(last & ~too_long),
             ]
-            with m.If(self.results.valid):
-                m.d.sync += [
-                    counted.eq(too_long),
-                    before.eq(Mux(too_long, zeros - longest, Mux(some | result.last, 0, zeros))),
-                ]
         return m

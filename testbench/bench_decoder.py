@@ -176,4 +176,4 @@ async def speed(dut: object) -> None:
             assert [latency + 1, *gaps] == expected
         else:
             assert set(gaps) == {2}
-            assert latency == 6
+            assert latency == 8
