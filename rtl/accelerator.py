@@ -249,7 +249,8 @@ class Accelerator(wiring.Component):
             sequencer.start.eq(registers.start),
             sequencer.clear.eq(registers.clear),
             sequencer.settled.eq(~decoder.busy & ~encoder.busy & ~word_kept),
-            self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy),  # not while an error's packets are cleared away
+            # Not while an error's packets are cleared away, nor in the cycle between a write and its effect.
+            self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy & ~registers.start & ~registers.clear),
             self.busy.eq(sequencer.busy),
             self.error.eq(sequencer.failed),
             registers.ready.eq(sequencer.ready),
