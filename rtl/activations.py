@@ -23,6 +23,36 @@ def write_layout(config: Config) -> data.StructLayout:
     )
 
 
+def writer_signature(config: Config) -> wiring.Signature:
+    """The members of every form of the activation writer."""
+    size = config.features.bit_length()
+    return wiring.Signature(
+        {
+            "start": In(1),
+            "stop": In(1),
+            "drop": In(1),
+            "C": In(size),
+            "H": In(config.coordinate_bits),
+            "W": In(config.coordinate_bits),
+            "tokens": In(stream.Signature(Token)),
+            "writes": Out(stream.Signature(write_layout(config))),
+            "other_entries": In(config.entry_bits + 1),
+            "other_pixels": In(config.pixel_bits + 1),
+            "entries": Out(config.entry_bits + 1),
+            "pixels": Out(config.pixel_bits + 1),
+            "rows": Out(config.coordinate_bits),
+            "pending": Out(1),
+            "busy": Out(1),
+            "complete": Out(1),
+            "held_C": Out(size),
+            "held_H": Out(config.coordinate_bits),
+            "held_W": Out(config.coordinate_bits),
+            "failed": Out(1),
+            "error": Out(Error),
+        }
+    )
+
+
 class ActivationWriter(wiring.Component):
     """Turns the tokens of one tensor into entries and pixel pointers.
 
@@ -48,32 +78,7 @@ class ActivationWriter(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        size = config.features.bit_length()
-        super().__init__(
-            {
-                "start": In(1),
-                "stop": In(1),
-                "drop": In(1),
-                "C": In(size),
-                "H": In(config.coordinate_bits),
-                "W": In(config.coordinate_bits),
-                "tokens": In(stream.Signature(Token)),
-                "writes": Out(stream.Signature(write_layout(config))),
-                "other_entries": In(config.entry_bits + 1),
-                "other_pixels": In(config.pixel_bits + 1),
-                "entries": Out(config.entry_bits + 1),
-                "pixels": Out(config.pixel_bits + 1),
-                "rows": Out(config.coordinate_bits),
-                "pending": Out(1),
-                "busy": Out(1),
-                "complete": Out(1),
-                "held_C": Out(size),
-                "held_H": Out(config.coordinate_bits),
-                "held_W": Out(config.coordinate_bits),
-                "failed": Out(1),
-                "error": Out(Error),
-            }
-        )
+        super().__init__(writer_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         config = self.config

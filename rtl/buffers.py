@@ -7,6 +7,9 @@ from amaranth.lib.wiring import In, Out
 from .activations import ActivationWriter, write_layout
 from .config import MAX_RUN, Config
 from .layouts import Error, Token, layer_layout
+from .serial_writer import SerialActivationWriter
+
+Writer = ActivationWriter | SerialActivationWriter
 
 
 def buffers_signature(config: Config) -> wiring.Signature:
@@ -111,7 +114,7 @@ class SerialActivationBuffers(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config, layer = self.config, self.layer
         m = Module()
-        m.submodules.writer = writer = ActivationWriter(config)
+        m.submodules.writer = writer = SerialActivationWriter(config)
         place = Signal()  # the buffer that the writer writes, or has written
         # What is known of the tensor in the other buffer, which is the writer's tensor before.
         names = ("complete", "held_C", "held_H", "held_W", "entries", "pixels")
@@ -146,7 +149,7 @@ class SerialActivationBuffers(wiring.Component):
         return m
 
 
-def _shape(writer: ActivationWriter, C: Value, H: Value, W: Value) -> list[object]:
+def _shape(writer: Writer, C: Value, H: Value, W: Value) -> list[object]:
     return [writer.C.eq(C), writer.H.eq(H), writer.W.eq(W)]
 
 
@@ -159,5 +162,5 @@ def _holds(held: object, layer: object) -> Value:
     return (held.held_C == layer.C) & (held.held_H == layer.H) & (held.held_W == layer.W)  # type: ignore[attr-defined,no-any-return]
 
 
-def _zeros(writer: ActivationWriter) -> Value:
+def _zeros(writer: Writer) -> Value:
     return Mux(writer.tokens.valid & writer.tokens.ready, writer.tokens.payload.run, 0)

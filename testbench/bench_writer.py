@@ -194,4 +194,4 @@ async def a_token_a_cycle(dut: object) -> None:
     start = bench.cycle
     await bench.start((1, 1, 100), [{"run": 99, "value": 1, "last": 1}])
     await bench.until(lambda: not bench.get("busy"), "the tensor is stored")
-    assert bench.cycle - start == 103
+    assert bench.cycle - start == (102 if bench.config.serial else 103)
