@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import Error, Token, entry_layout, pointer_shape
+from .layouts import RUN_BITS, Error, Token, entry_layout, pointer_shape
 
 
 def write_layout(config: Config) -> data.StructLayout:
@@ -92,6 +92,8 @@ class ActivationWriter(wiring.Component):
         feeding = Signal()  # tokens of the tensor are still to come
         token, token_valid = Signal(Token), Signal()  # with what is left of its run
         run, some = token.run, token.value.any()
+        wide_run = Signal(max(RUN_BITS, len(space)))
+        m.d.comb += wide_run.eq(run)
 
         # First stage: take a token, or as much of its run as the pixel has room for.
         crosses, stores, ends_pixel, ends_row, step = Signal(), Signal(), Signal(), Signal(), Signal()
@@ -118,7 +120,7 @@ class ActivationWriter(wiring.Component):
             m.d.sync += [
                 self.entries.eq(entries),
                 space.eq(Mux(some, space_less, space) - run),
-                space_less.eq((Cat(1, space_less) + Cat(~some, ~run))[1:]),  # space_less - run - some
+                space_less.eq((Cat(1, space_less) + Cat(~some, ~wide_run))[1:]),  # space_less - run - some
                 f.eq((Cat(1, f) + Cat(some, run))[1:]),  # f + run + some
             ]
             with m.If(ends_pixel):

@@ -96,7 +96,7 @@ def csr(shape: Shape, coded: Coded) -> tuple[list[tuple[int, int]], list[int]]:
 def random_shape(bench: WriterBench) -> Shape:
     """One that the memories hold even if it is dense."""
     while True:
-        shape = bench.random.choice((1, 1, 2, 3, 7, 20)), bench.random.randint(1, 12), bench.random.randint(1, 12)
+        shape = bench.random.choice((1, 1, 2, 3, 7, 20, 1500)), bench.random.randint(1, 12), bench.random.randint(1, 12)
         C, H, W = shape
         if bench.config.pixels > H * W and bench.config.features >= C * W and bench.config.entries >= C * H * W:
             return shape
