@@ -62,19 +62,20 @@ class PerformanceCounters(wiring.Component):
         m.submodules.memory = memory = Memory(shape=32, depth=LAYERS_BASE + self.config.layers, init=[])
         write, read = memory.write_port(), memory.read_port()
 
-        carry, macs, zeros = Signal(), Signal.like(self.macs), Signal.like(self.zeros)
-        m.d.sync += [macs.eq(self.macs), zeros.eq(self.zeros)]
-        events: dict[str, Value] = {
-            "TOTAL_CYCLES": self.busy,
+        carry = Signal()
+        inputs = {
             "BUSY_CYCLES": self.multiplying,
             "INPUT_STALLS": self.input_stall,
             "OUTPUT_STALLS": self.output_stall,
-            "USEFUL_MACS_LOW": macs,
-            "USEFUL_MACS_HIGH": carry,
-            "SKIPPED_ZEROS": zeros,
+            "USEFUL_MACS_LOW": self.macs,
+            "SKIPPED_ZEROS": self.zeros,
             "WORDS_IN": self.word_in,
             "WORDS_OUT": self.word_out,
         }
+        events: dict[str, Value] = {"TOTAL_CYCLES": self.busy, "USEFUL_MACS_HIGH": carry}
+        for name, value in inputs.items():  # from all parts, on paths that are long already
+            events[name] = Signal.like(value, name=name.lower())
+            m.d.sync += events[name].eq(value)
         most = {"USEFUL_MACS_LOW": self.config.rows * self.config.lanes, "SKIPPED_ZEROS": 2 * MAX_RUN}
         waiting = [Signal(range(BETWEEN_TURNS * most.get(name, 1) + 1), name=f"waiting_{name.lower()}") for name in COUNTERS]
 
@@ -84,7 +85,7 @@ class PerformanceCounters(wiring.Component):
         stores = Signal()
         fresh = Signal(range(len(COUNTERS) + 1), init=len(COUNTERS))  # turns until all words are of the time after clear
         added, layer_cycles = Signal(32), Signal(32, init=1)  # with the cycle that a layer's end is in
-        total = Signal(33)
+        base, total = Signal(32), Signal(33)
         with m.If(self.layer_done):
             m.d.comb += added.eq(layer_cycles)
         with m.Elif(~layer_looked_up):
@@ -92,7 +93,8 @@ class PerformanceCounters(wiring.Component):
         m.d.comb += [
             following.eq(Mux(turn == len(COUNTERS) - 1, 0, turn + 1)),
             stores.eq(~self.layer_done & ~layer_looked_up),
-            total.eq(Mux(self.layer_done | (stores & fresh.any()), added, read.data + added)),
+            base.eq(Mux(self.layer_done | (stores & fresh.any()), 0, read.data)),
+            total.eq(base + added),
             carry.eq(stores & ~fresh.any() & total[32] & (turn == COUNTERS.index("USEFUL_MACS_LOW"))),
         ]
         for number, (name, register) in enumerate(zip(COUNTERS, waiting, strict=True)):

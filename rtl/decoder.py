@@ -119,7 +119,6 @@ class RunLengthDecoder(wiring.Component):
             count.eq(counted & ~checked),
             send.eq(checked & (~self.tokens.valid | self.tokens.ready)),
             over.eq(remaining < 0),
-            ends.eq(remaining == 0),
             self.failed.eq(send & (checked_cut | over | (ends & left))),
             self.error.eq(Mux(checked_cut, Error.STREAM_ENDED_EARLY, Mux(over, Error.STREAM_RAN_OVER, Error.STREAM_BITS_LEFT))),
             self.words.ready.eq((decoding & ~no_more & ~(waiting_valid & high_valid & low_valid)) | discarding),
@@ -150,7 +149,7 @@ class RunLengthDecoder(wiring.Component):
                     token.last.eq(ends),
                 ]
             with m.If(count):
-                m.d.sync += [counted.eq(0), checked.eq(1), remaining.eq(difference[1:])]
+                m.d.sync += [counted.eq(0), checked.eq(1), remaining.eq(difference[1:]), ends.eq(~difference[1:].any())]
                 m.d.sync += [checked_run.eq(run), checked_value.eq(value), checked_cut.eq(cut)]
                 m.d.sync += left.eq(~no_more | waiting_valid | high_valid | (low_valid & ((offset == 0) | bits_left.any())))
 

@@ -62,89 +62,89 @@ class Drain(wiring.Component):
             write.data.as_value().eq(self.bound.as_unsigned().replicate(config.scan)),
         ]
 
-        # First stage: take a slice of the results of the row whose turn it is, and look its bounds up.
+        # First stage: take a slice of the results of the row whose turn it is, and look its bounds up. One that is taken when the second
+        # stage turns out to be busy is kept.
         order = self.order.payload
         lanes_left = Signal(range(config.lanes + 1))
         begun = Signal()  # slices of the unit have been taken
         left = Signal.like(lanes_left)
-        channel = Signal(config.channel_bits)  # of the slice
         next_channel = Signal(config.channel_bits)
         last_slice, take = Signal(), Signal()
         accept = Signal()  # the second stage has room
-        slice_valid, slice_last = Signal(), Signal()
-        slice_values = Signal(data.ArrayLayout(signed(32), config.scan), reset_less=True)
-        slice_lanes = Signal(range(config.scan + 1))
-        slice_channel = Signal(config.channel_bits)
+        fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(config.scan + 1), "channel": config.channel_bits, "last": 1}
+        taken, kept, moved, looked_up = (Signal(data.StructLayout(fields), name=name) for name in ("taken", "kept", "moved", "looked_up"))
+        is_kept, is_looked_up = Signal(), Signal()
         m.d.comb += [
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
-            channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
             last_slice.eq(left <= config.scan),
-            take.eq(self.order.valid & Array(self.finished)[order.row] & (~slice_valid | accept)),
+            take.eq(self.order.valid & Array(self.finished)[order.row] & ~is_kept),
             self.order.ready.eq(take & last_slice),
             self.advance.eq(Cat(take & ~last_slice & (order.row == row) for row in range(config.rows))),
             self.drained.eq(Cat(take & last_slice & (order.row == row) for row in range(config.rows))),
-            read.addr.eq(channel[scan_bits:]),
-            read.en.eq(take),
+            taken.values.eq(Array(result.as_value() for result in self.results)[order.row]),
+            taken.lanes.eq(Mux(last_slice, left, config.scan)),
+            taken.channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
+            taken.last.eq(order.last & last_slice),
+            moved.eq(Mux(is_kept, kept, taken)),
+            read.addr.eq(moved.channel[scan_bits:]),
+            read.en.eq(~is_looked_up | accept),
         ]
-        with m.If(~slice_valid | accept):
-            m.d.sync += slice_valid.eq(take)
         with m.If(take):
-            m.d.sync += [
-                begun.eq(~last_slice),
-                lanes_left.eq(left - config.scan),
-                next_channel.eq(channel + config.scan),
-                slice_last.eq(order.last & last_slice),
-                slice_lanes.eq(Mux(last_slice, left, config.scan)),
-                slice_channel.eq(channel),
-                slice_values.eq(Array(result.as_value() for result in self.results)[order.row]),
-            ]
+            m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - config.scan), next_channel.eq(taken.channel + config.scan)]
+        with m.If(~is_kept):
+            m.d.sync += kept.eq(taken)
+        with m.If(~is_looked_up | accept):
+            m.d.sync += [looked_up.eq(moved), is_looked_up.eq(is_kept | take), is_kept.eq(0)]
+        with m.Elif(take):
+            m.d.sync += is_kept.eq(1)
 
         # Second stage: compare with the bounds, then pass candidates on one by one.
         valid, final = Signal(), Signal()
         mask = Signal(config.scan)
-        values = Signal.like(slice_values)
-        lanes = Signal.like(slice_lanes)
+        values = Signal.like(looked_up["values"])
+        lanes = Signal.like(looked_up.lanes)
         base_channel = Signal(config.channel_bits)
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
         lane = Signal(range(config.scan))
-        single, done, flush, trailing = Signal(), Signal(), Signal(), Signal()
+        some, single, done, flush, trailing = Signal(), Signal(), Signal(), Signal(), Signal()
         candidate = self.candidates.payload
-        for index in reversed(range(config.scan)):
-            with m.If(mask[index]):
-                m.d.comb += lane.eq(index)
-        chosen = mask & (~mask + 1)[: config.scan]  # the lowest one
-        picked = [values[index].as_unsigned() & chosen[index].replicate(32) for index in range(config.scan)]
+        below = Cat(mask[:index].any() for index in range(config.scan))
+        chosen = mask & ~below  # the lowest one
+        picked = [values[index] & chosen[index].replicate(32) for index in range(config.scan)]
         while len(picked) > 1:
             picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
         m.d.comb += [
-            single.eq((mask & (mask - 1)[: config.scan]) == 0),  # or none
+            some.eq(mask.any()),
+            single.eq(~(mask & below).any()),  # or none
+            lane.eq(Cat(Cat(chosen[index] for index in range(config.scan) if index >> bit & 1).any() for bit in range(scan_bits))),
             trailing.eq(lane + 1 != lanes),
             flush.eq(gap >= 1 << (RUN_BITS - 1)),
             candidate.accumulator.eq(picked[0].as_signed()),
             candidate.channel.eq(base_channel + lane),
-            candidate.null.eq(flush | ~mask.any()),
-            candidate.gap.eq(Mux(flush, gap, gap + Mux(mask.any(), lane, lanes))),
-            candidate.last.eq(final & ~flush & single & ~(mask.any() & trailing)),
-            self.candidates.valid.eq(valid & (flush | mask.any() | final)),
-            done.eq(valid & ~flush & single & ~(final & mask.any() & trailing) & (~self.candidates.valid | self.candidates.ready)),
+            candidate.null.eq(flush | ~some),
+            candidate.gap.eq(Mux(flush, gap, Mux(some, gap + lane, gap + lanes))),
+            candidate.last.eq(final & ~flush & single & ~(some & trailing)),
+            self.candidates.valid.eq(valid & (flush | some | final)),
+            done.eq(valid & ~flush & single & ~(final & some & trailing) & (~(some | final) | self.candidates.ready)),
             accept.eq(~valid | done),
         ]
         with m.If(self.candidates.valid & self.candidates.ready):
             with m.If(flush):
                 m.d.sync += gap.eq(0)
-            with m.Elif(mask.any()):
-                m.d.sync += [mask.eq(mask & (mask - 1)[: config.scan]), gap.eq(-(lane + 1))]
+            with m.Elif(some):
+                m.d.sync += [mask.eq(mask & below), gap.eq(-(lane + 1))]
         with m.If(done):
-            m.d.sync += [valid.eq(0), gap.eq(Mux(mask.any(), -(lane + 1), gap) + lanes)]
-        with m.If(accept & slice_valid):
+            m.d.sync += [valid.eq(0), gap.eq(Mux(some, lanes - (lane + 1), gap + lanes))]
+        with m.If(accept & is_looked_up):
             m.d.sync += [
                 valid.eq(1),
-                values.eq(slice_values),
-                lanes.eq(slice_lanes),
-                base_channel.eq(slice_channel),
-                final.eq(slice_last),
-                mask.eq(Cat(slice_values[index] >= read.data[index] for index in range(config.scan)) & ((1 << slice_lanes) - 1)),
+                values.eq(looked_up["values"]),
+                lanes.eq(looked_up.lanes),
+                base_channel.eq(looked_up.channel),
+                final.eq(looked_up.last),
             ]
+            for index, value in enumerate(looked_up["values"]):
+                m.d.sync += mask[index].eq((value.as_signed() >= read.data[index]) & (index < looked_up.lanes))
 
         with m.If(self.start):
             m.d.sync += [gap.eq(0), begun.eq(0)]

@@ -96,15 +96,18 @@ class Requantiser(wiring.Component):
 
         # Shift the leading one to bit 31, in two stages.
         shifted = carried.pop("magnitude")
-        zeros: list[Value] = []
-        for powers in ((16, 8), (4, 2, 1)):
-            for power in powers:
-                step, low = Signal(32, name=f"shifted_{power}"), Signal(name=f"zeros_{power}")
-                m.d.comb += [low.eq(shifted[32 - power :] == 0), step.eq(Mux(low, shifted << power, shifted))]
-                zeros.insert(0, low)
-                shifted = step
-            carry(shifted=shifted, zeros=Cat(*zeros))
-            shifted, zeros = carried["shifted"], [*carried["zeros"]]
+        half_zero, byte_zero = Signal(), Signal()
+        m.d.comb += [
+            half_zero.eq(~shifted[16:].any()),
+            byte_zero.eq(Mux(half_zero, ~shifted[8:16].any(), ~shifted[24:].any())),
+        ]
+        carry(shifted=(shifted << (Cat(byte_zero, half_zero) << 3))[:32], zeros=Cat(byte_zero, half_zero))
+        shifted, zeros = carried["shifted"], carried["zeros"]
+        for power in (4, 2, 1):
+            step, low = Signal(32, name=f"shifted_{power}"), Signal(name=f"zeros_{power}")
+            m.d.comb += [low.eq(~shifted[32 - power :].any()), step.eq(Mux(low, shifted << power, shifted))]
+            shifted, zeros = step, Cat(low, zeros)
+        carry(shifted=shifted, zeros=zeros)
 
         # Round to 24 bits. The value is then rounded * 2 ** (8 - zeros); 25 bits, for a carry.
         shifted = carried.pop("shifted")

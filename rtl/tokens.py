@@ -31,9 +31,9 @@ class TokenBuilder(wiring.Component):
         longest = Signal(RUN_BITS + 1)  # a power of two less one
         too_long = Signal()
         go = ~self.tokens.valid | self.tokens.ready
+        m.d.sync += longest.eq((Const(MAX_QUOTIENT + 1, RUN_BITS + 1) << self.k) - 1)
         m.d.comb += [
             some.eq(result.value.any() & ~result.null),
-            longest.eq((Const(MAX_QUOTIENT + 1, RUN_BITS + 1) << self.k) - 1),
             self.results.ready.eq(go & ~too_long),
         ]
 
