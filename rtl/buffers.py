@@ -159,7 +159,7 @@ def _connect(source: object, sink: object) -> list[object]:
 
 def _holds(held: object, layer: object) -> Value:
     """Whether the tensor held has the shape of the layer's input."""
-    return (held.held_C == layer.C) & (held.held_H == layer.H) & (held.held_W == layer.W)  # type: ignore[attr-defined,no-any-return]
+    return (held.held_C == layer.C) & (held.held_H == layer.H) & (held.held_W == layer.W)  # type: ignore[attr-defined]
 
 
 def _zeros(writer: Writer) -> Value:
