@@ -31,7 +31,7 @@ async def weight_block(dut: object) -> None:
     settings = config()
     await bench.reset()
     ports = range(settings.weight_ports)
-    known = [0, settings.weights - 1] + bench.random.sample(range(1, settings.weights - 1), 200)
+    known = [0, settings.weights - 1, *bench.random.sample(range(1, settings.weights - 1), 200)]
     for part in range(6):
         for address in known if part == 0 else bench.random.choices(known, k=300):
             bench.set(loading=1, write_enable=int(part == 0 or bench.random.random() < 0.5), write_data=bench.random.getrandbits(WORD_BITS))
