@@ -24,7 +24,7 @@ class BothForms(wiring.Component):
 
     def __init__(self, generic: wiring.Component, vendor: wiring.Component, platform: Any) -> None:
         self.forms = {"generic": (generic, None), "vendor": (vendor, platform)}
-        members: dict[str, Any] = {}
+        members: dict[str, wiring.Member] = {}
         for name, flow, value in _ports(generic):
             shape = value.shape()
             members |= {name: In(shape)} if flow == wiring.In else {f"{form}_{name}": Out(shape) for form in self.forms}
