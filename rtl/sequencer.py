@@ -29,7 +29,8 @@ TOO_LARGE = {
 class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
-    The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 22 cycles.
+    The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 22 cycles, 21 where parts work
+    serially.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
@@ -79,9 +80,12 @@ class Sequencer(wiring.Component):
         m.submodules.program = program = Memory(shape=32, depth=config.layers * SLOT_WORDS, init=[])
         write, read = program.write_port(), program.read_port()
         word = Signal(range(DESCRIPTOR_WORDS + 3))
-        fetched = Signal(32, reset_less=True)  # the word before
+        fetched, lag = read.data, 1  # cycles from an address to its word
+        if not config.serial:
+            fetched, lag = Signal(32, reset_less=True), 2
+            m.d.sync += fetched.eq(read.data)
         input_ready = Signal()
-        m.d.sync += [fetched.eq(read.data), input_ready.eq(self.input_ready)]
+        m.d.sync += input_ready.eq(self.input_ready)
         m.d.comb += [
             write.en.eq(self.program_write),
             write.addr.eq(self.program_address),
@@ -124,9 +128,9 @@ class Sequencer(wiring.Component):
                     with m.Case(0):
                         m.d.sync += [fault.eq(0) for fault in faults.values()]
                     for index in range(DESCRIPTOR_WORDS):
-                        with m.Case(index + 2):
+                        with m.Case(index + lag):
                             self._take(m, index, fetched, wrong)
-                with m.If(word == DESCRIPTOR_WORDS + 1):
+                with m.If(word == DESCRIPTOR_WORDS + lag - 1):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += checked.eq(self._check(m, {error: faults[error] | latest[error] for error in DESCRIPTOR_ERRORS}))
