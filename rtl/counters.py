@@ -82,6 +82,7 @@ class PerformanceCounters(wiring.Component):
         turn = Signal(range(len(COUNTERS)))  # its word has been looked up
         following = Signal.like(turn)
         layer_looked_up = Signal()  # instead of a counter's word
+        right = Signal()  # the word that is asked for has been looked up
         stores = Signal()
         fresh = Signal(range(len(COUNTERS) + 1), init=len(COUNTERS))  # turns until all words are of the time after clear
         added, layer_cycles = Signal(32), Signal(32, init=1)  # with the cycle that a layer's end is in
@@ -95,10 +96,10 @@ class PerformanceCounters(wiring.Component):
             stores.eq(~self.layer_done & ~layer_looked_up),
             base.eq(Mux(self.layer_done | (stores & fresh.any()), 0, read.data)),
             total.eq(base + added),
-            carry.eq(stores & ~fresh.any() & total[32] & (turn == COUNTERS.index("USEFUL_MACS_LOW"))),
         ]
         for number, (name, register) in enumerate(zip(COUNTERS, waiting, strict=True)):
             m.d.sync += register.eq(Mux(stores & (turn == number), 0, register) + events[name])
+        m.d.sync += carry.eq(stores & ~fresh.any() & ~self.clear & total[32] & (turn == COUNTERS.index("USEFUL_MACS_LOW")))
         with m.If(stores):
             m.d.sync += fresh.eq(fresh - fresh.any())
         m.d.sync += layer_cycles.eq(Mux(self.layer_done, 1, layer_cycles + self.busy))
@@ -113,7 +114,8 @@ class PerformanceCounters(wiring.Component):
             write.data.eq(total),
             read.en.eq(~self.layer_done),
             read.addr.eq(Mux(looks_up_layer, LAYERS_BASE + self.index[: self.layer_bits], Mux(stores, following, turn))),
-            self.found.eq(self.read & Mux(self.of_layer, layer_looked_up & ~self.layer_done, stores & (self.index[:4] == turn))),
+            right.eq(self.read & Mux(self.of_layer, layer_looked_up, ~layer_looked_up & (self.index[:4] == turn))),
+            self.found.eq(right & ~self.layer_done),
             self.value.eq(total),
         ]
         with m.If(stores):

@@ -111,7 +111,8 @@ class RunLengthDecoder(wiring.Component):
         # Fifth cycle: hand it on, unless it is an error. What is left behind it does not change before the next token is taken.
         checked = Signal()  # it has been counted off remaining
         left, checked_cut = Signal(), Signal()
-        bits_left = low & (Const(-1, signed(1)) << offset)
+        bits_left = Signal()  # in the lowest word; as it was a cycle before
+        m.d.sync += bits_left.eq((offset == 0) | (low & (Const(-1, signed(1)) << offset)).any())
         checked_run, checked_value = Signal.like(run), Signal.like(value)
         send, over, ends = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -151,7 +152,7 @@ class RunLengthDecoder(wiring.Component):
             with m.If(count):
                 m.d.sync += [counted.eq(0), checked.eq(1), remaining.eq(difference[1:]), ends.eq(~difference[1:].any())]
                 m.d.sync += [checked_run.eq(run), checked_value.eq(value), checked_cut.eq(cut)]
-                m.d.sync += left.eq(~no_more | waiting_valid | high_valid | (low_valid & ((offset == 0) | bits_left.any())))
+                m.d.sync += left.eq(~no_more | waiting_valid | high_valid | (low_valid & bits_left))
 
             # A word moves up where there is none, or none any more.
             with m.If(~low_valid | crosses):

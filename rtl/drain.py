@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import Config
 from .layouts import RUN_BITS, candidate_layout, layer_layout, order_layout
+from .skid import SkidBuffer
 
 
 def drain_signature(config: Config) -> wiring.Signature:
@@ -41,7 +42,7 @@ class Drain(wiring.Component):
         candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
 
     Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
-    Latency: 3 cycles from `finished` to the first candidate. Cost: channels x 32 bits, read `scan` x 32 bits wide.
+    Latency: 4 cycles from `finished` to the first candidate, 5 from the unit in `order`. Cost: channels x 32 bits, read `scan` x 32 bits wide.
     """
 
     def __init__(self, config: Config) -> None:
@@ -64,23 +65,29 @@ class Drain(wiring.Component):
 
         # First stage: take a slice of the results of the row whose turn it is, and look its bounds up. One that is taken when the second
         # stage turns out to be busy is kept.
-        order = self.order.payload
+        m.submodules.skid_order = skid_order = SkidBuffer(order_layout(config))
+        wiring.connect(m, wiring.flipped(self.order), skid_order.source)
+        order = skid_order.sink.payload
         lanes_left = Signal(range(config.lanes + 1))
         begun = Signal()  # slices of the unit have been taken
         left = Signal.like(lanes_left)
+        next_is_last, few_lanes = Signal(), Signal()  # the unit's next slice is its last one; a last group has one slice
+        m.d.sync += few_lanes.eq(self.layer.last_lanes <= config.scan)
         next_channel = Signal(config.channel_bits)
-        last_slice, take = Signal(), Signal()
+        last_slice = Signal()
+        takes, take = Signal(config.rows), Signal()  # from which row; from any
         accept = Signal()  # the second stage has room
         fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(config.scan + 1), "channel": config.channel_bits, "last": 1}
         taken, kept, moved, looked_up = (Signal(data.StructLayout(fields), name=name) for name in ("taken", "kept", "moved", "looked_up"))
         is_kept, is_looked_up = Signal(), Signal()
         m.d.comb += [
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
-            last_slice.eq(left <= config.scan),
-            take.eq(self.order.valid & Array(self.finished)[order.row] & ~is_kept),
-            self.order.ready.eq(take & last_slice),
-            self.advance.eq(Cat(take & ~last_slice & (order.row == row) for row in range(config.rows))),
-            self.drained.eq(Cat(take & last_slice & (order.row == row) for row in range(config.rows))),
+            last_slice.eq(Mux(begun, next_is_last, (config.slices == 1) | (order.last_group & few_lanes))),
+            takes.eq(Cat(skid_order.sink.valid & (order.row == row) & self.finished[row] & ~is_kept for row in range(config.rows))),
+            take.eq(takes.any()),
+            skid_order.sink.ready.eq(take & last_slice),
+            self.advance.eq(takes & (~last_slice).replicate(config.rows)),
+            self.drained.eq(takes & last_slice.replicate(config.rows)),
             taken.values.eq(Array(result.as_value() for result in self.results)[order.row]),
             taken.lanes.eq(Mux(last_slice, left, config.scan)),
             taken.channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
@@ -90,7 +97,8 @@ class Drain(wiring.Component):
             read.en.eq(~is_looked_up | accept),
         ]
         with m.If(take):
-            m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - config.scan), next_channel.eq(taken.channel + config.scan)]
+            m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - config.scan), next_is_last.eq(left <= 2 * config.scan)]
+            m.d.sync += next_channel.eq(taken.channel + config.scan)
         with m.If(~is_kept):
             m.d.sync += kept.eq(taken)
         with m.If(~is_looked_up | accept):
@@ -98,53 +106,64 @@ class Drain(wiring.Component):
         with m.Elif(take):
             m.d.sync += is_kept.eq(1)
 
-        # Second stage: compare with the bounds, then pass candidates on one by one.
+        # Second stage: compare with the bounds, then pass candidates on one by one. The next one is chosen a cycle ahead.
         valid, final = Signal(), Signal()
-        mask = Signal(config.scan)
         values = Signal.like(looked_up["values"])
-        lanes = Signal.like(looked_up.lanes)
+        lanes, last_lane = Signal.like(looked_up.lanes), Signal(range(config.scan))
         base_channel = Signal(config.channel_bits)
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
-        lane = Signal(range(config.scan))
-        some, single, done, flush, trailing = Signal(), Signal(), Signal(), Signal(), Signal()
-        candidate = self.candidates.payload
+        compared, mask = Signal(config.scan), Signal(config.scan)  # to choose from
+        chosen, rest = Signal(config.scan), Signal(config.scan)  # one lane, and those behind it
+        some, alone = Signal(), Signal()  # there is one; and nothing of the slice has to be sent behind it
+        lane = Signal(range(config.scan))  # the chosen one
+        at_end, ends_at = Signal(config.scan), Signal(config.scan)  # the last lane's bit; of the slice that is chosen from
+        choose_final = Signal()
+        sent, done, flush = Signal(), Signal(), Signal()
+        m.submodules.skid_candidates = skid_candidates = SkidBuffer(candidate_layout(config))
+        wiring.connect(m, skid_candidates.sink, wiring.flipped(self.candidates))
+        candidates = skid_candidates.source
+        candidate = candidates.payload
+        for index, value in enumerate(looked_up["values"]):
+            m.d.comb += compared[index].eq((value.as_signed() >= read.data[index]) & (index < looked_up.lanes))
         below = Cat(mask[:index].any() for index in range(config.scan))
-        chosen = mask & ~below  # the lowest one
+        lowest = mask & ~below
         picked = [values[index] & chosen[index].replicate(32) for index in range(config.scan)]
         while len(picked) > 1:
             picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
         m.d.comb += [
-            some.eq(mask.any()),
-            single.eq(~(mask & below).any()),  # or none
-            lane.eq(Cat(Cat(chosen[index] for index in range(config.scan) if index >> bit & 1).any() for bit in range(scan_bits))),
-            trailing.eq(lane + 1 != lanes),
             flush.eq(gap >= 1 << (RUN_BITS - 1)),
             candidate.accumulator.eq(picked[0].as_signed()),
             candidate.channel.eq(base_channel + lane),
             candidate.null.eq(flush | ~some),
             candidate.gap.eq(Mux(flush, gap, Mux(some, gap + lane, gap + lanes))),
-            candidate.last.eq(final & ~flush & single & ~(some & trailing)),
-            self.candidates.valid.eq(valid & (flush | some | final)),
-            done.eq(valid & ~flush & single & ~(final & some & trailing) & (~(some | final) | self.candidates.ready)),
+            candidate.last.eq(final & ~flush & alone),
+            candidates.valid.eq(valid & (flush | some | final)),
+            sent.eq(candidates.valid & candidates.ready),
+            done.eq(valid & ~flush & alone & (~(some | final) | candidates.ready)),
             accept.eq(~valid | done),
+            mask.eq(Mux(accept, compared, rest)),
+            ends_at.eq(Mux(accept, Cat(looked_up.lanes == index + 1 for index in range(config.scan)), at_end)),
+            choose_final.eq(Mux(accept, looked_up.last, final)),
         ]
-        with m.If(self.candidates.valid & self.candidates.ready):
-            with m.If(flush):
-                m.d.sync += gap.eq(0)
-            with m.Elif(some):
-                m.d.sync += [mask.eq(mask & below), gap.eq(-(lane + 1))]
+        with m.If(sent):
+            m.d.sync += gap.eq(Mux(flush, 0, -(lane + 1)))
         with m.If(done):
-            m.d.sync += [valid.eq(0), gap.eq(Mux(some, lanes - (lane + 1), gap + lanes))]
+            m.d.sync += [valid.eq(0), gap.eq(Mux(some, last_lane - lane, gap + lanes))]
+        with m.If(accept | (sent & ~flush)):
+            m.d.sync += [chosen.eq(lowest), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
+            # Zeros behind the tensor's last candidate are sent without one.
+            m.d.sync += alone.eq(~(mask & below).any() & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
+            for bit in range(scan_bits):
+                m.d.sync += lane[bit].eq(Cat(lowest[index] for index in range(config.scan) if index >> bit & 1).any())
         with m.If(accept & is_looked_up):
             m.d.sync += [
                 valid.eq(1),
                 values.eq(looked_up["values"]),
                 lanes.eq(looked_up.lanes),
+                last_lane.eq(looked_up.lanes - 1),
                 base_channel.eq(looked_up.channel),
                 final.eq(looked_up.last),
             ]
-            for index, value in enumerate(looked_up["values"]):
-                m.d.sync += mask[index].eq((value.as_signed() >= read.data[index]) & (index < looked_up.lanes))
 
         with m.If(self.start):
             m.d.sync += [gap.eq(0), begun.eq(0)]

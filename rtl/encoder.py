@@ -13,14 +13,14 @@ class RunLengthEncoder(wiring.Component):
     """Encodes tensors in the code that `RunLengthDecoder` reads.
 
     Members:
-        k: the code's parameter, 0...7; steady while a tensor passes.
+        k: the code's parameter, 0...7; steady from the cycle before a tensor's first token.
         stop: gives the tensor up. A packet of which a word has been offered is ended by a word with `last` and `damaged`.
         tokens: of which the tensor's last one carries `last`; no run is over the code's longest, 8 * 2 ** k - 1 (see `TokenBuilder`).
         words: 32-bit words, of which the tensor's last one carries `last`; the rest of that one is filled with zeros.
         busy: a token or word is under way.
 
     Throughput: one token a cycle, and one cycle more for a tensor's last token where it fills a word and begins another.
-    Latency: 2 cycles from the token that fills a word to the word.
+    Latency: 3 cycles from the token that fills a word to the word.
     """
 
     def __init__(self) -> None:
@@ -38,33 +38,43 @@ class RunLengthEncoder(wiring.Component):
         m = Module()
         word = self.words.payload
 
-        # First stage: the token's bits.
+        # First stage: quotient and remainder.
         token = self.tokens.payload
+        k, shortest = Signal(3), Signal(range(9 + MAX_REMAINDER + 1))  # length of a token with quotient 0
+        split_valid, split_ready, split_last = Signal(), Signal(), Signal()
         quotient = Signal(range(MAX_QUOTIENT + 1))
         remainder = Signal(MAX_REMAINDER)
-        unary = Signal(MAX_QUOTIENT)
-        unary_length = Signal(range(MAX_QUOTIENT + 1))
-        code = Signal(MAX_TOKEN_BITS)
-        length = Signal(range(MAX_TOKEN_BITS + 1))
-        code_valid = Signal()
-        code_ready = Signal()
-        code_last = Signal()
-        m.d.comb += [
-            quotient.eq(token.run >> self.k),
-            remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << self.k)),
-            unary.eq((1 << quotient) - 1),
-            unary_length.eq(Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT, quotient + 1)),
-            self.tokens.ready.eq(code_ready),
-        ]
-        with m.If(code_ready):
+        value = Signal(8)
+        m.d.sync += [k.eq(self.k), shortest.eq(self.k + 9)]
+        m.d.comb += self.tokens.ready.eq(~split_valid | split_ready)
+        with m.If(self.tokens.ready):
             m.d.sync += [
-                code_valid.eq(self.tokens.valid),
-                code.eq(Cat(token.value, unary | (remainder << unary_length))),
-                length.eq(8 + unary_length + self.k),
-                code_last.eq(token.last),
+                split_valid.eq(self.tokens.valid),
+                quotient.eq(token.run >> k),
+                remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
+                value.eq(token.value),
+                split_last.eq(token.last),
             ]
 
-        # Second stage: pack.
+        # Second stage: the token's bits. Seven ones are as long as six and a zero.
+        unary = Signal(MAX_QUOTIENT)
+        longer = Signal(range(MAX_QUOTIENT))  # than with quotient 0
+        code = Signal(MAX_TOKEN_BITS)
+        length = Signal(range(MAX_TOKEN_BITS + 1))
+        code_valid, code_last = Signal(), Signal()
+        m.d.comb += [
+            unary.eq((1 << quotient) - 1),
+            longer.eq(Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT - 1, quotient)),
+        ]
+        with m.If(split_ready):
+            m.d.sync += [
+                code_valid.eq(split_valid),
+                code.eq(Cat(value, unary | (remainder << longer << 1))),
+                length.eq(shortest + longer),
+                code_last.eq(split_last),
+            ]
+
+        # Third stage: pack.
         fill = Signal(range(WORD_BITS))
         held = Signal(WORD_BITS)
         ending = Signal()  # all tokens of the tensor are in; held is its last word
@@ -77,8 +87,8 @@ class RunLengthEncoder(wiring.Component):
             packed.eq(held | (code << fill)),
             packed_fill.eq(fill + length),
             go.eq(~self.words.valid | self.words.ready),
-            code_ready.eq(~code_valid | (go & ~ending & ~closing)),
-            self.busy.eq(code_valid | ending | closing | self.words.valid),
+            split_ready.eq(~code_valid | (go & ~ending & ~closing)),
+            self.busy.eq(split_valid | code_valid | ending | closing | self.words.valid),
         ]
         with m.If(go):
             m.d.sync += self.words.valid.eq(0)
@@ -99,12 +109,11 @@ class RunLengthEncoder(wiring.Component):
                         held.eq(packed[WORD_BITS:]),
                     ]
                     with m.If(code_last):
-                        m.d.sync += [fill.eq(0), held.eq(0)]
-                        with m.If(packed_fill > WORD_BITS):
-                            m.d.sync += [held.eq(packed[WORD_BITS:]), ending.eq(1)]
+                        m.d.sync += [fill.eq(0), ending.eq(packed_fill > WORD_BITS)]
 
         with m.If(self.stop):
             m.d.sync += [
+                split_valid.eq(0),
                 code_valid.eq(0),
                 fill.eq(0),
                 held.eq(0),
