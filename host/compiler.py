@@ -172,8 +172,8 @@ def descriptor(
         K=K,
         R=R,
         S=S,
-        pad_top=top,
-        pad_left=left,
+        first_y=-top,
+        first_x=-left,
         stride_rows=stride_rows,
         stride_columns=stride_columns,
         pool_rows=pool_rows,
@@ -186,13 +186,13 @@ def descriptor(
         lead=2 * R * pool_rows * pool_columns + 8,
         stride_pixels=stride_rows * W,
         unit_stride_pixels=unit_rows * W,
-        pad_pixels=top * W,
+        first_pixel=-top * W,
         filter_row_weights=S * C,
         group_weights=group_weights(layer),
-        stride_weights=stride_columns * C,
-        unit_stride_weights=unit_columns * C,
-        pad_weights=left * C,
-        weights_base=placed.weights_base,
+        stride_weights=-stride_columns * C,
+        unit_stride_weights=-unit_columns * C,
+        first_weight=placed.weights_base + left * C,
+        weights_end=placed.weights_base + count * group_weights(layer),
         channels_base=placed.channels_base,
         groups=count,
         last_lanes=K - (count - 1) * config.lanes,
@@ -239,7 +239,7 @@ def positive_max(held: Activation) -> int:
 
 def _words(**fields: int) -> Words:
     """A descriptor's words; products of sizes are taken modulo 65,536."""
-    modular = {name for name in fields if name.endswith(("_pixels", "_weights"))}
+    modular = {name for name in fields if name.endswith(("_pixels", "_weights", "first_pixel", "first_weight"))}
     values = {name: int(value) & 0xFFFF if name in modular else int(value) for name, value in fields.items()}
     bits = Descriptor.const(values).as_bits()
     return np.frombuffer(bits.to_bytes(4 * DESCRIPTOR_WORDS, "little"), np.uint32)

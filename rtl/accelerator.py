@@ -1,6 +1,6 @@
 """The whole accelerator: run-length words in, run-length words out."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -186,9 +186,11 @@ class Accelerator(wiring.Component):
 
         # Tokens become words, or entries of the other buffer.
         m.submodules.encoder = encoder = (SerialEncoder if config.serial else RunLengthEncoder)()
-        m.submodules.skid = skid = SkidBuffer(Word)
-        words_out = skid.sink
-        wiring.connect(m, encoder.words, skid.source)
+        words_out, word_kept = encoder.words, Const(0)
+        if not config.serial:
+            m.submodules.skid = skid = SkidBuffer(Word)
+            words_out, word_kept = skid.sink, skid.held
+            wiring.connect(m, encoder.words, skid.source)
         m.d.comb += [
             encoder.k.eq(layer.k_out),
             builder.k.eq(Mux(layer.to_stream, layer.k_out, MAX_REMAINDER)),
@@ -228,7 +230,7 @@ class Accelerator(wiring.Component):
         with m.If(abort | ~sequencer.busy):
             m.d.sync += stopping.eq(0)
         faults = [(part.failed, part.error) for part in (decoder, buffers, loader)]
-        faults += [(walker.failed, Error.WEIGHTS_TOO_MANY), (stopping, Error.STOPPED)]
+        faults.append((stopping, Error.STOPPED))
         for failed, error in reversed(faults):
             with m.If(failed):
                 m.d.sync += sequencer.fault_code.eq(error)
@@ -246,8 +248,9 @@ class Accelerator(wiring.Component):
             sequencer.refetch.eq(loader.program_loaded | registers.program_written),
             sequencer.start.eq(registers.start),
             sequencer.clear.eq(registers.clear),
-            sequencer.settled.eq(~decoder.busy & ~encoder.busy & ~skid.held),
-            self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy),  # not while an error's packets are cleared away
+            sequencer.settled.eq(~decoder.busy & ~encoder.busy & ~word_kept),
+            # Not while an error's packets are cleared away, nor in the cycle between a write and its effect.
+            self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy & ~registers.start & ~registers.clear),
             self.busy.eq(sequencer.busy),
             self.error.eq(sequencer.failed),
             registers.ready.eq(sequencer.ready),

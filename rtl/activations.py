@@ -1,12 +1,12 @@
 """The activation buffers: nonzero activations in CSR by pixel, two tensors in one memory."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import Error, Token, entry_layout, pointer_shape
+from .layouts import RUN_BITS, Error, Token, entry_layout, pointer_shape
 
 
 def write_layout(config: Config) -> data.StructLayout:
@@ -23,6 +23,36 @@ def write_layout(config: Config) -> data.StructLayout:
     )
 
 
+def writer_signature(config: Config) -> wiring.Signature:
+    """The members of every form of the activation writer."""
+    size = config.features.bit_length()
+    return wiring.Signature(
+        {
+            "start": In(1),
+            "stop": In(1),
+            "drop": In(1),
+            "C": In(size),
+            "H": In(config.coordinate_bits),
+            "W": In(config.coordinate_bits),
+            "tokens": In(stream.Signature(Token)),
+            "writes": Out(stream.Signature(write_layout(config))),
+            "other_entries": In(config.entry_bits + 1),
+            "other_pixels": In(config.pixel_bits + 1),
+            "entries": Out(config.entry_bits + 1),
+            "pixels": Out(config.pixel_bits + 1),
+            "rows": Out(config.coordinate_bits),
+            "pending": Out(1),
+            "busy": Out(1),
+            "complete": Out(1),
+            "held_C": Out(size),
+            "held_H": Out(config.coordinate_bits),
+            "held_W": Out(config.coordinate_bits),
+            "failed": Out(1),
+            "error": Out(Error),
+        }
+    )
+
+
 class ActivationWriter(wiring.Component):
     """Turns the tokens of one tensor into entries and pixel pointers.
 
@@ -34,9 +64,10 @@ class ActivationWriter(wiring.Component):
         stop: gives up the tensor that is being stored. drop: forgets the one held.
         tokens: of the tensor, in (y, x, c) order.
         writes: what to store.
-        entries_limit, pixels_limit: entries and pixel pointers that the other tensor leaves free.
+        other_entries, other_pixels: entries and pixel pointers that the other tensor takes.
         entries, pixels: entries and pixel pointers stored so far.
         rows: feature-map rows that are complete.
+        pending: something is to be stored, or is too much.
         busy: from the cycle after `start` until the tensor is stored. complete: a tensor is held, of the shape
             held_C, held_H, held_W.
         failed: for one cycle; `error` is ENTRIES_FULL, PIXELS_FULL, FEATURES_TOO_MANY (W * C of the configuration), or
@@ -47,54 +78,34 @@ class ActivationWriter(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        size = config.features.bit_length()
-        super().__init__(
-            {
-                "start": In(1),
-                "stop": In(1),
-                "drop": In(1),
-                "C": In(size),
-                "H": In(config.coordinate_bits),
-                "W": In(config.coordinate_bits),
-                "tokens": In(stream.Signature(Token)),
-                "writes": Out(stream.Signature(write_layout(config))),
-                "entries_limit": In(config.entry_bits + 1),
-                "pixels_limit": In(config.pixel_bits + 1),
-                "entries": Out(config.entry_bits + 1),
-                "pixels": Out(config.pixel_bits + 1),
-                "rows": Out(config.coordinate_bits),
-                "busy": Out(1),
-                "complete": Out(1),
-                "held_C": Out(size),
-                "held_H": Out(config.coordinate_bits),
-                "held_W": Out(config.coordinate_bits),
-                "failed": Out(1),
-                "error": Out(Error),
-            }
-        )
+        super().__init__(writer_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
         space = Signal.like(self.held_C)  # elements of the pixel that are still to come
+        space_less = Signal.like(space)  # the same, less 1: so no sum stands before a comparison
+        C_less = Signal.like(space)
         f = Signal(config.feature_bits)  # of the next element
         f_behind = Signal(config.feature_bits + 2)  # of the next pixel's first element; more bits tell a row that is too long
-        columns_left = Signal(config.coordinate_bits)
+        columns_left, rows_left = Signal(config.coordinate_bits), Signal(config.coordinate_bits)
         feeding = Signal()  # tokens of the tensor are still to come
         token, token_valid = Signal(Token), Signal()  # with what is left of its run
-        run = token.run
+        run, some = token.run, token.value.any()
+        wide_run = Signal(max(RUN_BITS, len(space)))
+        m.d.comb += wide_run.eq(run)
 
         # First stage: take a token, or as much of its run as the pixel has room for.
         crosses, stores, ends_pixel, ends_row, step = Signal(), Signal(), Signal(), Signal(), Signal()
         finished, moves = Signal(), Signal()
         entries = Signal.like(self.entries)
         m.d.comb += [
-            crosses.eq(run >= space),  # the run reaches the end of the pixel
-            stores.eq(~crosses & token.value.any()),
-            ends_pixel.eq(crosses | (stores & (run + 1 == space))),
+            crosses.eq(run > space_less),  # the run reaches the end of the pixel
+            stores.eq(~crosses & some),
+            ends_pixel.eq(crosses | (some & (run == space_less))),
             ends_row.eq(ends_pixel & (columns_left == 1)),
             # A run that ends with the pixel has nothing left only where no value follows it.
-            finished.eq(~crosses | ((run == space) & ~token.value.any())),
+            finished.eq(~crosses | ((run == space) & ~some)),
             entries.eq(self.entries + stores),
             step.eq(token_valid & moves),
             self.tokens.ready.eq(feeding & (~token_valid | (moves & finished))),
@@ -108,35 +119,35 @@ class ActivationWriter(wiring.Component):
         with m.If(step):
             m.d.sync += [
                 self.entries.eq(entries),
-                space.eq(space - run - stores),
-                f.eq(f + run + stores),
+                space.eq(Mux(some, space_less, space) - run),
+                space_less.eq((Cat(1, space_less) + Cat(~some, ~wide_run))[1:]),  # space_less - run - some
+                f.eq((Cat(1, f) + Cat(some, run))[1:]),  # f + run + some
             ]
             with m.If(ends_pixel):
                 m.d.sync += [
                     self.pixels.eq(self.pixels + 1),
                     columns_left.eq(columns_left - 1),
                     space.eq(self.held_C),
+                    space_less.eq(C_less),
                     f.eq(f_behind),
                     f_behind.eq(f_behind + self.held_C),
                 ]
             with m.If(ends_row):
-                m.d.sync += [columns_left.eq(self.held_W), f.eq(0), f_behind.eq(self.held_C)]
+                m.d.sync += [columns_left.eq(self.held_W), rows_left.eq(rows_left - 1), f.eq(0), f_behind.eq(self.held_C)]
 
         # Second stage: check it against the limits, and store it.
         write = self.writes.payload
-        pending, last, too_long, completes_row = Signal(), Signal(), Signal(), Signal()
+        last, too_long, completes_row, wrong_size = Signal(), Signal(), Signal(), Signal()
         entry_place, pixel_place = Signal.like(self.entries), Signal.like(self.pixels)
-        wrong_size = Signal()  # the tokens end before the tensor, or the other way round
         m.d.comb += [
             write.entry_address.eq(entry_place),
             write.pixel.eq(pixel_place),
-            wrong_size.eq((last | completes_row) & (last != (completes_row & (self.rows + 1 == self.held_H)))),
-            self.writes.valid.eq(pending & ~self.failed),
-            moves.eq(~pending | self.writes.ready),
+            self.writes.valid.eq(self.pending & ~self.failed),
+            moves.eq(~self.pending | self.writes.ready),
         ]
         with m.If(moves):
             m.d.sync += [
-                pending.eq(step),
+                self.pending.eq(step),
                 entry_place.eq(self.entries),
                 pixel_place.eq(self.pixels),
                 write.entry_enable.eq(stores),
@@ -147,12 +158,14 @@ class ActivationWriter(wiring.Component):
                 last.eq(finished & token.last),
                 completes_row.eq(ends_row),
                 too_long.eq(f_behind > config.features),
+                # The tokens end before the tensor, or the other way round.
+                wrong_size.eq((finished & token.last) != (ends_row & (rows_left == 1))),
             ]
-        with m.If(pending):
+        with m.If(self.pending):
             m.d.comb += self.failed.eq(1)
-            with m.If(write.entry_enable & (entry_place >= self.entries_limit)):
+            with m.If(write.entry_enable & (entry_place + self.other_entries >= config.entries)):
                 m.d.comb += self.error.eq(Error.ENTRIES_FULL)
-            with m.Elif(write.pointer_enable & (pixel_place >= self.pixels_limit)):
+            with m.Elif(write.pointer_enable & (pixel_place + self.other_pixels >= config.pixels)):
                 m.d.comb += self.error.eq(Error.PIXELS_FULL)
             with m.Elif(too_long):
                 m.d.comb += self.error.eq(Error.FEATURES_TOO_MANY)
@@ -165,7 +178,7 @@ class ActivationWriter(wiring.Component):
             with m.If(last):
                 m.d.sync += [self.busy.eq(0), self.complete.eq(1)]
         with m.If(self.failed | self.stop):
-            m.d.sync += [self.busy.eq(0), feeding.eq(0), token_valid.eq(0), pending.eq(0)]
+            m.d.sync += [self.busy.eq(0), feeding.eq(0), token_valid.eq(0), self.pending.eq(0)]
         with m.If(self.drop):
             m.d.sync += [self.complete.eq(0), self.entries.eq(0), self.pixels.eq(0)]
 
@@ -181,12 +194,15 @@ class ActivationWriter(wiring.Component):
                 self.rows.eq(0),
                 feeding.eq(1),
                 space.eq(self.C),
+                space_less.eq(self.C - 1),
+                C_less.eq(self.C - 1),
                 f.eq(0),
                 f_behind.eq(self.C),
                 columns_left.eq(self.W),
+                rows_left.eq(self.H),
                 token_valid.eq(0),
                 # The pointer of pixel 0 is known.
-                pending.eq(1),
+                self.pending.eq(1),
                 pixel_place.eq(0),
                 write.entry_enable.eq(0),
                 write.pointer_enable.eq(1),
@@ -194,6 +210,7 @@ class ActivationWriter(wiring.Component):
                 last.eq(0),
                 completes_row.eq(0),
                 too_long.eq(0),
+                wrong_size.eq(0),
             ]
         return m
 

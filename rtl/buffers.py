@@ -7,8 +7,15 @@ from amaranth.lib.wiring import In, Out
 from .activations import ActivationWriter, write_layout
 from .config import MAX_RUN, Config
 from .layouts import Error, Token, layer_layout
+from .serial_writer import SerialActivationWriter
 
-MEMBERS = """
+Writer = ActivationWriter | SerialActivationWriter
+
+
+def buffers_signature(config: Config) -> wiring.Signature:
+    """The members of both forms.
+
+    Members:
         layer: steady while anything is under way.
         begin: it begins. loads: its input comes from the stream. abort: what is being stored is given up.
         loaded_tokens: of the layer's input, for its buffer. computed_tokens: of its output, for the other buffer.
@@ -17,11 +24,7 @@ MEMBERS = """
         loaded, stored: the input, or the output, is complete.
         zeros: zeros of the tokens that are taken in this cycle.
         failed, error: as of `ActivationWriter`.
-"""
-
-
-def buffers_signature(config: Config) -> wiring.Signature:
-    """The members of both forms."""
+    """
     return wiring.Signature(
         {
             "layer": In(layer_layout(config)),
@@ -45,9 +48,9 @@ def buffers_signature(config: Config) -> wiring.Signature:
 
 
 class ActivationBuffers(wiring.Component):
-    __doc__ = f"""One writer for each buffer, so that a layer's output is stored while its input is still loaded.
+    """One writer for each buffer, so that a layer's output is stored while its input is still loaded.
 
-    Members:{MEMBERS}
+    Members: see `buffers_signature`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -65,9 +68,9 @@ class ActivationBuffers(wiring.Component):
         for number, (writer, other) in enumerate(zip(writers, reversed(writers), strict=True)):
             m.d.comb += [
                 writer.stop.eq(self.abort),
-                writer.entries_limit.eq(config.entries - other.entries),
-                writer.pixels_limit.eq(config.pixels - other.pixels),
-                writer.writes.ready.eq(~other.writes.valid | (turn == number)),
+                writer.other_entries.eq(other.entries),
+                writer.other_pixels.eq(other.pixels),
+                writer.writes.ready.eq(~other.pending | (turn == number)),
             ]
             with m.If(layer.buffer == number):
                 m.d.comb += [
@@ -97,10 +100,11 @@ class ActivationBuffers(wiring.Component):
 
 
 class SerialActivationBuffers(wiring.Component):
-    __doc__ = f"""One writer for both buffers, so that a tensor is stored, then the next one; a layer's input from the stream and
-    its output into a buffer at the same time are not possible.
+    """One writer for both buffers, so that a tensor is stored, then the next one.
 
-    Members:{MEMBERS}
+    A layer's input from the stream and its output into a buffer at the same time are not possible.
+
+    Members: see `buffers_signature`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -110,7 +114,7 @@ class SerialActivationBuffers(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config, layer = self.config, self.layer
         m = Module()
-        m.submodules.writer = writer = ActivationWriter(config)
+        m.submodules.writer = writer = SerialActivationWriter(config)
         place = Signal()  # the buffer that the writer writes, or has written
         # What is known of the tensor in the other buffer, which is the writer's tensor before.
         names = ("complete", "held_C", "held_H", "held_W", "entries", "pixels")
@@ -120,8 +124,8 @@ class SerialActivationBuffers(wiring.Component):
         m.d.comb += [
             writer.stop.eq(self.abort),
             writer.start.eq(self.begin & (self.loads | stores)),
-            writer.entries_limit.eq(config.entries - other.entries),
-            writer.pixels_limit.eq(config.pixels - other.pixels),
+            writer.other_entries.eq(other.entries),
+            writer.other_pixels.eq(other.pixels),
             writer.writes.ready.eq(1),
             self.write.eq(writer.writes.payload),
             self.write_enable.eq(writer.writes.valid),
@@ -145,7 +149,7 @@ class SerialActivationBuffers(wiring.Component):
         return m
 
 
-def _shape(writer: ActivationWriter, C: Value, H: Value, W: Value) -> list[object]:
+def _shape(writer: Writer, C: Value, H: Value, W: Value) -> list[object]:
     return [writer.C.eq(C), writer.H.eq(H), writer.W.eq(W)]
 
 
@@ -155,8 +159,8 @@ def _connect(source: object, sink: object) -> list[object]:
 
 def _holds(held: object, layer: object) -> Value:
     """Whether the tensor held has the shape of the layer's input."""
-    return (held.held_C == layer.C) & (held.held_H == layer.H) & (held.held_W == layer.W)  # type: ignore[attr-defined,no-any-return]
+    return (held.held_C == layer.C) & (held.held_H == layer.H) & (held.held_W == layer.W)  # type: ignore[attr-defined]
 
 
-def _zeros(writer: ActivationWriter) -> Value:
+def _zeros(writer: Writer) -> Value:
     return Mux(writer.tokens.valid & writer.tokens.ready, writer.tokens.payload.run, 0)

@@ -7,8 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import Config
 from .layouts import entry_layout, range_layout
-
-PRODUCT_BITS = 17  # of a 9-bit activation and an 8-bit weight
+from .multiply import PRODUCT_BITS, MultiplyAccumulate
 
 
 class Step(data.Struct):
@@ -27,27 +26,50 @@ class Step(data.Struct):
 class ProcessingElement(wiring.Component):
     """Multiplies, accumulates, and keeps the largest accumulator of a pool's windows in its shadow until it is shifted out.
 
+    serial: windows are a cycle apart, in which the accumulator is emptied, so that one DSP can be all of the arithmetic.
+
     Members:
-        activation: a - zero_point. weight: its weight.
+        activation: a - zero_point. weight: its weight. Where serial, both come a cycle earlier: they are registered here.
         accumulate: what to do with their product, in the next cycle. commit: the same step, one cycle later still.
+        empty: where serial, the accumulator becomes 0, in the cycle of the commit that ends a window, and after a reset.
         shadow: the largest accumulator. shift: it becomes `behind`, the shadow of a lane further on; a commit comes first.
 
-    Throughput: one product a cycle. Latency: 3 cycles from the last product's factors to the shadow.
-    Cost: one multiplier of 9 x 8 bits and 81 registers.
+    Throughput: one product a cycle. Latency: 3 cycles from the last product's factors to the shadow, 4 where serial.
+    Cost: one multiplier of 9 x 8 bits and 81 registers; where serial, a `MultiplyAccumulate` and 32 registers.
     """
 
-    activation: In(signed(9))
-    weight: In(signed(8))
-    accumulate: In(Step)
-    commit: In(Step)
-    shift: In(1)
-    behind: In(signed(32))
-    shadow: Out(signed(32))
+    def __init__(self, *, serial: bool) -> None:
+        self.serial = serial
+        super().__init__(
+            {
+                "activation": In(signed(9)),
+                "weight": In(signed(8)),
+                "accumulate": In(Step),
+                "commit": In(Step),
+                **({"empty": In(1)} if serial else {}),
+                "shift": In(1),
+                "behind": In(signed(32)),
+                "shadow": Out(signed(32)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        product = Signal(signed(PRODUCT_BITS), reset_less=True)
         accumulator = Signal(signed(32), reset_less=True)
+        if self.serial:
+            m.submodules.multiply = multiply = MultiplyAccumulate()
+            m.d.comb += [
+                multiply.activation.eq(self.activation),
+                multiply.weight.eq(self.weight),
+                multiply.accumulate.eq(self.accumulate.valid),
+                multiply.empty.eq(self.empty),
+                accumulator.eq(multiply.accumulator),
+            ]
+        else:
+            product = Signal(signed(PRODUCT_BITS), reset_less=True)
+            m.d.sync += product.eq(self.activation * self.weight)
+            with m.If(self.accumulate.valid):
+                m.d.sync += accumulator.eq(Mux(self.accumulate.first, 0, accumulator) + product)
         # Its complement is kept: then the comparison is an addition, without an inverter for each bit.
         complement = Signal(32, reset_less=True)
         carry = Signal(33)
@@ -58,9 +80,6 @@ class ProcessingElement(wiring.Component):
             carry.eq((accumulator.as_unsigned() ^ sign) + (complement ^ sign)),
             larger.eq(carry[32]),
         ]
-        m.d.sync += product.eq(self.activation * self.weight)
-        with m.If(self.accumulate.valid):
-            m.d.sync += accumulator.eq(Mux(self.accumulate.first, 0, accumulator) + product)
         with m.If(self.commit.valid & self.commit.end & (self.commit.first_window | larger)):
             m.d.sync += complement.eq(~accumulator)
         with m.Elif(self.shift):
@@ -81,7 +100,8 @@ class EntryReader(wiring.Component):
         weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
-    Throughput: one entry a cycle. Latency: 3 cycles from a range to its first weight address.
+    Throughput: one entry a cycle; where parts work serially, a cycle is left out between windows.
+    Latency: 3 cycles from a range to its first weight address.
     """
 
     def __init__(self, config: Config) -> None:
@@ -111,19 +131,23 @@ class EntryReader(wiring.Component):
         current, current_valid = Signal(range_layout(config), reset_less=True), Signal()
         first = Signal(init=1)  # of the window
         ends_range, ends_window = Signal(), Signal()
+        pauses = Signal()  # for a cycle between windows, in which serial PEs empty their accumulators
+        if config.serial:
+            m.d.sync += pauses.eq(self.issued & ends_window)
         m.d.comb += [
-            ends_range.eq(current.count <= 1),
             ends_window.eq(ends_range & current.end),
             self.takes_result.eq(self.issued & ends_window & current.first_window),
-            self.issued.eq(current_valid & (self.result_free | ~(ends_window & current.first_window))),
+            self.issued.eq(current_valid & ~pauses & (self.result_free | ~(ends_window & current.first_window))),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
             self.address.eq(current.start),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
         with m.If(self.issued):
             m.d.sync += [current.start.eq(current.start + 1), current.count.eq(current.count - 1), first.eq(ends_window)]
+            m.d.sync += ends_range.eq(current.count <= 2)
         with m.If(self.ranges.ready):
             m.d.sync += [current.eq(self.ranges.payload), current_valid.eq(self.ranges.valid)]
+            m.d.sync += ends_range.eq(self.ranges.payload.count <= 1)
 
         # The memory looks the entry up.
         looked_up, looked_up_last, looked_up_group, some = Signal(Step), Signal(), Signal(), Signal()
@@ -231,7 +255,7 @@ class Row(wiring.Component):
 
     Members:
         ranges, positive_max, address, entry, issued, multiplies, last_group: as of `EntryReader`.
-        weight_address, weights: of all lanes; the weights follow by one cycle.
+        weight_address, weights: of all lanes; the weights follow as those of `WeightMemory` do.
         results, finished: a slice of `scan` lanes of the oldest unit that is finished, the first one first.
         advance: it is taken, and the next one follows. drained: no more of the unit are wanted.
 
@@ -285,9 +309,11 @@ class Row(wiring.Component):
             self.weight_address.eq(reader.weight_address),
         ]
 
-        # Weights and activation pass one register before they are multiplied.
-        weights = Signal(data.ArrayLayout(signed(8), config.lanes), reset_less=True)
-        activation = Signal(signed(9), reset_less=True)
+        # The activation waits for the weights, whose memory takes a cycle more where the lanes do not register their factors.
+        activation = reader.activation
+        if not config.serial:
+            activation = Signal(signed(9), reset_less=True)
+            m.d.sync += activation.eq(reader.activation)
         steps = [reader.step]
         lasts = [reader.last]
         for stage in ("multiply", "accumulate", "commit"):
@@ -295,10 +321,13 @@ class Row(wiring.Component):
             m.d.sync += [step.eq(steps[-1]), last.eq(lasts[-1])]
             steps.append(step)
             lasts.append(last)
-        m.d.sync += [weights.eq(self.weights), activation.eq(reader.activation)]
+        weights = data.View(data.ArrayLayout(signed(8), config.lanes), self.weights)
+        empty = Signal(init=1)  # after a reset, too
+        if config.serial:
+            m.d.sync += empty.eq(steps[2].valid & steps[2].end)
         elements = []
         for lane in range(config.lanes):
-            m.submodules[f"lane{lane}"] = element = ProcessingElement()
+            m.submodules[f"lane{lane}"] = element = ProcessingElement(serial=config.serial)
             m.d.comb += [
                 element.activation.eq(activation),
                 element.weight.eq(weights[lane]),
@@ -306,6 +335,8 @@ class Row(wiring.Component):
                 element.commit.eq(steps[3]),
                 element.shift.eq(buffer.shift),
             ]
+            if config.serial:
+                m.d.comb += element.empty.eq(empty)
             elements.append(element)
         for element, behind in zip(elements, elements[config.scan :], strict=False):
             m.d.comb += element.behind.eq(behind.shadow)

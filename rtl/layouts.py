@@ -111,8 +111,8 @@ class Descriptor(data.Struct):
     R: 16
     S: 16
     # words 7 to 10
-    pad_top: 16
-    pad_left: 16
+    first_y: signed(16)  # of the first window: the rows of padding above, negative
+    first_x: signed(16)
     stride_rows: 8
     stride_columns: 8
     pool_rows: 8
@@ -124,14 +124,14 @@ class Descriptor(data.Struct):
     # words 11 and 12: in pixels, modulo 65,536; then in weights
     stride_pixels: 16  # stride_rows * W
     unit_stride_pixels: 16  # unit_stride_rows * W
-    pad_pixels: 16  # pad_top * W
+    first_pixel: 16  # first_y * W
     filter_row_weights: 16  # S * C
     # words 13 to 15
     group_weights: 16  # R * S * C
-    stride_weights: 16  # stride_columns * C, modulo 65,536
-    unit_stride_weights: 16  # unit_stride_columns * C, modulo 65,536
-    pad_weights: 16  # pad_left * C, modulo 65,536
-    weights_base: 16
+    stride_weights: 16  # -stride_columns * C, modulo 65,536
+    unit_stride_weights: 16  # -unit_stride_columns * C, modulo 65,536
+    first_weight: 16  # of the first window: its first weight's address - first_x * C, modulo 65,536
+    weights_end: 16  # the address behind the layer's last weights
     channels_base: 16  # a multiple of lanes
     # word 16
     groups: 16  # ceil(K / lanes)
@@ -146,7 +146,8 @@ assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
 def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
-    computes stands for the opcode. What is kept of a field modulo 65,536 is enough for addresses of this configuration.
+    computes stands for the opcode, and weights_end is only checked. What is kept of a field modulo 65,536 is enough for the
+    addresses of this configuration.
     """
     coordinate, pixel, weight = config.coordinate_bits, config.pixel_bits, config.weight_bits
     size = config.features.bit_length()
@@ -155,19 +156,19 @@ def layer_layout(config: Config) -> data.StructLayout:
         "elements": config.element_bits,
         "C": size,
         "K": max(size, channels),
-        **dict.fromkeys(("H", "W", "out_rows", "out_columns", "R", "S", "pad_top", "pad_left"), coordinate),
+        **dict.fromkeys(("H", "W", "out_rows", "out_columns", "R", "S"), coordinate),
+        **dict.fromkeys(("first_y", "first_x"), coordinate + 1),
         **dict.fromkeys(("unit_stride_rows", "unit_stride_columns", "span_rows"), coordinate),
         "lead": config.entry_bits + 2,
-        **dict.fromkeys(("stride_pixels", "unit_stride_pixels", "pad_pixels"), pixel),
-        **dict.fromkeys(("filter_row_weights", "stride_weights", "unit_stride_weights", "pad_weights", "weights_base"), weight),
-        "group_weights": weight + 1,
+        **dict.fromkeys(("stride_pixels", "unit_stride_pixels", "first_pixel"), pixel),
+        **dict.fromkeys(("filter_row_weights", "group_weights", "stride_weights", "unit_stride_weights", "first_weight"), weight),
         "channels_base": config.channel_bits,
         "groups": channels,
         "last_lanes": config.lanes.bit_length(),
     }
     fields: dict[str, ShapeLike] = {"computes": 1}
     for name, field in data.StructLayout.cast(Descriptor):
-        if isinstance(name, str) and name != "opcode" and not name.startswith("reserved"):
+        if isinstance(name, str) and name not in ("opcode", "weights_end") and not name.startswith("reserved"):
             shape = Shape.cast(field.shape)
             fields[name] = Shape(min(shape.width, widths.get(name, shape.width)), shape.signed)
     return data.StructLayout(fields)
@@ -188,7 +189,7 @@ def unit_layout(config: Config) -> data.StructLayout:
 
     x, y: the window's first column and row, negative in the padding.
     row_pixel: y * W, modulo the pixels held.
-    weight: the weight address of (r = 0, f = 0): weights_base + group * R*S*C - x * C, modulo the weights held.
+    weight: the weight address of (r = 0, f = 0): that of the group's first weight - x * C, modulo the weights held.
     last_group: only last_lanes of the lanes count.
     """
     coordinate = signed(config.coordinate_bits + 1)

@@ -64,7 +64,9 @@ class Loader(wiring.Component):
             LoadTarget.PROGRAM: self.write_program,
         }
         header = Signal(LoadHeader)
-        address = Signal(28)
+        address_bits = max(size for size, _ in sizes.values()).bit_length()
+        address = Signal(address_bits)
+        beyond = Signal()  # the header's address is beyond every memory
         target = Signal(LoadTarget)
         taken, full, last_index = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -77,13 +79,13 @@ class Loader(wiring.Component):
         with m.Switch(target):
             for which, (size, words) in sizes.items():
                 with m.Case(which):
-                    m.d.comb += [full.eq(address >= size), last_index.eq(self.index[words - 1])]
+                    m.d.comb += [full.eq(beyond | (address >= size)), last_index.eq(self.index[words - 1])]
 
         with m.FSM():
             with m.State("HEADER"):
                 m.d.sync += self.index.eq(1)
                 with m.If(taken):
-                    m.d.sync += [target.eq(header.target), address.eq(header.address)]
+                    m.d.sync += [target.eq(header.target), address.eq(header.address), beyond.eq(header.address[address_bits:].any())]
                     with m.If(self.words.payload.last):
                         m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_CUT)]
                     with m.Elif(header.target.as_value() > LoadTarget.PROGRAM.value):

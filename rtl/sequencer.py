@@ -18,12 +18,10 @@ DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one
 )
 STORED_SIZES = ("elements", "C", "H", "W")  # at least 1, whatever the opcode
 COMPUTED_SIZES = ("K", "out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")
-MODULAR = ("_pixels", "stride_weights", "row_weights", "pad_weights")  # only the lower bits of these fields are used
+MODULAR = ("_pixels", "_weights", "first_pixel", "first_weight")  # only the lower bits of these fields are used
 TOO_LARGE = {
     "C": Error.FEATURES_TOO_MANY,
     "K": Error.CHANNELS_TOO_MANY,
-    "group_weights": Error.WEIGHTS_TOO_MANY,
-    "weights_base": Error.WEIGHTS_TOO_MANY,
     "channels_base": Error.CHANNELS_TOO_MANY,
 }
 
@@ -31,7 +29,8 @@ TOO_LARGE = {
 class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
-    The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 21 cycles.
+    The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 22 cycles, 21 where parts work
+    serially.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
@@ -81,9 +80,12 @@ class Sequencer(wiring.Component):
         m.submodules.program = program = Memory(shape=32, depth=config.layers * SLOT_WORDS, init=[])
         write, read = program.write_port(), program.read_port()
         word = Signal(range(DESCRIPTOR_WORDS + 3))
-        fetched = Signal(32)  # the word before
+        fetched, lag = read.data, 1  # cycles from an address to its word
+        if not config.serial:
+            fetched, lag = Signal(32, reset_less=True), 2
+            m.d.sync += fetched.eq(read.data)
         input_ready = Signal()
-        m.d.sync += [fetched.eq(read.data), input_ready.eq(self.input_ready)]
+        m.d.sync += input_ready.eq(self.input_ready)
         m.d.comb += [
             write.en.eq(self.program_write),
             write.addr.eq(self.program_address),
@@ -92,11 +94,16 @@ class Sequencer(wiring.Component):
         ]
 
         checked = Signal(Error)
-        faults = {error: Signal(name=f"wrong_{error.name.lower()}") for error in DESCRIPTOR_ERRORS}
+        # What is wrong with the word taken in this cycle, in the cycle before, and with those before that.
+        wrong = {error: Signal(name=f"wrong_{error.name.lower()}") for error in DESCRIPTOR_ERRORS}
+        latest = {error: Signal.like(signal, name=f"latest_{signal.name}") for error, signal in wrong.items()}
+        faults = {error: Signal.like(signal, name=f"any_{signal.name}") for error, signal in wrong.items()}
+        for error in DESCRIPTOR_ERRORS:
+            m.d.sync += [latest[error].eq(wrong[error]), faults[error].eq(faults[error] | latest[error])]
 
         def fail(code: Value | Error) -> None:
             m.d.sync += [self.error.eq(code), self.error_layer.eq(self.number), self.failed.eq(1)]
-            m.d.comb += self.abort.eq(1)
+            m.d.sync += self.abort.eq(1)
             m.next = "SETTLE"
 
         with m.If(self.start):
@@ -110,6 +117,7 @@ class Sequencer(wiring.Component):
         with m.If(self.refetch):
             m.d.sync += stale.eq(1)
 
+        m.d.sync += [self.begin.eq(0), self.abort.eq(0)]
         with m.FSM():
             with m.State("REWIND"):
                 m.d.sync += [self.number.eq(self.program), word.eq(0), stale.eq(self.refetch)]
@@ -120,12 +128,12 @@ class Sequencer(wiring.Component):
                     with m.Case(0):
                         m.d.sync += [fault.eq(0) for fault in faults.values()]
                     for index in range(DESCRIPTOR_WORDS):
-                        with m.Case(index + 2):
-                            self._take(m, index, fetched, faults)
-                with m.If(word == DESCRIPTOR_WORDS + 1):
+                        with m.Case(index + lag):
+                            self._take(m, index, fetched, wrong)
+                with m.If(word == DESCRIPTOR_WORDS + lag - 1):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += checked.eq(self._check(m, faults))
+                m.d.sync += checked.eq(self._check(m, {error: faults[error] | latest[error] for error in DESCRIPTOR_ERRORS}))
                 m.next = "READY"
             with m.State("READY"):
                 m.d.comb += self.ready.eq(~stale & ~self.busy)
@@ -137,7 +145,7 @@ class Sequencer(wiring.Component):
                     with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):
                         fail(Error.INPUT_MISSING)
                     with m.Else():
-                        m.d.comb += self.begin.eq(1)
+                        m.d.sync += self.begin.eq(1)
                         m.next = "RUN"
             with m.State("RUN"):
                 with m.If(self.fault):
@@ -151,40 +159,45 @@ class Sequencer(wiring.Component):
                         fail(Error.PROGRAM_NOT_ENDED)
                     with m.Else():
                         m.next = "FETCH"
-            with m.State("SETTLE"), m.If(self.settled):
+            with m.State("SETTLE"), m.If(self.settled & ~self.abort):
                 m.d.sync += self.busy.eq(0)
                 m.next = "REWIND"
         return m
 
-    def _take(self, m: Module, index: int, word: Value, faults: dict[Error, Signal]) -> None:
+    def _take(self, m: Module, index: int, word: Value, wrong: dict[Error, Signal]) -> None:
         """Store the fields of the descriptor's word `index`, and note those that are zero or too large."""
-        wrong: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
+        found: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
         for name, field in data.StructLayout.cast(Descriptor):
             if field.offset // 32 != index:
                 continue
             value = word[field.offset % 32 :][: field.width]
             if name == "opcode":
                 m.d.sync += self.layer.computes.eq(value == Opcode.LAYER)
-                wrong[Error.DESCRIPTOR_UNKNOWN].append((value != Opcode.LAYER) & (value != Opcode.LOAD))
+                found[Error.DESCRIPTOR_UNKNOWN].append((value != Opcode.LAYER) & (value != Opcode.LOAD))
+                continue
+            if name == "weights_end":
+                found[Error.WEIGHTS_TOO_MANY].append(self._counts(name) & (value > self.config.weights))
                 continue
             if name.startswith("reserved"):
                 continue
             stored = Value.cast(self.layer[name])
             m.d.sync += stored.eq(value)
             if not name.endswith(MODULAR):
-                wrong[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name) & value[len(stored) :].any())
+                over = value[len(stored) :]
+                if stored.shape().signed:
+                    over = over ^ value[len(stored) - 1].replicate(len(over))
+                found[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name) & over.any())
             if name in STORED_SIZES or name in COMPUTED_SIZES:
-                wrong[Error.DESCRIPTOR_SIZE].append(self._counts(name) & ~value.any())
-        for error, conditions in wrong.items():
+                found[Error.DESCRIPTOR_SIZE].append(self._counts(name) & ~value.any())
+        for error, conditions in found.items():
             if conditions:
-                with m.If(Cat(*conditions).any()):
-                    m.d.sync += faults[error].eq(1)
+                m.d.comb += wrong[error].eq(Cat(*conditions).any())
 
     def _counts(self, name: str) -> Value:
         """Whether the field means anything for the descriptor's opcode."""
         return Const(1) if name in STORED_SIZES else self.layer.computes
 
-    def _check(self, m: Module, faults: dict[Error, Signal]) -> Signal:
+    def _check(self, m: Module, faults: dict[Error, Value]) -> Signal:
         """What is wrong with the descriptor, whatever the buffers hold: fields by themselves, and with each other."""
         config, layer = self.config, self.layer
         wrong = Signal(Error)

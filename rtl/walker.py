@@ -1,6 +1,6 @@
 """The window walker: which windows there are, who works on them, and where their entries and weights lie."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -22,9 +22,8 @@ class WindowWalker(wiring.Component):
         order: which row took it, for the drain.
         busy: units are left.
         waiting: a unit waits for input rows.
-        failed: for one cycle: the layer's weights lie beyond the memory.
 
-    Throughput: one unit a cycle. Latency: 1 cycle.
+    Throughput: one unit a cycle, but for a cycle at the end of each row of pixels. Latency: 2 cycles.
     """
 
     def __init__(self, config: Config) -> None:
@@ -38,7 +37,6 @@ class WindowWalker(wiring.Component):
                 "order": Out(stream.Signature(order_layout(config))),
                 "busy": Out(1),
                 "waiting": Out(1),
-                "failed": Out(1),
             }
         )
 
@@ -48,27 +46,24 @@ class WindowWalker(wiring.Component):
         layer = self.layer
         unit = Signal(unit_layout(config))
         column_weight = Signal(config.weight_bits)  # of the pixel's first group
-        weights_behind = Signal(config.weight_bits + 2)  # of the group, as long as the first pixel's groups are walked
-        first_pixel = Signal()
         groups_left = Signal.like(layer.groups)
         columns_left = Signal.like(layer.out_columns)
         rows_left = Signal.like(layer.out_rows)
 
-        rows = Signal.like(self.rows)
-        m.d.sync += rows.eq(Mux(self.start, 0, self.rows))
-        available, last_column, last_row = Signal(), Signal(), Signal()
+        # Whether the unit's input is there is known in the cycle after it has changed.
+        steady, available = Signal(), Signal()
+        m.d.sync += available.eq((self.rows == layer.H) | (unit.y + layer.span_rows <= self.rows))
+        last_column, last_row = Signal(), Signal()
         m.d.comb += [
-            available.eq((rows == layer.H) | (unit.y + layer.span_rows <= rows)),
             unit.last_group.eq(groups_left == 1),
             last_column.eq(columns_left == 1),
             last_row.eq(rows_left == 1),
-            self.waiting.eq(self.busy & ~available),
-            self.failed.eq(self.busy & first_pixel & (weights_behind > config.weights)),
+            self.waiting.eq(self.busy & steady & ~available),
             self.order.payload.first_group.eq(groups_left == layer.groups),
             self.order.payload.last_group.eq(unit.last_group),
             self.order.payload.last.eq(unit.last_group & last_column & last_row),
         ]
-        go = self.busy & available & ~self.failed & self.order.ready
+        go = self.busy & steady & available & self.order.ready
         for row in reversed(range(config.rows)):
             m.d.comb += self.units[row].payload.eq(unit)
             with m.If(self.units[row].ready):
@@ -76,49 +71,48 @@ class WindowWalker(wiring.Component):
         for row, units in enumerate(self.units):
             m.d.comb += units.valid.eq(go & (self.order.payload.row == row))
 
+        m.d.sync += steady.eq(1)
+        with m.If(self.start):
+            m.d.sync += steady.eq(0)
         with m.If(self.order.valid & self.order.ready):
+            with m.If(unit.last_group & last_column):
+                m.d.sync += steady.eq(0)
             m.d.sync += [
                 groups_left.eq(groups_left - 1),
                 unit.weight.eq(unit.weight + layer.group_weights),
-                weights_behind.eq(weights_behind + layer.group_weights),
             ]
             with m.If(unit.last_group):
                 m.d.sync += [
-                    first_pixel.eq(0),
                     groups_left.eq(layer.groups),
                     columns_left.eq(columns_left - 1),
                     unit.x.eq(unit.x + layer.unit_stride_columns),
-                    unit.weight.eq(column_weight - layer.unit_stride_weights),
-                    column_weight.eq(column_weight - layer.unit_stride_weights),
+                    unit.weight.eq(column_weight + layer.unit_stride_weights),
+                    column_weight.eq(column_weight + layer.unit_stride_weights),
                 ]
                 with m.If(last_column):
                     m.d.sync += [
                         columns_left.eq(layer.out_columns),
                         rows_left.eq(rows_left - 1),
-                        unit.x.eq(-layer.pad_left),
+                        unit.x.eq(layer.first_x),
                         unit.y.eq(unit.y + layer.unit_stride_rows),
                         unit.row_pixel.eq(unit.row_pixel + layer.unit_stride_pixels),
-                        unit.weight.eq(layer.weights_base + layer.pad_weights),
-                        column_weight.eq(layer.weights_base + layer.pad_weights),
+                        unit.weight.eq(layer.first_weight),
+                        column_weight.eq(layer.first_weight),
                     ]
                     with m.If(last_row):
                         m.d.sync += self.busy.eq(0)
 
-        with m.If(self.failed):
-            m.d.sync += self.busy.eq(0)
         with m.If(self.start):
             m.d.sync += [
                 self.busy.eq(1),
-                first_pixel.eq(1),
                 groups_left.eq(layer.groups),
                 columns_left.eq(layer.out_columns),
                 rows_left.eq(layer.out_rows),
-                unit.x.eq(-layer.pad_left),
-                unit.y.eq(-layer.pad_top),
-                unit.row_pixel.eq(-layer.pad_pixels),
-                unit.weight.eq(layer.weights_base + layer.pad_weights),
-                column_weight.eq(layer.weights_base + layer.pad_weights),
-                weights_behind.eq(layer.weights_base + layer.group_weights),
+                unit.x.eq(layer.first_x),
+                unit.y.eq(layer.first_y),
+                unit.row_pixel.eq(layer.first_pixel),
+                unit.weight.eq(layer.first_weight),
+                column_weight.eq(layer.first_weight),
             ]
         return m
 
@@ -131,7 +125,8 @@ class RangeFetcher(wiring.Component):
 
     Members:
         layer: steady while anything is under way.
-        units: taken when the ranges of the one before are found, and at most `layer.lead` of their entries are left to be issued.
+        units: taken when the ranges of the one before are found, and at most `layer.lead` of their entries are left to be issued;
+            a single row takes them at once.
         lookup, first_pixel, first, behind_pixel, behind: the row's reads of pointers; they stay while lookup is 0.
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
@@ -160,13 +155,26 @@ class RangeFetcher(wiring.Component):
         config = self.config
         layer = self.layer
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
-        m.d.comb += [
-            self.ranges.payload.eq(fifo.r_data),
-            self.ranges.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.ranges.ready),
-        ]
-        advance = Signal()  # of all stages, which stand still while the FIFO is full
+        ranges = stream.Signature(range_layout(config)).create()  # found, in order
+        advance = Signal()  # of all stages, which stand still while there is no room for a range
+        if config.serial:
+            m.d.comb += [
+                self.ranges.payload.eq(ranges.payload),
+                self.ranges.valid.eq(ranges.valid),
+                ranges.ready.eq(self.ranges.ready),
+                advance.eq(~ranges.valid | ranges.ready),
+            ]
+        else:
+            m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
+            m.d.comb += [
+                fifo.w_data.eq(ranges.payload),
+                fifo.w_en.eq(ranges.valid),
+                ranges.ready.eq(fifo.w_rdy),
+                self.ranges.payload.eq(fifo.r_data),
+                self.ranges.valid.eq(fifo.r_rdy),
+                fifo.r_en.eq(self.ranges.ready),
+                advance.eq(fifo.w_rdy),
+            ]
 
         # First stage: window rows of all windows of the unit's pool, one a cycle.
         walking = Signal()
@@ -179,13 +187,11 @@ class RangeFetcher(wiring.Component):
         first_window, last_group = Signal(), Signal()
         unit, staged = Signal.like(self.units.payload), Signal()  # taken, but not begun
         end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
-        m.d.comb += [
-            end.eq(filter_rows_left == 1),
-            last_pool_column.eq(pool_columns_left == 1),
-            last_pool_row.eq(pool_rows_left == 1),
-        ]
+        # Whether a counter is at 1 is known when it gets there.
+        one_row, one_column, one_filter_row = layer.pool_rows == 1, layer.pool_columns == 1, layer.R == 1
         with m.If(advance & walking):
             m.d.sync += [
+                end.eq(Mux(end, one_filter_row, filter_rows_left == 2)),
                 filter_rows_left.eq(filter_rows_left - 1),
                 y.eq(y + 1),
                 row_pixel.eq(row_pixel + layer.W),
@@ -195,16 +201,18 @@ class RangeFetcher(wiring.Component):
                 m.d.sync += [
                     first_window.eq(0),
                     filter_rows_left.eq(layer.R),
+                    last_pool_column.eq(Mux(last_pool_column, one_column, pool_columns_left == 2)),
                     pool_columns_left.eq(pool_columns_left - 1),
                     x.eq(x + layer.stride_columns),
                     y.eq(window_y),
                     row_pixel.eq(window_pixel),
-                    weight.eq(window_weight - layer.stride_weights),
-                    window_weight.eq(window_weight - layer.stride_weights),
+                    weight.eq(window_weight + layer.stride_weights),
+                    window_weight.eq(window_weight + layer.stride_weights),
                 ]
                 with m.If(last_pool_column):
                     m.d.sync += [
                         pool_columns_left.eq(layer.pool_columns),
+                        last_pool_row.eq(pool_rows_left == 2),
                         pool_rows_left.eq(pool_rows_left - 1),
                         x.eq(unit_x),
                         y.eq(window_y + layer.stride_rows),
@@ -257,41 +265,40 @@ class RangeFetcher(wiring.Component):
             some.eq(found_range.count.any()),
             closes.eq(found & found_range.end & ~some & pending & ~pending_range.end),  # the range held is its window's last
             arrives.eq(found & (some | found_range.end) & ~closes),  # it has entries, or stands for a window that has none
-            fifo.w_en.eq(pending & (pending_range.end | closes | arrives)),
-            advance.eq(fifo.w_rdy),
+            ranges.valid.eq(pending & (pending_range.end | closes | arrives)),
+            ranges.payload.eq(pending_range),
+            ranges.payload.end.eq(pending_range.end | closes),
         ]
-        pushed = Signal(range_layout(config))
-        m.d.comb += [pushed.eq(pending_range), pushed.end.eq(pending_range.end | closes), fifo.w_data.eq(pushed)]
         with m.If(advance):
             with m.If(arrives):
                 m.d.sync += [pending.eq(1), pending_range.eq(found_range)]
-            with m.Elif(fifo.w_en):
+            with m.Elif(ranges.valid):
                 m.d.sync += pending.eq(0)
 
-        # The next unit is taken late, so that it goes to the row that is free first.
-        backlog = Signal(config.entry_bits + 2)
-        added = Signal(config.feature_bits + 1)
-        with m.If(advance & arrives):
-            m.d.comb += added.eq(Mux(some, found_range.count, 1))
-        next_backlog = Signal.like(backlog)
-        calm = Signal(init=1)  # the backlog is at most layer.lead
-        m.d.comb += next_backlog.eq(backlog + added - self.issued)
-        m.d.sync += [backlog.eq(next_backlog), calm.eq(next_backlog <= layer.lead)]
-        # But where units have so few entries that finding them is what takes the time, the next one follows at once.
-        entries = Signal.like(backlog)  # of the unit whose ranges are being found
-        few = Signal()
-        with m.If(advance & found):
-            m.d.sync += entries.eq(entries + added)
-            with m.If(found_range.end & found_range.last_window):
-                m.d.sync += [entries.eq(0), few.eq(entries + added <= layer.lead[2:])]
+        # The next unit begins as soon as the one before is walked.
         walked = ~walking | (advance & end & last_pool_column & last_pool_row)
-        nearly_walked = ~walking | ((filter_rows_left <= 2) & last_pool_column & last_pool_row)
-        all_found = ~walking & ~asked & ~looked_up & ~found
-        m.d.comb += self.units.ready.eq(~staged & nearly_walked & (few | all_found) & calm)
-        with m.If(self.units.ready):
-            m.d.sync += [unit.eq(self.units.payload), staged.eq(self.units.valid)]
-        with m.If(staged & walked):
-            m.d.sync += staged.eq(0)
+        begins = Signal()
+        if config.rows == 1:
+            unit = self.units.payload
+            m.d.comb += [self.units.ready.eq(walked), begins.eq(self.units.valid & walked)]
+        else:
+            unit, staged = Signal.like(self.units.payload), Signal()
+            nearly_walked, adding, closed = Signal(), Signal(), Signal()
+            found_entries = Signal(config.feature_bits + 1)  # of a range that was found, one cycle later
+            all_found = ~walking & ~asked & ~looked_up & ~found & ~adding
+            m.d.sync += [
+                nearly_walked.eq((~walking | ((filter_rows_left <= 2) & last_pool_column & last_pool_row)) & ~begins),
+                adding.eq(advance & arrives),
+                found_entries.eq(Mux(advance & arrives, Mux(some, found_range.count, 1), 0)),
+                closed.eq(advance & found & found_range.end & found_range.last_window),
+            ]
+            late = self._takes_late(m, found_entries, closed, all_found)
+            m.d.comb += [self.units.ready.eq(~staged & nearly_walked & late), begins.eq(staged & walked)]
+            with m.If(self.units.ready):
+                m.d.sync += [unit.eq(self.units.payload), staged.eq(self.units.valid)]
+            with m.If(begins):
+                m.d.sync += staged.eq(0)
+        with m.If(begins):
             m.d.sync += [
                 walking.eq(1),
                 x.eq(unit.x),
@@ -306,7 +313,31 @@ class RangeFetcher(wiring.Component):
                 filter_rows_left.eq(layer.R),
                 pool_columns_left.eq(layer.pool_columns),
                 pool_rows_left.eq(layer.pool_rows),
+                end.eq(one_filter_row),
+                last_pool_column.eq(one_column),
+                last_pool_row.eq(one_row),
                 first_window.eq(1),
                 last_group.eq(unit.last_group),
             ]
         return m
+
+    def _takes_late(self, m: Module, found_entries: Value, closed: Value, all_found: Value) -> Value:
+        """Whether the next unit may be taken: late, so that it goes to the row that is free first.
+
+        found_entries: of the range that was found in the cycle before. closed: it was its unit's last one. all_found: there are no
+            more.
+        """
+        layer = self.layer
+        backlog, next_backlog = Signal(self.config.entry_bits + 2), Signal(self.config.entry_bits + 2)
+        calm = Signal(init=1)  # the backlog is at most layer.lead
+        issued = Signal()
+        m.d.comb += next_backlog.eq(backlog + found_entries - issued)
+        m.d.sync += issued.eq(self.issued)
+        m.d.sync += [backlog.eq(next_backlog), calm.eq(next_backlog <= layer.lead)]
+        # But where units have so few entries that finding them is what takes the time, the next one follows at once.
+        entries = Signal.like(backlog)  # of the unit whose ranges are being found
+        few = Signal()
+        m.d.sync += entries.eq(Mux(closed, 0, entries + found_entries))
+        with m.If(closed):
+            m.d.sync += few.eq(entries + found_entries <= layer.lead[2:])
+        return (few | all_found) & calm

@@ -124,8 +124,9 @@ async def wrong_descriptors(dut: Any) -> None:
     computed = ("K", "out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")
     wrong: list[tuple[Error, dict[str, int]]] = [(Error.DESCRIPTOR_UNKNOWN, {"opcode": opcode}) for opcode in (0, 3, 255)]
     wrong += [(Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", *computed)]
-    coordinates = ("H", "W", "R", "S", "pad_top", "pad_left", "out_rows", "out_columns")
+    coordinates = ("H", "W", "R", "S", "out_rows", "out_columns")
     wrong += [(Error.DESCRIPTOR_SIZE, {name: size}) for name in coordinates for size in (coordinate, 65535)]
+    wrong += [(Error.DESCRIPTOR_SIZE, {name: place}) for name in ("first_y", "first_x") for place in (coordinate, -coordinate - 1, 32767)]
     wrong += [
         (Error.DESCRIPTOR_SIZE, {"K": 8}),
         (Error.DESCRIPTOR_SIZE, {"groups": 1}),
@@ -135,9 +136,8 @@ async def wrong_descriptors(dut: Any) -> None:
         (Error.CHANNELS_TOO_MANY, {"channels_base": config.channels}),
         (Error.CHANNELS_TOO_MANY, {"channels_base": config.channels - config.lanes}),
         (Error.CHANNELS_TOO_MANY, {"channels_base": 65536 - config.lanes}),
-        (Error.WEIGHTS_TOO_MANY, {"weights_base": config.weights - 18}),
-        (Error.WEIGHTS_TOO_MANY, {"weights_base": 65535}),
-        (Error.WEIGHTS_TOO_MANY, {"group_weights": 65535}),
+        (Error.WEIGHTS_TOO_MANY, {"weights_end": config.weights + 1}),
+        (Error.WEIGHTS_TOO_MANY, {"weights_end": 65535}),
     ]
     for error, fields in wrong:
         ports.behave()

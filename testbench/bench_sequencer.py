@@ -8,7 +8,7 @@ from skipgrid.host.compiler import load_descriptor
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
 from streams import Bench, Packing, config, narrow_layer
 
-FETCH = 21
+FETCH = 22
 DESCRIPTOR = Packing(Descriptor)
 
 
@@ -107,14 +107,15 @@ async def programs_from_every_start(dut: object) -> None:
 
 
 @cocotb.test
-async def a_run_begins_at_once_when_it_is_ready(dut: object) -> None:
+async def a_run_begins_in_the_next_cycle_when_it_is_ready(dut: object) -> None:
     bench = SequencerBench(dut)
     await bench.begin()
     await bench.load([bench.good(final=True)])
     await bench.until(lambda: bool(bench.get("ready")), "the first descriptor is fetched", 2 * FETCH)
     start = bench.cycle
     await bench.pulse(start=1)
-    assert [cycle for cycle, _, _ in bench.begun] == [start]
+    await bench.step()
+    assert [cycle for cycle, _, _ in bench.begun] == [start + 1]
 
 
 @cocotb.test
@@ -130,13 +131,13 @@ async def every_error(dut: object) -> None:
         (Error.DESCRIPTOR_UNKNOWN, {"opcode": 0}),
         (Error.DESCRIPTOR_UNKNOWN, {"opcode": bench.random.randint(3, 255)}),
         *((Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups")),
-        *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.pixels}) for name in ("H", "W", "R", "S", "pad_top", "pad_left", "out_columns")),
+        *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.pixels}) for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns")),
         (Error.DESCRIPTOR_SIZE, {"K": layer["K"] + 1}),
         (Error.DESCRIPTOR_SIZE, {"channels_base": 2}),
         (Error.FEATURES_TOO_MANY, {"C": settings.features + 1}),
         (Error.CHANNELS_TOO_MANY, {"channels_base": settings.channels}),
-        (Error.WEIGHTS_TOO_MANY, {"weights_base": settings.weights}),
-        (Error.WEIGHTS_TOO_MANY, {"group_weights": 4 * settings.weights}),
+        (Error.WEIGHTS_TOO_MANY, {"weights_end": settings.weights + 1}),
+        (Error.WEIGHTS_TOO_MANY, {"weights_end": 65535}),
     ]
     for error, fields in wrong:
         place = bench.random.randrange(settings.layers)

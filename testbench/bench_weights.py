@@ -1,8 +1,10 @@
-"""The weight memory: what is loaded is read through every port, one cycle behind its address."""
+"""The weight memory: what is loaded is read through every port, behind its address."""
+
+from collections import deque
 
 import cocotb
 
-from skipgrid.rtl.weights import LANES_A_WORD
+from skipgrid.rtl.weights import LANES_A_WORD, latency
 from streams import Bench, config
 
 
@@ -27,11 +29,15 @@ async def loaded_and_read_through_every_port(dut: object) -> None:
                 if enable:
                     model[address] = model[address] & ~((1 << bits) - 1 << bits * word) | data << bits * word
         bench.set(loading=0)
+        asked: deque[list[int]] = deque()  # addresses whose weights are yet to come
         for _ in range(500):
             # Nothing is written while the memory is read, whatever the loader's signals say.
             bench.set(write_enable=bench.random.getrandbits(words), write_address=bench.random.randrange(settings.weights))
             addresses = [bench.random.randrange(settings.weights) for _ in range(settings.weight_ports)]
             bench.set(**{f"addresses_{port}": address for port, address in enumerate(addresses)})
+            asked.append(addresses)
             await bench.step()
-            assert [bench.get(f"weights_{port}") for port in range(settings.weight_ports)] == [model[address] for address in addresses]
+            if len(asked) == latency(settings):
+                found = [bench.get(f"weights_{port}") for port in range(settings.weight_ports)]
+                assert found == [model[address] for address in asked.popleft()]
         bench.set(write_enable=0)

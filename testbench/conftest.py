@@ -2,7 +2,8 @@
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from amaranth.lib import wiring
@@ -47,8 +48,10 @@ def simulate(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Runs a bench, as `simulate(component, "bench_decoder", config)`."""
     settings = Settings(request.config.getoption("--simulator"), int(os.environ[SEED]), request.config.getoption("--waves"))
 
-    def run(component: wiring.Component, module: str, config: Config | None = None, only: str | None = None) -> None:
-        bench = Bench(component, module, config, only)
+    def run(
+        component: wiring.Component, module: str, config: Config | None = None, only: str | None = None, sources: Sequence[Path] = ()
+    ) -> None:
+        bench = Bench(component, module, config, only, sources)
         request.node.user_properties += [(WAVES, str(path)) for path in bench.waves(settings)]
         bench.run(settings)
 

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,12 +50,14 @@ class Bench:
 
     config: what the module builds its expectations on; the module finds it as `streams.config()`.
     only: a regular expression; of the module's tests, those whose names it matches.
+    sources: Verilog of primitives in the component.
     """
 
     component: wiring.Component
     module: str
     config: Config | None = None
     only: str | None = None
+    sources: Sequence[Path] = ()
 
     @property
     def name(self) -> str:
@@ -122,7 +124,9 @@ class Bench:
         """The folder of the built simulation, which is shared by all benches of the same Verilog."""
         verilog = generate_verilog(self.component, self.name)
         arguments = BUILD_ARGS[settings.simulator]
-        key = hashlib.sha256(f"{verilog} {arguments} {settings.waves}".encode()).hexdigest()[:12]
+        key = hashlib.sha256(
+            f"{verilog} {[source.read_text() for source in self.sources]} {arguments} {settings.waves}".encode()
+        ).hexdigest()[:12]
         folder = BUILD / settings.simulator / f"{self.name}-{key}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         done = folder / "done"
@@ -134,7 +138,7 @@ class Bench:
                 source.write_text(verilog)
                 try:
                     runner.build(
-                        sources=[source],
+                        sources=[source, *self.sources],
                         hdl_toplevel=self.name,
                         build_dir=folder,
                         build_args=arguments,

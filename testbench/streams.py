@@ -74,7 +74,7 @@ def layer_bits(words: NDArray[np.uint32]) -> int:
 
 def narrow_layer(fields: dict[str, Any]) -> int:
     """The bits of a component's port `layer` for a descriptor's fields; those not given are 0."""
-    kept = {name: value for name, value in fields.items() if name != "opcode" and not name.startswith("reserved")}
+    kept = {name: value for name, value in fields.items() if name not in ("opcode", "weights_end") and not name.startswith("reserved")}
     return Packing(layer_layout(config())).pack(kept | {"computes": int(fields.get("opcode", Opcode.LAYER.value) == Opcode.LAYER.value)})
 
 

@@ -2,12 +2,21 @@
 
 from collections.abc import Callable
 
-from simulation import SMALL
+import pytest
+
+from simulation import SERIAL, SMALL
 from skipgrid.rtl.activations import ActivationMemory, ActivationWriter
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.serial_writer import SerialActivationWriter
 
 
-def test_writer(simulate: Callable[..., None]) -> None:
-    simulate(ActivationWriter(SMALL), "bench_writer", SMALL)
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(features=4096, entries=4096)], ids=["short rows", "rows longer than a run"])
+def test_writer(simulate: Callable[..., None], config: Config) -> None:
+    simulate(ActivationWriter(config), "bench_writer", config)
+
+
+def test_serial_writer(simulate: Callable[..., None]) -> None:
+    simulate(SerialActivationWriter(SERIAL), "bench_writer", SERIAL)
 
 
 def test_memory(simulate: Callable[..., None]) -> None:

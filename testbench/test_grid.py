@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from simulation import SMALL
+from simulation import SERIAL, SMALL
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.grid import Row
 from skipgrid.rtl.weights import WeightMemory
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(results=1)], ids=["4 results", "1 result"])
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(results=1), SERIAL], ids=["4 results", "1 result", "serial"])
 def test_row(simulate: Callable[..., None], config: Config) -> None:
     simulate(Row(config), "bench_row", config)
 
 
-@pytest.mark.parametrize("config", [SMALL.replaced(lanes=8), SMALL.replaced(rows=1)], ids=["2 ports", "1 port"])
+@pytest.mark.parametrize("config", [SMALL.replaced(lanes=8), SMALL.replaced(rows=1), SERIAL], ids=["2 ports", "1 port", "serial"])
 def test_weights(simulate: Callable[..., None], config: Config) -> None:
     simulate(WeightMemory(config), "bench_weights", config)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from simulation import SMALL
+from simulation import SERIAL, SMALL
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.walker import RangeFetcher, WindowWalker
 
@@ -14,5 +14,6 @@ def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
 
-def test_fetcher(simulate: Callable[..., None]) -> None:
-    simulate(RangeFetcher(SMALL), "bench_fetcher", SMALL)
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1), SERIAL], ids=["2 rows", "1 row", "serial"])
+def test_fetcher(simulate: Callable[..., None], config: Config) -> None:
+    simulate(RangeFetcher(config), "bench_fetcher", config)
