@@ -182,8 +182,8 @@ class Sequencer(wiring.Component):
                 continue
             stored = Value.cast(self.layer[name])
             m.d.sync += stored.eq(value)
-            if not name.endswith(MODULAR):
-                over = value[len(stored) :]
+            over = value[len(stored) :]
+            if len(over) and not name.endswith(MODULAR):
                 if stored.shape().signed:
                     over = over ^ value[len(stored) - 1].replicate(len(over))
                 found[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name) & over.any())
