@@ -25,12 +25,11 @@ class SkidBuffer(wiring.Component):
         m.d.comb += [self.source.ready.eq(~second.valid), self.held.eq(self.sink.valid)]
         with m.If(~second.valid):
             m.d.sync += second.payload.eq(self.source.payload)
-        with m.If(~self.sink.valid | self.sink.ready):
+        moves = ~self.sink.valid | self.sink.ready
+        m.d.sync += second.valid.eq(~moves & (second.valid | self.source.valid))
+        with m.If(moves):
             m.d.sync += [
                 self.sink.valid.eq(second.valid | self.source.valid),
                 self.sink.payload.eq(Mux(second.valid, second.payload, self.source.payload)),
-                second.valid.eq(0),
             ]
-        with m.Elif(self.source.valid):
-            m.d.sync += second.valid.eq(1)
         return m
