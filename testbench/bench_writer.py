@@ -75,7 +75,7 @@ class WriterBench(Bench):
     async def fails(self, shape: Shape, tokens: list[dict[str, int]], error: Error) -> None:
         """Storing ends in this error, and nothing is held."""
         await self.start(shape, tokens)
-        await self.until(lambda: bool(self.failures), f"it ends with {error.name}", 20_000)
+        await self.until(lambda: bool(self.failures), f"it ends with {error.name}", 400_000)
         await self.step(3)
         assert [code for _, code in self.failures] == [error.value], (shape, error)
         assert not self.get("busy")
