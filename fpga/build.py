@@ -12,9 +12,11 @@ from .board import Board
 from .families import FAMILIES, NAME, Area, Family
 from .system import System
 
-# Start values of memories are dropped: none matters, and lists of zeros make blocks out of reach and synthesis slow. Read registers are
-# taken out of the memories, because only when yosys puts them back does it look whether a read and a write can ever meet.
-READ = f"read_rtlil {NAME}.il; delete */t:$meminit_v2; memory_nordff"
+# Start values of memories are dropped: none matters, and lists of zeros make blocks out of reach and synthesis slow. Nor does it matter
+# what a read gives that meets a write to the same word, unless the design asks for the new one (all benches run with unknown words
+# there), so blocks need no logic for it.
+READS = "*/t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=0 %i"
+READ = f"read_rtlil {NAME}.il; delete */t:$meminit_v2; setparam -set COLLISION_X_MASK 1'1 {READS}"
 OVERFULL = re.compile(r"Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%")
 
 

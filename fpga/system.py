@@ -1,6 +1,6 @@
 """What every board holds: the accelerator and its link to the host."""
 
-from amaranth.hdl import Module, ResetInserter
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +30,9 @@ class System(wiring.Component):
         m = Module()
         m.submodules.link = link = self.link
         accelerator = Accelerator(self.config)
-        m.submodules.accelerator = ResetInserter(link.restart)(accelerator)
+        restart = Signal()  # a register, as it goes everywhere
+        m.d.sync += restart.eq(link.restart)
+        m.submodules.accelerator = ResetInserter(restart)(accelerator)
         wiring.connect(m, link.registers, accelerator.s_axil)
         wiring.connect(m, link.load, accelerator.s_axis_load)
         wiring.connect(m, link.input, accelerator.s_axis_in)

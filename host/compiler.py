@@ -58,14 +58,21 @@ def check_fits(layer: Layer, config: Config) -> None:
     """DoesNotFit if one group of a layer, or its feature maps, are larger than the configuration can hold."""
     C, H, W = layer.shape
     K, rows, columns = layer.out_shape
+    top, left, bottom, right = layer.pads
     if group_weights(layer) > config.weights:
         raise DoesNotFit(f"{layer.name}: one group has {group_weights(layer):,} weights a lane, but {config.name} holds {config.weights:,}")
     for what, size, limit in (
         ("columns x channels of its input", W * C, config.features),
         ("pixels of its input", H * W + 1, config.pixels),
         ("output channels", K, config.channels),
-        ("output rows", rows, config.pixels),
-        ("output columns", columns, config.pixels),
+        ("rows of its input", H, config.side),
+        ("columns of its input", W, config.side),
+        ("rows of its input with padding", H + top + bottom, 2 * config.side - 1),
+        ("columns of its input with padding", W + left + right, 2 * config.side - 1),
+        ("rows from one output row to the next", layer.pool_stride[0] * layer.stride[0], 2 * config.side - 1),
+        ("columns from one output column to the next", layer.pool_stride[1] * layer.stride[1], 2 * config.side - 1),
+        ("output rows", rows, config.side),
+        ("output columns", columns, config.side),
     ):
         if size > limit:
             raise DoesNotFit(f"{layer.name}: there are {size:,} {what}, but {config.name} holds {limit:,}")

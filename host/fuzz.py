@@ -13,7 +13,7 @@ from .device import Device, DeviceError
 from .passes import cut_channels, with_channels
 
 SMALL = Config(
-    name="small", rows=2, lanes=4, weights=1024, entries=512, pixels=256, features=256, channels=64, layers=8, scan=2, results=2
+    name="small", rows=2, lanes=4, weights=1024, entries=512, pixels=256, features=256, side=16, channels=64, layers=8, scan=2, results=2
 )  # compiles quickly, and is full soon
 Tensor = NDArray[np.integer]
 FULL = ("ENTRIES_FULL", "PIXELS_FULL")  # what a random network may run into

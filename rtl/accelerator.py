@@ -1,7 +1,7 @@
 """The whole accelerator: run-length words in, run-length words out."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
@@ -21,6 +21,7 @@ from .sequencer import Sequencer
 from .serial_decoder import SerialDecoder
 from .serial_drain import SerialDrain
 from .serial_encoder import SerialEncoder
+from .serial_fetcher import SerialRangeFetcher
 from .serial_requantise import SerialRequantiser
 from .skid import SkidBuffer
 from .tokens import TokenBuilder
@@ -28,6 +29,7 @@ from .walker import RangeFetcher, WindowWalker
 from .weights import WeightMemory
 
 UNITS_UNDER_WAY = 3  # in a row besides the results: fetched, read, and in the grid's registers
+UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is read, and one in the grid has its result's place
 
 PORTS = wiring.Signature(
     {
@@ -102,11 +104,16 @@ class Accelerator(wiring.Component):
             buffers.begin.eq(begin),
             buffers.loads.eq(loads),
             buffers.abort.eq(abort),
+            memory.read_buffer.eq(layer.buffer),
+            sequencer.input_ready.eq(buffers.input_ready),
+        ]
+
+        # To memories everywhere: on a large FPGA, registers halve the way.
+        far = m.d["comb" if config.serial else "sync"]
+        far += [
             memory.write.eq(buffers.write),
             memory.write_enable.eq(buffers.write_enable),
             memory.write_buffer.eq(buffers.write_buffer),
-            memory.read_buffer.eq(layer.buffer),
-            sequencer.input_ready.eq(buffers.input_ready),
         ]
 
         # Units of work go to the rows, which find their ranges of entries, and multiply them with their weights.
@@ -118,7 +125,7 @@ class Accelerator(wiring.Component):
         ]
         rows = []
         for number in range(config.rows):
-            m.submodules[f"fetcher{number}"] = clears(fetcher := RangeFetcher(config))
+            m.submodules[f"fetcher{number}"] = clears(fetcher := (SerialRangeFetcher if config.serial else RangeFetcher)(config))
             m.submodules[f"row{number}"] = clears(row := Row(config))
             read = memory.reads[number]
             wiring.connect(m, walker.units[number], fetcher.units)
@@ -136,13 +143,23 @@ class Accelerator(wiring.Component):
                 row.entry.eq(read.entry),
             ]
             rows.append(row)
+        to_store = Signal(
+            data.StructLayout({"weights": 1, "write_weights": len(loader.index), "write_channels": 3, "address": 16, "data": 32})
+        )
+        far += [
+            to_store.weights.eq(loader.loading & ~sequencer.busy),
+            to_store.write_weights.eq(loader.index & loader.write_weights.replicate(len(loader.index))),
+            to_store.write_channels.eq(loader.index & loader.write_channels.replicate(len(loader.index))),
+            to_store.address.eq(loader.address),
+            to_store.data.eq(loader.data),
+        ]
         for copy in range(config.weight_copies):
             m.submodules[f"weights{copy}"] = weights = WeightMemory(config)
             m.d.comb += [
-                weights.loading.eq(loader.loading & ~sequencer.busy),
-                weights.write_enable.eq(loader.index & loader.write_weights.replicate(len(loader.index))),
-                weights.write_address.eq(loader.address),
-                weights.write_data.eq(loader.data),
+                weights.loading.eq(to_store.weights),
+                weights.write_enable.eq(to_store.write_weights),
+                weights.write_address.eq(to_store.address),
+                weights.write_data.eq(to_store.data),
             ]
             for port in range(config.weight_ports):
                 row = rows[copy * config.weight_ports + port]
@@ -150,7 +167,8 @@ class Accelerator(wiring.Component):
 
         # The rows are drained in the order of their units; what may survive is requantised and becomes tokens again.
         order_shape = order_layout(config)
-        m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=config.rows * (config.results + UNITS_UNDER_WAY)))
+        under_way = UNITS_UNDER_WAY_SERIAL if config.serial else UNITS_UNDER_WAY
+        m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=config.rows * (config.results + under_way)))
         m.submodules.drain = clears(drain := (SerialDrain if config.serial else Drain)(config))
         m.submodules.requantiser = clears(requantiser := (SerialRequantiser if config.serial else Requantiser)(config))
         m.submodules.builder = clears(builder := TokenBuilder())
@@ -158,23 +176,25 @@ class Accelerator(wiring.Component):
         buffered(requantiser.results, builder.results, "results")
         tokens = stream.Signature(Token).create(path=("tokens",))  # of the output
         buffered(builder.tokens, wiring.flipped(tokens), "tokens")
+        ordered = stream.Signature(order_shape).create(path=("ordered",))
+        buffered(walker.order, wiring.flipped(ordered), "order")
         m.d.comb += [
-            order.w_data.eq(walker.order.payload),
-            order.w_en.eq(walker.order.valid),
-            walker.order.ready.eq(order.w_rdy),
+            order.w_data.eq(ordered.payload),
+            order.w_en.eq(ordered.valid),
+            ordered.ready.eq(order.w_rdy),
             drain.order.payload.eq(order.r_data),
             drain.order.valid.eq(order.r_rdy),
             order.r_en.eq(drain.order.ready),
             drain.start.eq(begin & computes),
             drain.layer.eq(layer),
-            drain.bound_enable.eq(loader.write_channels & loader.index[2]),
-            drain.bound_address.eq(loader.address),
-            drain.bound.eq(loader.data),
+            drain.bound_enable.eq(to_store.write_channels[2]),
+            drain.bound_address.eq(to_store.address),
+            drain.bound.eq(to_store.data),
             requantiser.layer.eq(layer),
-            requantiser.bias_enable.eq(loader.write_channels & loader.index[0]),
-            requantiser.scale_enable.eq(loader.write_channels & loader.index[1]),
-            requantiser.channel_address.eq(loader.address),
-            requantiser.channel_word.eq(loader.data),
+            requantiser.bias_enable.eq(to_store.write_channels[0]),
+            requantiser.scale_enable.eq(to_store.write_channels[1]),
+            requantiser.channel_address.eq(to_store.address),
+            requantiser.channel_word.eq(to_store.data),
         ]
         for number, row in enumerate(rows):
             m.d.comb += [
@@ -229,12 +249,10 @@ class Accelerator(wiring.Component):
             m.d.sync += stopping.eq(1)
         with m.If(abort | ~sequencer.busy):
             m.d.sync += stopping.eq(0)
-        faults = [(part.failed, part.error) for part in (decoder, buffers, loader)]
-        faults.append((stopping, Error.STOPPED))
-        for failed, error in reversed(faults):
-            with m.If(failed):
+        for failed, error in ((stopping, Error.STOPPED), *((part.failed, part.error) for part in (loader, buffers, decoder))):
+            with m.If(failed):  # the last one of these counts
                 m.d.sync += sequencer.fault_code.eq(error)
-        m.d.sync += sequencer.fault.eq(Cat(failed for failed, _ in faults).any())
+        m.d.sync += [sequencer.fault.eq(decoder.failed | buffers.failed | stopping), sequencer.load_fault.eq(loader.failed)]
         m.d.comb += [
             loader.words.payload.data.eq(self.s_axis_load.tdata),
             loader.words.payload.last.eq(self.s_axis_load.tlast),

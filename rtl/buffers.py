@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .activations import ActivationWriter, write_layout
-from .config import MAX_RUN, Config
+from .config import Config
 from .layouts import Error, Token, layer_layout
 from .serial_writer import SerialActivationWriter
 
@@ -22,7 +22,7 @@ def buffers_signature(config: Config) -> wiring.Signature:
         write, write_enable, write_buffer: for the memory.
         rows: feature-map rows of the input that are complete. input_ready: a tensor of the input's shape is held.
         loaded, stored: the input, or the output, is complete.
-        zeros: zeros of the tokens that are taken in this cycle.
+        zeros: of the tokens that are taken, or passed one by one, in this cycle.
         failed, error: as of `ActivationWriter`.
     """
     return wiring.Signature(
@@ -40,7 +40,7 @@ def buffers_signature(config: Config) -> wiring.Signature:
             "input_ready": Out(1),
             "loaded": Out(1),
             "stored": Out(1),
-            "zeros": Out(range(2 * MAX_RUN + 1)),
+            "zeros": Out(range(config.zeros_at_once + 1)),
             "failed": Out(1),
             "error": Out(Error),
         }
@@ -134,7 +134,7 @@ class SerialActivationBuffers(wiring.Component):
             self.input_ready.eq(Mux(is_input, writer.complete & _holds(writer, layer), other.complete & _holds(other, layer))),
             self.loaded.eq(writer.complete),
             self.stored.eq(writer.complete),
-            self.zeros.eq(_zeros(writer)),
+            self.zeros.eq(writer.skips),
             self.failed.eq(writer.failed),
             self.error.eq(writer.error),
         ]

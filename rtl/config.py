@@ -24,13 +24,17 @@ class Config:
     entries: nonzero activations held on chip, by both activation buffers together: a power of two, 256...65,536.
     pixels: pixel pointers held, by both activation buffers together: a power of two, 64...65,536.
     features: the longest feature-map row, in columns x channels: a power of two, 64...65,536.
+    side: the most rows or columns of a feature map, which with its padding has less than twice as many: a power of two,
+        16...16,384.
     channels: output channels whose bias, scale and bound are held, over all resident layers: a multiple of lanes.
     layers: layer descriptors held: a power of two, 2...256.
     scan: accumulators that the drain looks at in one cycle: a power of two, 1...lanes.
     results: units that a row may have finished before their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
-    serial: decoder, drain, requantiser and encoder work bit by bit, or lane by lane (scan is 1): they take less than half the logic,
-        and keep up with a grid of a few lanes only.
+    serial: the parts around the grid work bit by bit, or element by element: they take less than half the logic, and keep up with
+        one row of a few lanes only, whose drain looks at a lane at a time (scan is 1).
+    soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
+        row, 0 where serial is chosen.
     """
 
     name: str = "custom"
@@ -40,14 +44,17 @@ class Config:
     entries: int = 32768
     pixels: int = 4096
     features: int = 8192
+    side: int = 256
     channels: int = 1024
     layers: int = 16
     scan: int = 16
     results: int = 16
     serial: bool = False
+    soft_lanes: int = 0
 
     def __post_init__(self) -> None:
-        for item in ("rows", "lanes", "weights", "entries", "pixels", "features", "channels", "layers", "scan", "results"):
+        sizes = ("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers", "scan", "results", "soft_lanes")
+        for item in sizes:
             value = getattr(self, item)
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{item} must be an integer, not {value!r}")
@@ -59,6 +66,7 @@ class Config:
             ("entries", 256, 65536),
             ("pixels", 64, 65536),
             ("features", 64, 65536),
+            ("side", 16, 16384),
             ("layers", 2, 256),
             ("results", 1, 16),
         ):
@@ -69,8 +77,11 @@ class Config:
             raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
         if not isinstance(self.serial, bool):
             raise TypeError(f"serial must be True or False, not {self.serial!r}")
-        if self.serial and self.scan != 1:
-            raise ValueError(f"scan must be 1 where serial is chosen, not {self.scan}")
+        for item in ("rows", "scan"):
+            if self.serial and getattr(self, item) != 1:
+                raise ValueError(f"{item} must be 1 where serial is chosen, not {getattr(self, item)}")
+        if not 0 <= self.soft_lanes <= (0 if self.serial else self.lanes):
+            raise ValueError(f"soft_lanes must be from 0 to lanes ({self.lanes}), and 0 where serial is chosen, not {self.soft_lanes}")
         if not (self.channels > 0 and self.channels % self.lanes == 0 and self.channels <= 65536):
             raise ValueError(f"channels must be a multiple of lanes ({self.lanes}) up to 65,536, not {self.channels}")
 
@@ -107,7 +118,7 @@ class Config:
     @property
     def coordinate_bits(self) -> int:
         """Width of an unsigned row or column number, with room for a padded one; signed ones have one bit more."""
-        return self.pixel_bits + 1
+        return self.side.bit_length()
 
     @property
     def element_bits(self) -> int:
@@ -123,6 +134,11 @@ class Config:
     def slices(self) -> int:
         """Cycles that the drain takes to look at all lanes of a row."""
         return self.lanes // self.scan
+
+    @property
+    def zeros_at_once(self) -> int:
+        """Zeros that the two activation writers can pass in one cycle: a token's run each, or one where they are serial."""
+        return 1 if self.serial else 2 * MAX_RUN
 
     @property
     def hash(self) -> int:

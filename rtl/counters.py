@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .config import MAX_RUN, Config
+from .config import Config
 from .register_map import COUNTERS
 
 LAYERS_BASE = 16  # of the layers' cycles in the memory, behind the counters
@@ -46,7 +46,7 @@ class PerformanceCounters(wiring.Component):
                 "word_in": In(1),
                 "word_out": In(1),
                 "macs": In(range(config.rows * config.lanes + 1)),
-                "zeros": In(range(2 * MAX_RUN + 1)),
+                "zeros": In(range(config.zeros_at_once + 1)),
                 "layer_done": In(1),
                 "layer": In(self.layer_bits),
                 "read": In(1),
@@ -63,7 +63,7 @@ class PerformanceCounters(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
 
         carry = Signal()
-        inputs = {
+        inputs: dict[str, Value] = {
             "BUSY_CYCLES": self.multiplying,
             "INPUT_STALLS": self.input_stall,
             "OUTPUT_STALLS": self.output_stall,
@@ -72,11 +72,12 @@ class PerformanceCounters(wiring.Component):
             "WORDS_IN": self.word_in,
             "WORDS_OUT": self.word_out,
         }
-        events: dict[str, Value] = {"TOTAL_CYCLES": self.busy, "USEFUL_MACS_HIGH": carry}
-        for name, value in inputs.items():  # from all parts, on paths that are long already
-            events[name] = Signal.like(value, name=name.lower())
-            m.d.sync += events[name].eq(value)
-        most = {"USEFUL_MACS_LOW": self.config.rows * self.config.lanes, "SKIPPED_ZEROS": 2 * MAX_RUN}
+        events: dict[str, Value] = {"TOTAL_CYCLES": self.busy, "USEFUL_MACS_HIGH": carry} | inputs
+        if not self.config.serial:
+            for name, value in inputs.items():  # from all parts, on paths that are long already
+                events[name] = Signal.like(value, name=name.lower())
+                m.d.sync += events[name].eq(value)
+        most = {"USEFUL_MACS_LOW": self.config.rows * self.config.lanes, "SKIPPED_ZEROS": self.config.zeros_at_once}
         waiting = [Signal(range(BETWEEN_TURNS * most.get(name, 1) + 1), name=f"waiting_{name.lower()}") for name in COUNTERS]
 
         turn = Signal(range(len(COUNTERS)))  # its word has been looked up

@@ -63,7 +63,7 @@ class Drain(wiring.Component):
         candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
 
     Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
-    Latency: 4 cycles from `finished` to the first candidate, 5 from the unit in `order`.
+    Latency: 6 cycles from `finished` to the first candidate, 7 from the unit in `order`.
     Cost: channels x 32 bits, read `scan` x 32 bits wide.
     """
 
@@ -98,11 +98,13 @@ class Drain(wiring.Component):
         next_channel = Signal(config.channel_bits)
         last_slice = Signal()
         takes, take = Signal(config.rows), Signal()  # from which row; from any
-        accept = Signal()  # the second stage has room
+        accept = Signal()  # the last stage has room
         fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(config.scan + 1), "channel": config.channel_bits, "last": 1}
-        taken, kept, moved, looked_up = (Signal(data.StructLayout(fields), name=name) for name in ("taken", "kept", "moved", "looked_up"))
-        is_kept, is_looked_up = Signal(), Signal()
-        used = Signal(config.scan)  # lanes of what is looked up
+        layout = data.StructLayout(fields)
+        taken, kept, moved = Signal(layout), Signal(layout), Signal(layout)
+        looked_up, fetched, compared = Signal(layout), Signal(layout), Signal(layout)
+        is_kept, is_looked_up, is_fetched, is_compared = Signal(), Signal(), Signal(), Signal()
+        look_up, fetch, compare = Signal(), Signal(), Signal()  # the stage has room
         m.d.comb += [
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
             last_slice.eq(Mux(begun, next_is_last, (config.slices == 1) | (order.last_group & few_lanes))),
@@ -117,26 +119,40 @@ class Drain(wiring.Component):
             taken.last.eq(order.last & last_slice),
             moved.eq(Mux(is_kept, kept, taken)),
             read.addr.eq(moved.channel[scan_bits:]),
-            read.en.eq(~is_looked_up | accept),
+            read.en.eq(look_up),
+            compare.eq(~is_compared | accept),
+            fetch.eq(~is_fetched | compare),
+            look_up.eq(~is_looked_up | fetch),
         ]
         with m.If(take):
             m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - config.scan), next_is_last.eq(left <= 2 * config.scan)]
             m.d.sync += next_channel.eq(taken.channel + config.scan)
         with m.If(~is_kept):
             m.d.sync += kept.eq(taken)
-        with m.If(~is_looked_up | accept):
+        with m.If(look_up):
             m.d.sync += [looked_up.eq(moved), is_looked_up.eq(is_kept | take), is_kept.eq(0)]
-            m.d.sync += used.eq(Cat(index < moved.lanes for index in range(config.scan)))
         with m.Elif(take):
             m.d.sync += is_kept.eq(1)
 
-        # Second stage: compare with the bounds, then pass candidates on one by one. The next one is chosen a cycle ahead.
+        # Second stage: the bounds have been looked up. Third stage: compare the results with them.
+        fetched_bounds = Signal.like(read.data, reset_less=True)
+        fetched_used, used = Signal(config.scan), Signal(config.scan)  # lanes of what is fetched, and of what is compared
+        survives = Signal(config.scan)  # lanes of what is compared
+        with m.If(fetch):
+            m.d.sync += [fetched.eq(looked_up), fetched_bounds.eq(read.data), is_fetched.eq(is_looked_up)]
+            m.d.sync += fetched_used.eq(Cat(index < looked_up.lanes for index in range(config.scan)))
+        with m.If(compare):
+            m.d.sync += [compared.eq(fetched), is_compared.eq(is_fetched), used.eq(fetched_used)]
+            at_least = Cat(value.as_signed() >= bound for value, bound in zip(fetched["values"], fetched_bounds, strict=True))
+            m.d.sync += survives.eq(at_least & fetched_used)
+
+        # Fourth stage: pass candidates on one by one. The next one is chosen a cycle ahead.
         valid, final = Signal(), Signal()
         values = Signal.like(looked_up["values"])
         lanes, last_lane = Signal.like(looked_up.lanes), Signal(range(config.scan))
         base_channel = Signal(config.channel_bits)
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
-        compared, mask = Signal(config.scan), Signal(config.scan)  # to choose from
+        mask = Signal(config.scan)  # to choose from
         chosen, rest = Signal(config.scan), Signal(config.scan)  # one lane, and those behind it
         some, alone = Signal(), Signal()  # there is one; and nothing of the slice has to be sent behind it
         lane = Signal(range(config.scan))  # the chosen one
@@ -147,8 +163,6 @@ class Drain(wiring.Component):
         wiring.connect(m, skid_candidates.sink, wiring.flipped(self.candidates))
         candidates = skid_candidates.source
         candidate = candidates.payload
-        for index, value in enumerate(looked_up["values"]):
-            m.d.comb += compared[index].eq((value.as_signed() >= read.data[index]) & used[index])
         below = _below(mask)
         picked = [values[index] & chosen[index].replicate(32) for index in range(config.scan)]
         while len(picked) > 1:
@@ -165,9 +179,9 @@ class Drain(wiring.Component):
             done.eq(valid & ~flush & alone & (~(some | final) | candidates.ready)),
             accept.eq(~valid | done),
             fresh.eq(~valid | alone),
-            mask.eq(Mux(fresh, compared, rest)),
+            mask.eq(Mux(fresh, survives, rest)),
             ends_at.eq(Mux(fresh, used & ~(used >> 1), at_end)),
-            choose_final.eq(Mux(fresh, looked_up.last, final)),
+            choose_final.eq(Mux(fresh, compared.last, final)),
             lane.eq(Cat(Cat(chosen[index] for index in range(config.scan) if index >> bit & 1).any() for bit in range(scan_bits))),
         ]
         with m.If(sent):
@@ -178,14 +192,14 @@ class Drain(wiring.Component):
             m.d.sync += [chosen.eq(mask & ~below), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
             # Zeros behind the tensor's last candidate are sent without one.
             m.d.sync += alone.eq(~_several(mask) & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
-        with m.If(accept & is_looked_up):
+        with m.If(accept & is_compared):
             m.d.sync += [
                 valid.eq(1),
-                values.eq(looked_up["values"]),
-                lanes.eq(looked_up.lanes),
-                last_lane.eq(looked_up.lanes - 1),
-                base_channel.eq(looked_up.channel),
-                final.eq(looked_up.last),
+                values.eq(compared["values"]),
+                lanes.eq(compared.lanes),
+                last_lane.eq(compared.lanes - 1),
+                base_channel.eq(compared.channel),
+                final.eq(compared.last),
             ]
 
         with m.If(self.start):

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import Config
 from .layouts import entry_layout, range_layout
-from .multiply import PRODUCT_BITS, MultiplyAccumulate
+from .multiply import Multiplier, MultiplyAccumulate
 
 
 class Step(data.Struct):
@@ -27,19 +27,21 @@ class ProcessingElement(wiring.Component):
     """Multiplies, accumulates, and keeps the largest accumulator of a pool's windows in its shadow until it is shifted out.
 
     serial: windows are a cycle apart, in which the accumulator is emptied, so that one DSP can be all of the arithmetic.
+    soft: the multiplier is made of look-up tables; not where serial.
 
     Members:
-        activation: a - zero_point. weight: its weight. Where serial, both come a cycle earlier: they are registered here.
-        accumulate: what to do with their product, in the next cycle. commit: the same step, one cycle later still.
+        activation: a - zero_point. weight: its weight.
+        accumulate: what to do with their product, two cycles later. commit: the same step, one cycle later still.
         empty: where serial, the accumulator becomes 0, in the cycle of the commit that ends a window, and after a reset.
         shadow: the largest accumulator. shift: it becomes `behind`, the shadow of a lane further on; a commit comes first.
 
-    Throughput: one product a cycle. Latency: 3 cycles from the last product's factors to the shadow, 4 where serial.
-    Cost: one multiplier of 9 x 8 bits and 81 registers; where serial, a `MultiplyAccumulate` and 32 registers.
+    Throughput: one product a cycle. Latency: 4 cycles from the last product's factors to the shadow.
+    Cost: a `Multiplier` and 64 registers; where serial, a `MultiplyAccumulate` and 32 registers.
     """
 
-    def __init__(self, *, serial: bool) -> None:
+    def __init__(self, *, serial: bool, soft: bool) -> None:
         self.serial = serial
+        self.soft = soft
         super().__init__(
             {
                 "activation": In(signed(9)),
@@ -66,10 +68,10 @@ class ProcessingElement(wiring.Component):
                 accumulator.eq(multiply.accumulator),
             ]
         else:
-            product = Signal(signed(PRODUCT_BITS), reset_less=True)
-            m.d.sync += product.eq(self.activation * self.weight)
+            m.submodules.multiplier = multiplier = Multiplier(soft=self.soft)
+            m.d.comb += [multiplier.activation.eq(self.activation), multiplier.weight.eq(self.weight)]
             with m.If(self.accumulate.valid):
-                m.d.sync += accumulator.eq(Mux(self.accumulate.first, 0, accumulator) + product)
+                m.d.sync += accumulator.eq(Mux(self.accumulate.first, 0, accumulator) + multiplier.product)
         # Its complement is kept: then the comparison is an addition, without an inverter for each bit.
         complement = Signal(32, reset_less=True)
         carry = Signal(33)
@@ -163,18 +165,18 @@ class EntryReader(wiring.Component):
             offset.eq(current.weight),
         ]
 
-        # Its place in the row gives the weights' address, and its byte the activation.
-        byte = self.entry.value
-        found_activation, found, found_last = Signal(signed(9)), Signal(Step), Signal()
+        # Its place in the row gives the weights' address, and its byte, a cycle later, the activation.
+        byte = Signal(8, reset_less=True)
+        found, found_last = Signal(Step), Signal()
         m.d.sync += [
             self.weight_address.eq(self.entry.f + offset),
-            found_activation.eq(Mux(some, byte - Mux(byte > self.positive_max, 256, 0), 0)),
+            byte.eq(self.entry.value),
             found.eq(looked_up),
             found_last.eq(looked_up_last),
             self.multiplies.eq(some),
             self.last_group.eq(looked_up_group),
             # The memory looks the weights up.
-            self.activation.eq(found_activation),
+            self.activation.eq(Mux(self.multiplies, byte - Mux(byte > self.positive_max, 256, 0), 0)),
             self.step.eq(found),
             self.last.eq(found_last),
         ]
@@ -259,8 +261,8 @@ class Row(wiring.Component):
         results, finished: a slice of `scan` lanes of the oldest unit that is finished, the first one first.
         advance: it is taken, and the next one follows. drained: no more of the unit are wanted.
 
-    Throughput: one entry a cycle for all lanes, one result in `slices` cycles. Latency: 9 cycles from a range of one entry to its
-    result, 8 with one result.
+    Throughput: one entry a cycle for all lanes, one result in `slices` cycles. Latency: 10 cycles from a range of one entry to its
+    result, 9 with one result, 8 where serial.
     """
 
     def __init__(self, config: Config) -> None:
@@ -309,30 +311,32 @@ class Row(wiring.Component):
             self.weight_address.eq(reader.weight_address),
         ]
 
-        # The activation waits for the weights, whose memory takes a cycle more where the lanes do not register their factors.
+        # The activation waits for the weights; the lanes register both, and their product.
         activation = reader.activation
-        if not config.serial:
+        stages = ["registered", "accumulate", "commit"]
+        if not config.serial:  # the weights take a cycle more
             activation = Signal(signed(9), reset_less=True)
             m.d.sync += activation.eq(reader.activation)
-        steps = [reader.step]
-        lasts = [reader.last]
-        for stage in ("multiply", "accumulate", "commit"):
+            stages.insert(0, "arrived")
+        steps, lasts = [reader.step], [reader.last]
+        for stage in stages:
             step, last = Signal(Step, name=stage), Signal(name=f"{stage}_last")
             m.d.sync += [step.eq(steps[-1]), last.eq(lasts[-1])]
             steps.append(step)
             lasts.append(last)
+        accumulate, commit = steps[-2:]
         weights = data.View(data.ArrayLayout(signed(8), config.lanes), self.weights)
         empty = Signal(init=1)  # after a reset, too
         if config.serial:
-            m.d.sync += empty.eq(steps[2].valid & steps[2].end)
+            m.d.sync += empty.eq(accumulate.valid & accumulate.end)
         elements = []
         for lane in range(config.lanes):
-            m.submodules[f"lane{lane}"] = element = ProcessingElement(serial=config.serial)
+            m.submodules[f"lane{lane}"] = element = ProcessingElement(serial=config.serial, soft=lane >= config.lanes - config.soft_lanes)
             m.d.comb += [
                 element.activation.eq(activation),
                 element.weight.eq(weights[lane]),
-                element.accumulate.eq(steps[2]),
-                element.commit.eq(steps[3]),
+                element.accumulate.eq(accumulate),
+                element.commit.eq(commit),
                 element.shift.eq(buffer.shift),
             ]
             if config.serial:
@@ -345,7 +349,7 @@ class Row(wiring.Component):
 
         m.d.sync += places_taken.eq(places_taken + reader.takes_result - self.drained)
         m.d.comb += [
-            buffer.push.eq(lasts[3]),
+            buffer.push.eq(lasts[-1]),
             buffer.advance.eq(self.advance),
             buffer.drained.eq(self.drained),
             self.results.eq(buffer.results),

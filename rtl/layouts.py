@@ -158,7 +158,8 @@ def layer_layout(config: Config) -> data.StructLayout:
         "K": max(size, channels),
         **dict.fromkeys(("H", "W", "out_rows", "out_columns", "R", "S"), coordinate),
         **dict.fromkeys(("first_y", "first_x"), coordinate + 1),
-        **dict.fromkeys(("unit_stride_rows", "unit_stride_columns", "span_rows"), coordinate),
+        **dict.fromkeys(("stride_rows", "stride_columns", "unit_stride_rows", "unit_stride_columns"), coordinate),
+        **dict.fromkeys(("pool_rows", "pool_columns", "span_rows"), coordinate),
         "lead": config.entry_bits + 2,
         **dict.fromkeys(("stride_pixels", "unit_stride_pixels", "first_pixel"), pixel),
         **dict.fromkeys(("filter_row_weights", "group_weights", "stride_weights", "unit_stride_weights", "first_weight"), weight),
@@ -220,7 +221,7 @@ def range_layout(config: Config) -> data.StructLayout:
 
 def order_layout(config: Config) -> data.StructLayout:
     """Which row works on the next unit in order, whether it is a pixel's first or last group, and whether the tensor's last unit."""
-    return data.StructLayout({"row": max(1, (config.rows - 1).bit_length()), "first_group": 1, "last_group": 1, "last": 1})
+    return data.StructLayout({"row": (config.rows - 1).bit_length(), "first_group": 1, "last_group": 1, "last": 1})
 
 
 def candidate_layout(config: Config) -> data.StructLayout:

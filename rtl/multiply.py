@@ -1,12 +1,76 @@
-"""Multiply and accumulate, in one DSP block where there is one that does."""
+"""Multiplication, in one DSP block with its registers or its accumulator where there is one."""
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, signed
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .vendors import is_ultraplus
+from .vendors import is_ecp5, is_ultraplus
 
 PRODUCT_BITS = 17  # of a 9-bit activation and an 8-bit weight
+MULT18X18D_BITS = 18  # of each factor
+
+
+def soft_product(activation: Value, weight: Value) -> Value:
+    """activation * weight, both signed, in look-up tables: for each bit of the weight a summand, added in pairs."""
+    sums = [Mux(bit, activation, 0).as_signed() << place for place, bit in enumerate(weight)]
+    sums[-1] = -sums[-1]  # the sign bit
+    while len(sums) > 1:
+        sums = [a + b for a, b in zip(sums[::2], sums[1::2], strict=True)]
+    return sums[0]
+
+
+class Multiplier(wiring.Component):
+    """A multiplier between registers, so that its factors may come from far away.
+
+    soft: made of look-up tables.
+
+    Members:
+        activation: a - zero_point. weight: its weight. product: of the factors of two cycles before.
+
+    Throughput: one product a cycle. Latency: 2 cycles.
+    Cost: on ECP5, a MULT18X18D with its registers; elsewhere, a multiplier of 9 x 8 bits and 34 registers.
+    Source: Lattice FPGA-TN-02205 (sysDSP).
+    """
+
+    activation: In(signed(9))
+    weight: In(signed(8))
+    product: Out(signed(PRODUCT_BITS))
+
+    def __init__(self, *, soft: bool = False) -> None:
+        self.soft = soft
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if is_ecp5(platform) and not self.soft:
+            self._mult18x18d(m)
+            return m
+        activation = Signal(signed(9), reset_less=True)
+        weight = Signal(signed(8), reset_less=True)
+        product = Signal(signed(PRODUCT_BITS), reset_less=True)
+        m.d.sync += [activation.eq(self.activation), weight.eq(self.weight)]
+        m.d.sync += product.eq(soft_product(activation, weight) if self.soft else activation * weight)
+        m.d.comb += self.product.eq(product)
+        return m
+
+    def _mult18x18d(self, m: Module) -> None:
+        product = Signal(2 * MULT18X18D_BITS)
+        factors = {"A": Signal(signed(MULT18X18D_BITS)), "B": Signal(signed(MULT18X18D_BITS))}
+        m.d.comb += [factors["A"].eq(self.activation), factors["B"].eq(self.weight), self.product.eq(product)]
+        connections: dict[str, object] = {f"i_{name}{bit}": value[bit] for name, value in factors.items() for bit in range(len(value))}
+        connections |= {f"o_P{bit}": product[bit] for bit in range(len(product))}
+        connections |= {f"i_{name}": 0 for name in ("SOURCEA", "SOURCEB", "RST0")}
+        m.submodules.mult = Instance(
+            "MULT18X18D",
+            p_REG_INPUTA_CLK="CLK0",
+            p_REG_INPUTB_CLK="CLK0",
+            p_REG_OUTPUT_CLK="CLK0",
+            i_CLK0=ClockSignal(),
+            i_CE0=1,
+            i_SIGNEDA=1,
+            i_SIGNEDB=1,
+            **connections,
+        )
 
 
 class MultiplyAccumulate(wiring.Component):
@@ -36,13 +100,11 @@ class MultiplyAccumulate(wiring.Component):
 
     def _generic(self) -> Module:
         m = Module()
-        activation = Signal(signed(9), reset_less=True)
-        weight = Signal(signed(8), reset_less=True)
-        product = Signal(signed(PRODUCT_BITS), reset_less=True)
+        m.submodules.multiplier = multiplier = Multiplier()
         accumulator = Signal(signed(32), reset_less=True)
-        m.d.sync += [activation.eq(self.activation), weight.eq(self.weight), product.eq(activation * weight)]
+        m.d.comb += [multiplier.activation.eq(self.activation), multiplier.weight.eq(self.weight)]
         with m.If(self.accumulate | self.empty):
-            m.d.sync += accumulator.eq(Mux(self.empty, 0, accumulator + product))
+            m.d.sync += accumulator.eq(Mux(self.empty, 0, accumulator + multiplier.product))
         m.d.comb += self.accumulator.eq(accumulator)
         return m
 

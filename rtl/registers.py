@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite
-from .config import MAX_RUN, Config
+from .config import Config
 from .counters import PerformanceCounters
 from .layouts import Error
 from .register_map import ADDRESS_BITS, COUNTERS, COUNTERS_BASE, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
@@ -53,7 +53,7 @@ class Registers(wiring.Component):
                 "word_in": In(1),
                 "word_out": In(1),
                 "macs": In(range(config.rows * config.lanes + 1)),
-                "zeros": In(range(2 * MAX_RUN + 1)),
+                "zeros": In(range(config.zeros_at_once + 1)),
                 "layer_done": In(1),
                 "layer": In(layer_bits),
             }

@@ -38,7 +38,8 @@ class Sequencer(wiring.Component):
         start: begins a run; only while `busy` is 0. clear: forgets how the last one ended; likewise.
         layer, number: the descriptor that runs.
         begin: for one cycle, the layer begins. layer_done: it has ended. input_ready: the input buffer holds the layer's input.
-        fault, fault_code: an error of the datapath, a stop or, while nothing runs, an error of the load port.
+        fault, fault_code: an error of the datapath, or a stop; it counts while a layer runs.
+        load_fault: likewise with fault_code, an error of the load port; it counts while nothing runs.
         abort: for one cycle, everything under way is dropped. settled: and nothing of it is left.
         ready: the first descriptor is fetched, so that a run would begin at once.
         busy, done, failed, error, error_layer: for the status register.
@@ -62,6 +63,7 @@ class Sequencer(wiring.Component):
                 "layer_done": In(1),
                 "input_ready": In(1),
                 "fault": In(1),
+                "load_fault": In(1),
                 "fault_code": In(Error),
                 "abort": Out(1),
                 "settled": In(1),
@@ -110,7 +112,7 @@ class Sequencer(wiring.Component):
             m.d.sync += self.busy.eq(1)
         with m.If(self.start | self.clear):
             m.d.sync += [self.done.eq(0), self.failed.eq(0), self.error.eq(Error.NONE), self.error_layer.eq(0)]
-        with m.Elif(self.fault & ~self.busy & ~self.failed):
+        with m.Elif(self.load_fault & ~self.busy & ~self.failed):
             m.d.sync += [self.failed.eq(1), self.error.eq(self.fault_code)]
 
         stale = Signal()  # the descriptor fetched is no longer the program's first

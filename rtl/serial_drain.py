@@ -1,6 +1,6 @@
 """The drain for small FPGAs: a lane at a time."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
@@ -10,7 +10,7 @@ from .layouts import RUN_BITS
 
 
 class SerialDrain(wiring.Component):
-    """Does what `Drain` does, with the same members, and looks at each lane by itself (`scan` is 1).
+    """Does what `Drain` does, with the same members, and looks at each lane of its one row by itself.
 
     Results stay where they are while they are compared and passed on, so that nothing of them is stored here.
 
@@ -44,8 +44,8 @@ class SerialDrain(wiring.Component):
             write.en.eq(self.bound_enable),
             write.addr.eq(self.bound_address),
             write.data.eq(self.bound),
-            finished.eq(self.order.valid & Array(self.finished)[order.row]),
-            result.eq(Array(results.as_value() for results in self.results)[order.row]),
+            finished.eq(self.order.valid & self.finished),
+            result.eq(self.results[0].as_value()),
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
             channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
             read.addr.eq(channel),
@@ -63,8 +63,8 @@ class SerialDrain(wiring.Component):
             self.candidates.valid.eq(compares & (flush | survives | ends)),
             done.eq(compares & ~flush & (~(survives | ends) | self.candidates.ready)),
             self.order.ready.eq(done & last_lane),
-            self.advance.eq(Cat(done & ~last_lane & (order.row == row) for row in range(config.rows))),
-            self.drained.eq(Cat(done & last_lane & (order.row == row) for row in range(config.rows))),
+            self.advance.eq(done & ~last_lane),
+            self.drained.eq(done & last_lane),
         ]
         m.d.sync += compares.eq(Mux(compares, ~done, finished))
         with m.If(done):

@@ -35,8 +35,8 @@ class SerialEncoder(wiring.Component):
 
     Members: see `RunLengthEncoder`. After a stop, a word that was full is still sent.
 
-    Throughput: one token in 18 + 2 * k cycles, one cycle more a word, and at a tensor's end one for each bit that fills its word.
-    Latency: 1 cycle from the bit that fills a word to the word, and up to k + 8 more where no bit is due.
+    Throughput: one token in 18 + 2 * k cycles, two cycles more a word, and at a tensor's end one for each bit that fills its word.
+    Latency: 2 cycles from the bit that fills a word to the word, and up to k + 8 more where no bit is due.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,6 @@ class SerialEncoder(wiring.Component):
         with m.If(emits & ~full & (step | filling)):
             m.d.sync += [word.eq((word >> 1) | (bit << (WORD_BITS - 1))), position.eq(counted_up(position)), full.eq(position.all())]
         m.d.comb += [
-            self.words.valid.eq(full & emits),
             self.words.payload.data.eq(word),
             self.words.payload.last.eq(filling),
             self.words.payload.damaged.eq(filling & closing),
@@ -111,8 +110,9 @@ class SerialEncoder(wiring.Component):
         ]
         with m.If(closing & ~full):
             m.d.sync += filling.eq(1)
+        m.d.sync += self.words.valid.eq(full & emits)
         with m.If(self.words.valid & self.words.ready):
-            m.d.sync += [full.eq(0), opened.eq(~filling)]
+            m.d.sync += [self.words.valid.eq(0), full.eq(0), opened.eq(~filling)]
             with m.If(filling):
                 m.d.sync += [filling.eq(0), closing.eq(0)]
 

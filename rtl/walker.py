@@ -117,6 +117,23 @@ class WindowWalker(wiring.Component):
         return m
 
 
+def fetcher_signature(config: Config) -> wiring.Signature:
+    """The members of every form of the range fetcher."""
+    return wiring.Signature(
+        {
+            "layer": In(layer_layout(config)),
+            "units": In(stream.Signature(unit_layout(config))),
+            "lookup": Out(1),
+            "first_pixel": Out(config.pixel_bits),
+            "first": In(pointer_shape(config)),
+            "behind_pixel": Out(config.pixel_bits),
+            "behind": In(pointer_shape(config)),
+            "ranges": Out(stream.Signature(range_layout(config))),
+            "issued": In(1),
+        }
+    )
+
+
 class RangeFetcher(wiring.Component):
     """Finds the entries of a row's units: one range for each window row, with two pointer reads; empty ones are dropped.
 
@@ -137,19 +154,7 @@ class RangeFetcher(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        super().__init__(
-            {
-                "layer": In(layer_layout(config)),
-                "units": In(stream.Signature(unit_layout(config))),
-                "lookup": Out(1),
-                "first_pixel": Out(config.pixel_bits),
-                "first": In(pointer_shape(config)),
-                "behind_pixel": Out(config.pixel_bits),
-                "behind": In(pointer_shape(config)),
-                "ranges": Out(stream.Signature(range_layout(config))),
-                "issued": In(1),
-            }
-        )
+        super().__init__(fetcher_signature(config))
 
     def elaborate(self, platform: object) -> Module:
         config = self.config
@@ -157,24 +162,16 @@ class RangeFetcher(wiring.Component):
         m = Module()
         ranges = stream.Signature(range_layout(config)).create()  # found, in order
         advance = Signal()  # of all stages, which stand still while there is no room for a range
-        if config.serial:
-            m.d.comb += [
-                self.ranges.payload.eq(ranges.payload),
-                self.ranges.valid.eq(ranges.valid),
-                ranges.ready.eq(self.ranges.ready),
-                advance.eq(~ranges.valid | ranges.ready),
-            ]
-        else:
-            m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
-            m.d.comb += [
-                fifo.w_data.eq(ranges.payload),
-                fifo.w_en.eq(ranges.valid),
-                ranges.ready.eq(fifo.w_rdy),
-                self.ranges.payload.eq(fifo.r_data),
-                self.ranges.valid.eq(fifo.r_rdy),
-                fifo.r_en.eq(self.ranges.ready),
-                advance.eq(fifo.w_rdy),
-            ]
+        m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
+        m.d.comb += [
+            fifo.w_data.eq(ranges.payload),
+            fifo.w_en.eq(ranges.valid),
+            ranges.ready.eq(fifo.w_rdy),
+            self.ranges.payload.eq(fifo.r_data),
+            self.ranges.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.ranges.ready),
+            advance.eq(fifo.w_rdy),
+        ]
 
         # First stage: window rows of all windows of the unit's pool, one a cycle.
         walking = Signal()

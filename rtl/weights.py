@@ -17,7 +17,7 @@ DP16KD_WIDTHS = (1, 2, 4, 9, 18)  # each with half the addresses of the one befo
 
 
 def latency(config: Config) -> int:
-    """Cycles from an address to its weights: of the memory alone where lanes register their factors, otherwise of a register behind it."""
+    """Cycles from an address to its weights: of the memory, and where parts do not work serially of a register behind it."""
     return 1 if config.serial else 2
 
 
@@ -31,7 +31,7 @@ class WeightBlock(wiring.Component):
 
     Members:
         loading: the memory is written, not read. It is written at the address of the first port.
-        write_enable. write_data: int8 weights of the four lanes.
+        write_enable: only while loading. write_data: int8 weights of the four lanes.
         addresses, words: for each row; words follow the address by `latency(config)` cycles in which the memory is not loading.
 
     Cost: on iCE40 UltraPlus two SPRAMs; on ECP5 as many DP16KD as the bits need, whose output registers are the second cycle;
@@ -77,7 +77,7 @@ class WeightBlock(wiring.Component):
         m.submodules.memory = memory = Memory(shape=WORD_BITS, depth=self.config.weights, init=[])
         write = memory.write_port()
         m.d.comb += [
-            write.en.eq(self.loading & self.write_enable),
+            write.en.eq(self.write_enable),
             write.addr.eq(self.addresses[0]),
             write.data.eq(self.write_data),
         ]
@@ -91,7 +91,7 @@ class WeightBlock(wiring.Component):
                 "SB_SPRAM256KA",
                 i_CLOCK=ClockSignal(),
                 i_CHIPSELECT=1,
-                i_WREN=self.loading & self.write_enable,
+                i_WREN=self.write_enable,
                 i_MASKWREN=0b1111,
                 i_ADDRESS=self.addresses[0].as_unsigned(),
                 i_DATAIN=self.write_data[low : low + SPRAM_BITS],
@@ -110,14 +110,14 @@ class WeightBlock(wiring.Component):
             connections: dict[str, object] = {}
             for port, name in enumerate("AB"):
                 used, writes = port < len(words), port == 0
-                write = self.loading & self.write_enable & writes
+                write = self.write_enable & writes
                 address = Cat(Const(bytes_written, shape), self.addresses[port] if used else 0)
                 output = Signal(DP16KD_BITS, name=f"output{name}{low}")
                 connections |= {
                     f"p_DATA_WIDTH_{name}": DP16KD_WIDTHS[shape],
                     f"p_REGMODE_{name}": "NOREG" if latency(self.config) == 1 else "OUTREG",
                     f"i_CLK{name}": ClockSignal(),
-                    f"i_CE{name}": write | ~self.loading,
+                    f"i_CE{name}": 1,
                     f"i_OCE{name}": 1,
                     f"i_WE{name}": write,
                     f"i_RST{name}": 0,
@@ -139,7 +139,7 @@ class WeightMemory(wiring.Component):
 
     Members:
         loading: the memory is written, not read.
-        write_enable: one bit for each four lanes. write_address, write_data: int8 weights of the four lanes.
+        write_enable: one bit for each four lanes; only while loading. write_address, write_data: int8 weights of the four lanes.
         addresses, weights: for each row; all lanes' weights follow the address by `latency(config)` cycles.
 
     Cost: lanes x weights x 8 bits.

@@ -18,6 +18,7 @@ SIZES = {
     "entries": "nonzero activations, two buffers",
     "pixels": "pixels, two buffers",
     "features": "feature-map row, columns × channels",
+    "side": "rows or columns of a feature map",
     "channels": "output channels, over all layers",
     "layers": "layers in a program",
 }

@@ -260,6 +260,38 @@ async def wrong_load_packets(dut: Any) -> None:
 
 
 @cocotb.test
+async def stopped_as_the_run_ends(dut: Any) -> None:
+    """In each of the last cycles, and a little too late: either it is stopped, or it has ended well and the stop changes nothing."""
+    ports = Faults(dut)
+    await ports.begin("full")
+
+    async def run() -> None:
+        await ports.load(program_packet([ports.layer()]))
+        ports.send(ports.words)
+        await ports.start()
+
+    await run()
+    cycles = 0
+    while not int(dut.irq.value):
+        await RisingEdge(dut.clk)
+        cycles += 1
+    await ports.finish()
+    ports.received()
+    ends = set()
+    for delay in range(cycles - 20, cycles + 3):
+        await run()
+        await ClockCycles(dut.clk, delay)
+        await ports.put("CONTROL", 2)
+        await ports.finish()
+        _, done, failed = await ports.status()
+        assert done != failed, f"stopped {delay} of {cycles} cycles behind the start"
+        ends.add(done)
+        ports.received()
+        await ports.works()
+    assert ends == {0, 1}
+
+
+@cocotb.test
 async def stopped_at_any_moment(dut: Any) -> None:
     ports = Faults(dut)
     await ports.begin()

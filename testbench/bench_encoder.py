@@ -140,8 +140,8 @@ async def speed(dut: object) -> None:
         gaps = [after - before for before, after in pairwise(bench.tokens.cycles)]
         latency = bench.words.cycles[-1] - bench.tokens.cycles[-1]
         if SERIAL:
-            assert gaps == [18 + 2 * k + begun for _, begun in token_shapes(tensor, k)[1:]]
-            assert latency == 1 + -size_bits(tensor, k) % 32
+            assert gaps == [18 + 2 * k + 2 * begun for _, begun in token_shapes(tensor, k)[1:]]
+            assert latency == 2 + -size_bits(tensor, k) % 32
         else:
             assert set(gaps) == {1}
             assert latency in ((3,) if tensor is full else (3, 4))

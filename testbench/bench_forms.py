@@ -25,6 +25,21 @@ async def multiply_accumulate(dut: object) -> None:
 
 
 @cocotb.test
+async def multiplier(dut: object) -> None:
+    """Any factors, extreme ones more often."""
+    bench = Bench(dut)
+    await bench.reset()
+    for part in range(40):
+        for cycle in range(500):
+            activation = bench.random.choice((-256, -1, 0, 255)) if part % 2 else bench.random.randint(-256, 255)
+            weight = bench.random.choice((-128, -1, 0, 127)) if part % 4 > 1 else bench.random.randint(-128, 127)
+            bench.set(activation=activation & 0x1FF, weight=weight & 0xFF)
+            await bench.step()
+            if part or cycle > 2:
+                assert bench.get("generic_product") == bench.get("vendor_product")
+
+
+@cocotb.test
 async def weight_block(dut: object) -> None:
     """Loading and reading by turns; what is read was loaded once, and counts when as many cycles of reading as it takes are past."""
     bench = Bench(dut)
@@ -38,7 +53,7 @@ async def weight_block(dut: object) -> None:
             bench.set(**{f"addresses_{port}": address if port == 0 else bench.random.choice(known) for port in ports})
             await bench.step()
         for cycle in range(1, 400):
-            bench.set(loading=0, write_enable=bench.random.getrandbits(1), write_data=bench.random.getrandbits(WORD_BITS))
+            bench.set(loading=0, write_enable=0, write_data=bench.random.getrandbits(WORD_BITS))
             bench.set(**{f"addresses_{port}": bench.random.choice(known) for port in ports})
             await bench.step()
             if cycle >= latency(settings):

@@ -11,7 +11,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Combine, FallingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
-from skipgrid.rtl.config import MAX_RUN
 from skipgrid.rtl.counters import BETWEEN_TURNS
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
@@ -171,7 +170,7 @@ async def counters(dut: Any) -> None:
                 expected[name] += bit
                 since += bit if port == "busy" else 0
             zeros, macs, layer = (
-                bench.random.choice((0, 1, 2 * MAX_RUN)),
+                bench.random.choice((0, 1, bench.config.zeros_at_once)),
                 bench.random.choice((0, 1, most)),
                 bench.random.randrange(bench.config.layers),
             )

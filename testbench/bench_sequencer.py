@@ -131,7 +131,7 @@ async def every_error(dut: object) -> None:
         (Error.DESCRIPTOR_UNKNOWN, {"opcode": 0}),
         (Error.DESCRIPTOR_UNKNOWN, {"opcode": bench.random.randint(3, 255)}),
         *((Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups")),
-        *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.pixels}) for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns")),
+        *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.side}) for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns")),
         (Error.DESCRIPTOR_SIZE, {"K": layer["K"] + 1}),
         (Error.DESCRIPTOR_SIZE, {"channels_base": 2}),
         (Error.FEATURES_TOO_MANY, {"C": settings.features + 1}),
@@ -166,15 +166,17 @@ async def faults_of_the_datapath(dut: object) -> None:
         await bench.step(2)
         assert (bench.get("busy"), bench.get("failed"), bench.get("done")) == (0, 1, 0)
         assert Error(bench.get("error")) == Error.ENTRIES_FULL
-        # A fault while nothing runs is noted only if there is none yet; start clears it.
-        await bench.pulse(fault=1, fault_code=Error.LOAD_CUT.value)
+        # A fault while nothing runs is noted only if there is none yet, and only of the load port; start clears it.
+        await bench.pulse(load_fault=1, fault_code=Error.LOAD_CUT.value)
         assert Error(bench.get("error")) == Error.ENTRIES_FULL
         await bench.start()
         await bench.until(lambda: bool(bench.begun), "the layer begins")
         await bench.step()
         await bench.pulse(layer_done=1)
         assert (bench.get("busy"), bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 0, 1, 0)
-        await bench.pulse(fault=1, fault_code=Error.LOAD_CUT.value)
+        await bench.pulse(fault=1, fault_code=Error.STOPPED.value)
+        assert (bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 1, 0), "a stop came too late"
+        await bench.pulse(load_fault=1, fault_code=Error.LOAD_CUT.value)
         assert (bench.get("failed"), Error(bench.get("error"))) == (1, Error.LOAD_CUT)
         await bench.pulse(clear=1)
         assert (bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 0, 0)

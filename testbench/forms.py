@@ -8,7 +8,9 @@ from amaranth.hdl import Fragment, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-DP16KD = Path(__file__).parent / "dp16kd.v"  # yosys has its ports alone
+# Of these, yosys has the ports alone.
+DP16KD = Path(__file__).parent / "dp16kd.v"
+MULT18X18D = Path(__file__).parent / "mult18x18d.v"
 
 
 def ice40_models() -> Path:

@@ -23,7 +23,7 @@ from skipgrid.rtl.verilog import generate_verilog
 
 BUILD = Path(__file__).parent.parent / "build" / "testbench"
 TIMESCALE = ("1ns", "1ps")
-SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, channels=32, layers=4, scan=2, results=4)
+SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, side=64, channels=32, layers=4, scan=2, results=4)
 SERIAL = SMALL.replaced(rows=1, scan=1, results=1, serial=True)
 
 BUILD_ARGS = {
@@ -122,7 +122,7 @@ class Bench:
 
     def _build(self, runner: Runner, settings: Settings) -> Path:
         """The folder of the built simulation, which is shared by all benches of the same Verilog."""
-        verilog = generate_verilog(self.component, self.name)
+        verilog = generate_verilog(self.component, self.name, strict_memories=True)
         arguments = BUILD_ARGS[settings.simulator]
         key = hashlib.sha256(
             f"{verilog} {[source.read_text() for source in self.sources]} {arguments} {settings.waves}".encode()

@@ -113,8 +113,8 @@ def test_synth_reports_a_unit_and_its_placement_becomes_a_bitstream(family: str,
     assert outcome.code == 0, outcome
     report = json.loads((tmp_path / "encoder.json").read_text())
     assert list(report) == [
-        *("preset", "unit", "family", "device", "lut", "ff", "dsp", "bram", "spram", "lc", "ring_ff", "fmax_mhz", "seed", "tools"),
-        "config_hash",
+        *("preset", "unit", "settings", "family", "device"),
+        *("lut", "ff", "dsp", "bram", "spram", "lc", "ring_ff", "fmax_mhz", "seed", "tools", "config_hash"),
     ]
     assert 100 < report["lut"] < 1000
     assert report["ring_ff"] < report["ff"] < 300
@@ -286,6 +286,12 @@ def test_a_build_of_other_sources_is_stale(monkeypatch: pytest.MonkeyPatch) -> N
     stale = [record["stale"] for record in records.all_records()]
     assert stale == [each.name != "icebreaker" for each in BOARDS]  # of other sources, or never built
     assert len({records.sources_hash(each) for each in BOARDS}) == len(BOARDS)
+
+
+def test_a_boards_sources_are_those_that_it_is_made_of() -> None:
+    names = {path.name for path in records.with_imports(records.FPGA / "system.py")}
+    assert {"system.py", "link.py", "uart.py", "accelerator.py", "serial_fetcher.py", "multiply.py", "vendors.py"} <= names
+    assert not {"softmax.py", "streaming_topk.py", "units.py", "icebreaker.py"} & names
 
 
 def test_the_readmes_table_of_boards_shows_the_kept_figures() -> None:

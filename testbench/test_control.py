@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from simulation import SMALL
+from simulation import SERIAL, SMALL
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.loader import Loader
 from skipgrid.rtl.registers import Registers
@@ -20,5 +20,6 @@ def test_sequencer(simulate: Callable[..., None]) -> None:
     simulate(Sequencer(SMALL), "bench_sequencer", SMALL)
 
 
-def test_registers(simulate: Callable[..., None]) -> None:
-    simulate(Registers(SMALL), "bench_registers", SMALL)
+@pytest.mark.parametrize("config", [SMALL, SERIAL], ids=["2 rows", "serial"])
+def test_registers(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Registers(config), "bench_registers", config)

@@ -15,6 +15,5 @@ def test_drain(simulate: Callable[..., None], config: Config) -> None:
     simulate(Drain(config), "bench_drain", config)
 
 
-@pytest.mark.parametrize("config", [SERIAL, SERIAL.replaced(rows=2)], ids=["1 row", "2 rows"])
-def test_serial_drain(simulate: Callable[..., None], config: Config) -> None:
-    simulate(SerialDrain(config), "bench_drain", config)
+def test_serial_drain(simulate: Callable[..., None]) -> None:
+    simulate(SerialDrain(SERIAL), "bench_drain", SERIAL)

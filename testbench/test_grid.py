@@ -10,7 +10,11 @@ from skipgrid.rtl.grid import Row
 from skipgrid.rtl.weights import WeightMemory
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(results=1), SERIAL], ids=["4 results", "1 result", "serial"])
+@pytest.mark.parametrize(
+    "config",
+    [SMALL, SMALL.replaced(results=1), SMALL.replaced(soft_lanes=2), SERIAL],
+    ids=["4 results", "1 result", "soft lanes", "serial"],
+)
 def test_row(simulate: Callable[..., None], config: Config) -> None:
     simulate(Row(config), "bench_row", config)
 

@@ -149,6 +149,25 @@ def test_what_does_not_fit_is_said_of_the_smallest_band(layer: tuple[Layer, NDAr
         plan(*layer, LOOSE)
 
 
+def test_a_layer_of_more_rows_than_a_side_is_cut() -> None:
+    long = LOOSE.replaced(side=16, pixels=1024, entries=1024)
+    assert all(item.layer.shape[1] <= 16 for item in check(*layer_of(40, 5), long))
+
+
+@pytest.mark.parametrize(
+    ("layer", "what"),
+    [
+        (layer_of(3, 17)[0], "17 columns of its input, but loose holds 16"),
+        (layer_of(16, 3, R=20, top=8, bottom=8)[0], "32 rows of its input with padding, but loose holds 31"),
+        (layer_of(3, 3, stride=16, pool=1)[0].replaced(pool_stride=(2, 1)), "32 rows from one output row to the next, but loose holds 31"),
+        (layer_of(16, 3, top=4, bottom=4, R=3)[0], "22 output rows, but loose holds 16"),
+    ],
+)
+def test_a_side_that_is_too_long_is_refused(layer: Layer, what: str) -> None:
+    with pytest.raises(DoesNotFit, match=f"conv: there are {what}"):
+        place([layer], LOOSE.replaced(side=16))
+
+
 @pytest.fixture(scope="module")
 def device() -> Iterator[SimulatedDevice]:
     made = SimulatedDevice(SMALL)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from amaranth.hdl import Fragment, Instance
 
-from forms import DP16KD, BothForms, ice40_models
+from forms import DP16KD, MULT18X18D, BothForms, ice40_models
 from simulation import SERIAL
 from skipgrid.fpga.board import find_board
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.multiply import MultiplyAccumulate
+from skipgrid.rtl.multiply import Multiplier, MultiplyAccumulate
 from skipgrid.rtl.vendors import is_ecp5, is_ultraplus
 from skipgrid.rtl.weights import WeightBlock, WeightMemory
 
@@ -41,6 +41,16 @@ def test_multiply_accumulate_on_ice40(simulate: Callable[..., None]) -> None:
     simulate(both, "bench_forms", only="multiply_accumulate", sources=[ice40_models()])
 
 
+def test_multiplier_on_ecp5(simulate: Callable[..., None]) -> None:
+    both = BothForms(Multiplier(), Multiplier(), find_board("ulx3s-25f").platform())
+    simulate(both, "bench_forms", only="multiplier", sources=[MULT18X18D])
+
+
+def test_soft_multiplier(simulate: Callable[..., None]) -> None:
+    both = BothForms(Multiplier(), Multiplier(soft=True), None)
+    simulate(both, "bench_forms", only="multiplier")
+
+
 @pytest.mark.parametrize("config", [SERIAL, ONE_ROW], ids=["serial", "not serial"])
 def test_weights_on_ice40(simulate: Callable[..., None], config: Config) -> None:
     both = BothForms(WeightBlock(config), WeightBlock(config), find_board("icebreaker").platform())
@@ -58,7 +68,7 @@ def test_weights_on_ecp5(simulate: Callable[..., None], config: Config) -> None:
 
 
 @pytest.mark.parametrize(
-    ("board", "kind", "blocks"), [("icebreaker", "SB_SPRAM256KA", 4), ("ulx3s-25f", "DP16KD", 16), ("ulx3s-85f", "DP16KD", 64)]
+    ("board", "kind", "blocks"), [("icebreaker", "SB_SPRAM256KA", 4), ("ulx3s-25f", "DP16KD", 32), ("ulx3s-85f", "DP16KD", 64)]
 )
 def test_weights_waste_no_block(board: str, kind: str, blocks: int) -> None:
     config = find_board(board).config

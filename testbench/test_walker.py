@@ -6,6 +6,7 @@ import pytest
 
 from simulation import SERIAL, SMALL
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.serial_fetcher import SerialRangeFetcher
 from skipgrid.rtl.walker import RangeFetcher, WindowWalker
 
 
@@ -14,6 +15,10 @@ def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1), SERIAL], ids=["2 rows", "1 row", "serial"])
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1)], ids=["2 rows", "1 row"])
 def test_fetcher(simulate: Callable[..., None], config: Config) -> None:
     simulate(RangeFetcher(config), "bench_fetcher", config)
+
+
+def test_serial_fetcher(simulate: Callable[..., None]) -> None:
+    simulate(SerialRangeFetcher(SERIAL), "bench_fetcher", SERIAL)

@@ -45,6 +45,7 @@ BOARD = Board(
         entries=1024,
         pixels=1024,
         features=128,
+        side=64,
         channels=256,
         layers=8,
         scan=1,

@@ -1,4 +1,4 @@
-"""ULX3S with LFE5U-25F: 2 x 8 PEs on 16 of its 28 multipliers."""
+"""ULX3S with LFE5U-25F: 2 x 16 PEs, 24 on its multipliers and 8 made of look-up tables; the other 4 multipliers requantise."""
 
 from typing import Any
 
@@ -38,15 +38,16 @@ BOARD = Board(
     config=Config(
         name="ulx3s-25f",
         rows=2,
-        lanes=8,
+        lanes=16,
         weights=4096,
-        entries=8192,
+        entries=4096,
         pixels=1024,
         features=8192,
         channels=512,
         layers=16,
-        scan=8,
-        results=16,
+        scan=4,
+        results=8,
+        soft_lanes=4,
     ),
     clock_hz=80_000_000,
     baud=3_000_000,  # the FT231X makes 3 MHz / n; 80 MHz is 26.67 cycles a bit, which 27 miss by 1.3 %

@@ -45,8 +45,8 @@ BOARD = Board(
         features=8192,
         channels=512,
         layers=16,
-        scan=16,
-        results=16,
+        scan=8,
+        results=4,
     ),
     clock_hz=80_000_000,
     baud=3_000_000,  # the FT231X makes 3 MHz / n; 80 MHz is 26.67 cycles a bit, which 27 miss by 1.3 %
