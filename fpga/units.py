@@ -1,6 +1,9 @@
+# amaranth: UnusedElaboratable=no
+# Above: Amaranth does not warn of a component that was refused while it was made.
 """The components that can be synthesised by themselves, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 from skipgrid.rtl.accelerator import Accelerator
@@ -9,18 +12,24 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.decoder import RunLengthDecoder
 from skipgrid.rtl.drain import Drain
 from skipgrid.rtl.encoder import RunLengthEncoder
+from skipgrid.rtl.gates import AdaptiveK, ThresholdRelu
 from skipgrid.rtl.grid import Row
+from skipgrid.rtl.histogram_topk import HistogramTopK
 from skipgrid.rtl.loader import Loader
 from skipgrid.rtl.registers import Registers
 from skipgrid.rtl.requantise import Requantiser
 from skipgrid.rtl.sequencer import Sequencer
+from skipgrid.rtl.softmax import Softmax
+from skipgrid.rtl.sparsemax import Sparsemax
+from skipgrid.rtl.streaming_topk import StreamingTopK
 from skipgrid.rtl.tokens import TokenBuilder
 from skipgrid.rtl.walker import RangeFetcher, WindowWalker
 from skipgrid.rtl.weights import WeightMemory
 
 from .link import Link
 
-UNITS: dict[str, Callable[[Config], Any]] = {
+# Parts of an accelerator, which follow from its configuration.
+PARTS: dict[str, Callable[[Config], Any]] = {
     "accelerator": Accelerator,
     "decoder": lambda _: RunLengthDecoder(),
     "writer": ActivationWriter,
@@ -39,9 +48,45 @@ UNITS: dict[str, Callable[[Config], Any]] = {
     "link": lambda _: Link(clock_hz=24_000_000, baud=3_000_000),
 }
 
+# Units that are of use by themselves, made with settings: the keyword parameters of their classes.
+ALONE: dict[str, type[Any]] = {
+    "streaming-topk": StreamingTopK,
+    "histogram-topk": HistogramTopK,
+    "threshold-relu": ThresholdRelu,
+    "adaptive-k": AdaptiveK,
+    "softmax": Softmax,
+    "sparsemax": Sparsemax,
+}
+UNITS = (*PARTS, *ALONE)
 
-def make_unit(name: str, config: Config) -> Any:
-    """The component of that name in a configuration; ValueError names those that exist."""
+
+def make_unit(name: str, config: Config, settings: Mapping[str, int] | None = None) -> Any:
+    """The component of that name: a part of a configuration, or a unit with settings; ValueError names those that exist."""
+    _check(name)
+    return PARTS[name](config) if name in PARTS else ALONE[name](**settings or {})
+
+
+def read_settings(name: str, texts: list[str]) -> dict[str, int]:
+    """All settings of a unit, in order: those of the texts "name=value", of the others the default; none of a part."""
+    _check(name)
+    if name in PARTS:
+        if texts:
+            raise ValueError(f"the unit {name!r} has no settings: it follows from the preset")
+        return {}
+    settings = {key: parameter.default for key, parameter in signature(ALONE[name]).parameters.items()}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if key not in settings:
+            known = ", ".join(f"{key}={default}" for key, default in settings.items())
+            raise ValueError(f"{text!r} sets nothing of {name}, which has {known}")
+        words = {"True": True, "False": False} if isinstance(settings[key], bool) else {}
+        try:
+            settings[key] = words[value.capitalize()] if words else int(value)
+        except (KeyError, ValueError):
+            raise ValueError(f"{key} of {name} is {'true or false' if words else 'an integer'}, not {value!r}") from None
+    return settings
+
+
+def _check(name: str) -> None:
     if name not in UNITS:
         raise ValueError(f"there is no unit {name!r}; there are {', '.join(UNITS)}")
-    return UNITS[name](config)

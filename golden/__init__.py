@@ -11,7 +11,8 @@ A tensor's way, in the order of the modules:
       -> max_pool -> apply_threshold -> y, the next layer's x              network.py, numerics.py
 
 `run_layer` and `run_network` take the lower half in one step. What a layer must cost at least is in `limits`; other ways to
-store the same tensor, to compare with, are in `formats`.
+store the same tensor, to compare with, are in `formats`. The k largest of some values are found by `topk`, and what weight each
+of the chosen gets is in `gates`.
 
     x = np.zeros((1, 28, 28), np.uint8)
     outputs = run_network(x, layers)
@@ -20,16 +21,21 @@ store the same tensor, to compare with, are in `formats`.
 """
 
 from .codec import CodecError, best_k, coded_bytes, decode, encode, from_coded, max_run, size_bits, tokens, untokens
+from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
 from .layer import Activation, Layer
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
 from .network import accumulate, check_network, max_pool, run_layer, run_network
 from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded
+from .topk import topk, winners
 
 __all__ = [
+    "SOFTMAX_ERROR",
+    "WEIGHT_ONE",
     "Activation",
     "CodecError",
     "Layer",
     "accumulate",
+    "adaptive_k",
     "apply_threshold",
     "best_k",
     "check_network",
@@ -49,9 +55,14 @@ __all__ = [
     "run_layer",
     "run_network",
     "size_bits",
+    "softmax",
+    "sparsemax",
     "sparsity",
+    "threshold_relu",
     "tokens",
+    "topk",
     "uncoded",
     "untokens",
     "useful_macs",
+    "winners",
 ]

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from amaranth.hdl import Shape
-from amaranth.lib import data
+from amaranth.lib import data, wiring
 
 from skipgrid.host.device import REASONS
 from skipgrid.rtl.config import MAX_QUOTIENT, MAX_REMAINDER, Config
@@ -42,6 +42,21 @@ def layout(struct: type[data.Struct]) -> list[dict[str, Any]]:
         signed = isinstance(field.shape, Shape) and field.shape.signed
         fields.append({"name": name, "word": word, "low": low, "width": field.width, "signed": signed})
     return fields
+
+
+def unit_ports(unit: wiring.Component) -> list[dict[str, Any]]:
+    """The ports of a unit, without clock and reset: name, direction, width, and the fields of a structure."""
+    ports = []
+    for path, member, value in unit.signature.flatten(unit):
+        shape = value.shape() if isinstance(value, data.View) else member.shape
+        structure = shape if isinstance(shape, type | data.Layout) else None
+        fields = [
+            {"name": key, "low": field.offset, "width": field.width, "signed": Shape.cast(field.shape).signed}
+            for key, field in (data.Layout.cast(structure) if structure else ())
+        ]
+        direction = "input" if member.flow == wiring.In else "output"
+        ports.append({"name": "_".join(map(str, path)), "direction": direction, "width": Shape.cast(member.shape).width, "fields": fields})
+    return ports
 
 
 def describe(config: Config) -> dict[str, Any]:

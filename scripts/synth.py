@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from .build import place_all, shown
-from .console import JsonOption, PresetOption, output, write_json
+from .console import JsonOption, PresetOption, SettingsOption, output, write_json
 
 
 def synth(
     family_name: Annotated[str, typer.Option("--family", "-f", help="ice40 (UP5K), ecp5 (85F, speed 6) or gowin (GW1NR-9C).")],
     preset_name: PresetOption = "1x8",
-    unit: Annotated[str, typer.Option("--unit", "-u", help="A part by itself: decoder, row, walker, …")] = "accelerator",
+    unit: Annotated[str, typer.Option("--unit", "-u", help="A part by itself: decoder, row, …, streaming-topk, …")] = "accelerator",
+    settings: SettingsOption = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the placement.")] = 1,
     json: JsonOption = None,
     folder: Annotated[
@@ -31,21 +32,35 @@ def synth(
     - `skipgrid synth --preset 1x8 --family ecp5`
 
     - `skipgrid synth --unit decoder --family ice40 --json decoder.json`
+
+    - `skipgrid synth --unit streaming-topk --set cells=16 --family ecp5`
     """
+    figures = measure(family_name, preset_name, unit, settings or [], seed, folder)
+    chosen = ", ".join(f"{key}={value}" for key, value in figures["settings"].items())
+    of = f"with {chosen}" if chosen else f"of {figures['preset']}"
+    output.print(shown(f"{unit} {of} on {figures['device']}", figures))
+    output.print(f"Of the flip-flops, {figures['ring_ff']:,} are the shift registers around it.", highlight=False)
+    write_json(json, figures)
+
+
+def measure(family_name: str, preset_name: str, unit: str, settings: list[str], seed: int, folder: Path | None) -> dict[str, Any]:
+    """Synthesise, place and route; the figures for JSON."""
     from skipgrid.fpga import tools
     from skipgrid.fpga.board import find_board, find_config
     from skipgrid.fpga.families import find_family
     from skipgrid.fpga.ring import Ring
-    from skipgrid.fpga.units import make_unit
+    from skipgrid.fpga.units import make_unit, read_settings
 
     family, config = find_family(family_name), find_config(preset_name)
-    ring = Ring(make_unit(unit, config))
+    chosen = read_settings(unit, settings)
+    ring = Ring(make_unit(unit, config, chosen))
     board = replace(find_board(family.reference), config=config)
     with TemporaryDirectory() as temporary:
         _, (placement,) = place_all(board, folder or Path(temporary), [seed], jobs=1, design=ring)
-    figures: dict[str, Any] = {
+    return {
         "preset": config.name,
         "unit": unit,
+        "settings": chosen,
         "family": family_name,
         "device": board.device,
         **asdict(placement.area),
@@ -55,6 +70,3 @@ def synth(
         "tools": tools.versions("yosys", family.placer),
         "config_hash": f"{config.hash:#010x}",
     }
-    output.print(shown(f"{unit} of {config.name} on {board.device}", figures))
-    output.print(f"Of the flip-flops, {ring.registers:,} are the shift registers around it.", highlight=False)
-    write_json(json, figures)

@@ -96,7 +96,7 @@ class Bench:
         self.random = random.Random(random.getrandbits(64))  # cocotb seeds `random` for each test
         self.numbers = np.random.default_rng(self.random.getrandbits(64))
         self.cycle = 0
-        self.streams: list[Source | Sink] = []
+        self.streams: list[Source | Sink | Changing] = []
         self.watchers: list[Callable[[], None]] = []
         for name in os.environ["BENCH_INPUTS"].split():
             self.signal(name).value = 0
@@ -167,6 +167,10 @@ class Bench:
         stream = Source(self, name, shape, profile)
         self.streams.append(stream)
         return stream
+
+    def change(self, choose: Callable[[], dict[str, int]]) -> None:
+        """Put the values that `choose` gives on inputs in every cycle."""
+        self.streams.append(Changing(self, choose))
 
     def sink(self, name: str, shape: ShapeLike, profile: str = "full", *, steady: bool = True) -> "Sink":
         """A monitor of the component's output stream `name` that takes the payloads; steady: one that is offered stays."""
@@ -256,6 +260,19 @@ class Sink(_Stream):
         self.held = bits if self.steady and not self.willing else None
         if bits is not None and self.willing:
             self._passed(bits)
+
+
+class Changing:
+    """Puts other values on inputs in every cycle."""
+
+    def __init__(self, bench: Bench, choose: Callable[[], dict[str, int]]) -> None:
+        self.bench, self.choose = bench, choose
+
+    def drive(self) -> None:
+        self.bench.set(**self.choose())
+
+    def sample(self) -> None:
+        pass
 
 
 class Scoreboard:

