@@ -1,5 +1,6 @@
 """From a top component to a bitstream: constraints and RTLIL by Amaranth, netlist by yosys, placement by nextpnr, bitstream by a packer."""
 
+import hashlib
 import json
 import re
 import time
@@ -60,17 +61,31 @@ class Build:
             content = plan.files[name]
             (self.folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
+    def design_hash(self) -> str:
+        """16 digits that tell what the tools get after `prepare` apart from anything else: the design, its pins and the commands."""
+        key = hashlib.sha256(f"{self._script} {self._options('')}".encode())
+        for name in (f"{NAME}.il", f"{NAME}.{self.family.constraints}"):
+            key.update((self.folder / name).read_bytes())
+        return key.hexdigest()[:16]
+
     def synthesise(self) -> None:
         """Make the netlist, and write yosys' counts of its cells to area.txt."""
-        script = f"{READ}; {self.family.synthesis}; write_json {NAME}.json; tee -q -o area.txt stat"
-        tools.run("yosys", "-p", script, folder=self.folder, log="synthesis.log")
+        tools.run("yosys", "-p", self._script, folder=self.folder, log="synthesis.log")
+
+    @property
+    def _script(self) -> str:
+        return f"{READ}; {self.family.synthesis}; write_json {NAME}.json; tee -q -o area.txt stat"
+
+    def _options(self, placed: str) -> list[str]:
+        """The placer's, but for its seed."""
+        options = ["--json", f"{NAME}.json", "--freq", f"{self.board.clock_hz / 1e6:g}", "--timing-allow-fail"]
+        return [*options, *self.family.device(self.platform), *self.family.files(placed)]
 
     def place(self, seed: int) -> Placement:
         """Place and route with a seed. A clock that is missed is no error here."""
         began = time.monotonic()
         placed, report, log = f"seed{seed}.{self.family.placed}", f"seed{seed}.timing.json", f"seed{seed}.log"
-        options = ["--json", f"{NAME}.json", "--seed", str(seed), "--freq", f"{self.board.clock_hz / 1e6:g}", "--timing-allow-fail"]
-        options += [*self.family.device(self.platform), *self.family.files(placed), "--report", report]
+        options = [*self._options(placed), "--seed", str(seed), "--report", report]
         try:
             said = tools.run(self.family.placer, *options, folder=self.folder, log=log)
         except tools.ToolError as error:

@@ -28,7 +28,7 @@ class Executor(wiring.Component):
         valid, data: a byte from the line. bytes: to the line.
         registers, load, input, output, busy, error: the accelerator's. restart: for one cycle, reset it.
 
-    Latency: 10 cycles for each byte of the request, 9 for each byte of the answer, and 9 for each word that is moved.
+    Latency: 10 cycles for each byte of the request, 9 for each byte of the answer, and 13 for each word that is moved.
     """
 
     def __init__(self, *, clock_hz: int, baud: int) -> None:

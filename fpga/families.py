@@ -89,7 +89,8 @@ class Ecp5(Family):
     """Lattice ECP5."""
 
     title = "ECP5"
-    synthesis = f"synth_ecp5 -top {NAME}"
+    # Names that nothing needs are purged before mapping: with some, yosys 0.70 cannot put what ABC mapped back into the design.
+    synthesis = f"synth_ecp5 -top {NAME} -run begin:map_luts; opt_clean -purge; synth_ecp5 -top {NAME} -run map_luts:"
     constraints, placer, packer, placed, bitstream = "lpf", "nextpnr-ecp5", "ecppack", "config", "bit"
     reference = "ulx3s-85f"
 

@@ -22,7 +22,7 @@ class RequestBuffer(wiring.Component):
         end: there is no byte at `index`; the frame has ended. whole: with `end`, where the code says.
         advance: go on to the next byte.
 
-    Throughput: a byte in 2 cycles. Cost: REQUEST_SLOTS x SLOT_BYTES bytes of block memory.
+    Throughput: a byte in 3 cycles. Cost: REQUEST_SLOTS x SLOT_BYTES bytes of block memory.
     """
 
     def __init__(self) -> None:
@@ -66,13 +66,16 @@ class RequestBuffer(wiring.Component):
         # A code byte says how far it is to the next one, and stands for a zero; the first stands for nothing.
         code_at = Signal(range(SLOT_BYTES))
         code = Signal()
-        m.d.comb += [
-            code.eq(self.index == code_at),
+        reading = Signal()  # the byte has been looked up
+        moves = self.rewind | self.advance
+        m.d.comb += code.eq(self.index == code_at)
+        m.d.sync += [
+            reading.eq(read.en & ~moves),
+            self.ready.eq(reading & ~moves),
             self.end.eq(read.data == 0),
             self.whole.eq(code),
             self.value.eq(Mux(code, 0, read.data)),
         ]
-        m.d.sync += self.ready.eq(read.en & ~self.rewind & ~self.advance)
         with m.If(self.advance):
             m.d.sync += self.index.eq(self.index + 1)
             with m.If(code):

@@ -22,6 +22,10 @@ TOOLS = {
 }
 
 
+# What yosys prints after ABC has run is lost in WebAssembly, what it writes into a file is not.
+OWN_LOG = {"yosys": "-l"}
+
+
 class ToolError(RuntimeError):
     """A tool is missing, or failed; the sentence says which, and where its log is."""
 
@@ -47,10 +51,17 @@ def run(tool: str, *arguments: str, folder: Path, log: str) -> str:
     File names among the arguments are relative to the folder: the tools are WebAssembly, and see little else of the machine.
     """
     _, module, function, call = TOOLS[tool]
-    command = [sys.executable, "-c", call.format(module=module, function=function), *arguments]
-    with (folder / log).open("w") as output:
-        ended = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
-    said = (folder / log).read_text(errors="replace")
+    command = [sys.executable, "-c", call.format(module=module, function=function)]
+    path = printed = folder / log
+    path.touch()
+    if tool in OWN_LOG:
+        command += [OWN_LOG[tool], log]
+        printed = path.with_suffix(".out")
+    with printed.open("w") as output:
+        ended = subprocess.run(
+            [*command, *arguments], cwd=folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False
+        )
+    said = path.read_text(errors="replace") or printed.read_text(errors="replace")
     if ended.returncode:
         reasons = [line for line in said.splitlines() if line.startswith("ERROR")] or said.strip().splitlines()[-1:]
         reason = reasons[0].removeprefix("ERROR:").strip() if reasons else f"exit code {ended.returncode}"

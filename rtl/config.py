@@ -142,8 +142,8 @@ class Config:
 
     @property
     def hash(self) -> int:
-        """32 bits that tell two configurations apart, in the register CONFIG_HASH."""
-        values = {key: value for key, value in asdict(self).items() if key != "name"}
+        """32 bits that tell two configurations apart, in the register CONFIG_HASH. What is not built (0, False) does not count."""
+        values = {key: value for key, value in asdict(self).items() if key != "name" and value}
         return int.from_bytes(hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()[:4], "little")
 
     def replaced(self, **changes: object) -> "Config":

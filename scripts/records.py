@@ -1,46 +1,45 @@
 """The builds whose figures are kept in the project, and whether they are those of today's sources."""
 
-import ast
-import hashlib
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import skipgrid.fpga
-import skipgrid.rtl
+
+from .sources import hash_of, with_imports
 
 if TYPE_CHECKING:
     from skipgrid.fpga.board import Board
 
 KEPT = Path("fpga/builds")  # in a clone
-FPGA, RTL = (Path(module.__path__[0]) for module in (skipgrid.fpga, skipgrid.rtl))
+FPGA = Path(skipgrid.fpga.__path__[0])
 
 
 def sources_hash(board: "Board") -> str:
     """A hash of what a board's bitstream depends on: its own file, the tools' scripts, and all of the hardware that these import."""
     own = FPGA / "boards" / f"{board.name.replace('-', '_')}.py"
-    key = hashlib.sha256()
-    for path in sorted(with_imports(own, FPGA / "build.py", FPGA / "system.py")):
-        key.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes())
-    return key.hexdigest()[:16]
+    return hash_of(with_imports(own, FPGA / "build.py", FPGA / "system.py"))
 
 
-def with_imports(*files: Path) -> set[Path]:
-    """Files of `rtl` and `fpga`, and those of both that they import."""
-    found: set[Path] = set()
-    waiting = list(files)
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                package = (node.module or "").removeprefix("skipgrid.").split(".")
-                folder = path.parent if node.level else {"rtl": RTL, "fpga": FPGA}.get(package[0])
-                names = [package[-1], *(alias.name for alias in node.names)]  # from .module import thing; from . import module
-                waiting += [folder / f"{name}.py" for name in names if folder and (folder / f"{name}.py").is_file()]
-    return found
+def is_stale(board: "Board", built: dict[str, Any]) -> bool:
+    """Whether today's sources give another design than the one that was built.
+
+    That is so only if the sources have changed; if they have, the board is elaborated and compared, so that changes that do not reach
+    it do not count.
+    """
+    from skipgrid.fpga import tools
+    from skipgrid.fpga.build import Build
+
+    if built["sources_hash"] == sources_hash(board):
+        return False
+    try:
+        with TemporaryDirectory() as folder:
+            made = Build(board, Path(folder))
+            made.prepare()
+            return bool(built["design_hash"] != made.design_hash())
+    except tools.ToolError:  # without the tools, nothing can be compared
+        return True
 
 
 def kept() -> dict[str, dict[str, Any]]:
@@ -63,8 +62,8 @@ def all_records() -> list[dict[str, Any]]:
             "target_mhz": board.clock_hz / 1e6,
             **dict.fromkeys(("seed", "seeds", "tools")),
             "config_hash": f"{config.hash:#010x}",
-            "sources_hash": None,
+            **dict.fromkeys(("sources_hash", "design_hash")),
         }
         built = found.get(board.name)
-        records.append((built or known) | {"stale": built is None or built["sources_hash"] != sources_hash(board)})
+        records.append((built or known) | {"stale": built is None or is_stale(board, built)})
     return records

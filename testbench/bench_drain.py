@@ -144,7 +144,7 @@ async def a_slice_or_a_candidate_a_cycle(dut: object) -> None:
     lanes, scan = bench.config.lanes, bench.config.scan
     bounds = [10] * bench.config.channels
     await bench.load(bounds)
-    a_lane, latency = (2, 1) if bench.config.serial else (1, 6)
+    a_lane, latency = (3, 2) if bench.config.serial else (1, 6)
     for values, a_unit in (([9], a_lane * lanes // scan), ([10], a_lane * lanes)):
         bench.order.cycles.clear()
         bench.offered_at.clear()

@@ -25,11 +25,12 @@ from skipgrid.rtl.emitter import generate_rtlil
 from skipgrid.rtl.encoder import RunLengthEncoder
 from skipgrid.scripts import records
 from skipgrid.scripts.boards import readme_is_current, with_table
+from skipgrid.scripts.sources import with_imports
 
 BOARDS = list(all_boards().values())
 EACH_BOARD = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 KEYS = ["board", "device", "pes", "lut", "ff", "dsp", "bram", "spram", "lc", "fmax_mhz", "target_mhz", "seed", "seeds", "tools"]
-KEYS += ["config_hash", "sources_hash", "stale"]
+KEYS += ["config_hash", "sources_hash", "design_hash", "stale"]
 
 
 @pytest.fixture
@@ -279,19 +280,26 @@ def test_the_table_of_boards(skipgrid: CommandLine, tmp_path: Path) -> None:
         assert record["board"] in outcome.output
 
 
-def test_a_build_of_other_sources_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_of_another_design_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = find_board("icebreaker")
-    today = {"sources_hash": records.sources_hash(board)}
-    monkeypatch.setattr(records, "kept", lambda: {"icebreaker": today, "ulx3s-85f": {"sources_hash": "0" * 16}})
-    stale = [record["stale"] for record in records.all_records()]
-    assert stale == [each.name != "icebreaker" for each in BOARDS]  # of other sources, or never built
+    made = Build(board, tmp_path)
+    made.prepare()
+    other, today = "0" * 16, {"sources_hash": records.sources_hash(board), "design_hash": made.design_hash()}
+    assert not records.is_stale(board, today | {"design_hash": other})  # the same sources give the same design
+    assert not records.is_stale(board, today | {"sources_hash": other})  # others do not reach it
+    assert records.is_stale(board, {"sources_hash": other, "design_hash": other})
+    monkeypatch.setattr(tools, "find_spec", lambda _: None)
+    assert records.is_stale(board, today | {"sources_hash": other})  # nothing to compare with
+
     assert len({records.sources_hash(each) for each in BOARDS}) == len(BOARDS)
+    monkeypatch.setattr(records, "kept", lambda: {"icebreaker": today})
+    assert [record["stale"] for record in records.all_records()] == [each is not board for each in BOARDS]  # the others were never built
 
 
 def test_a_boards_sources_are_those_that_it_is_made_of() -> None:
-    names = {path.name for path in records.with_imports(records.FPGA / "system.py")}
+    names = {path.name for path in with_imports(records.FPGA / "system.py")}
     assert {"system.py", "link.py", "uart.py", "accelerator.py", "serial_fetcher.py", "multiply.py", "vendors.py"} <= names
-    assert not {"softmax.py", "streaming_topk.py", "units.py", "icebreaker.py"} & names
+    assert not {"softmax.py", "streaming_topk.py", "units.py", "icebreaker.py", "runner.py"} & names
 
 
 def test_the_readmes_table_of_boards_shows_the_kept_figures() -> None:
