@@ -93,7 +93,8 @@ class ActivationWriter(wiring.Component):
         token, token_valid = Signal(Token), Signal()  # with what is left of its run
         run, some = token.run, token.value.any()
         wide_run = Signal(max(RUN_BITS, len(space)))
-        m.d.comb += wide_run.eq(run)
+        reaches, passes = Signal(), Signal()  # the run leaves room for one more element, or less; it goes on behind the pixel
+        m.d.comb += [wide_run.eq(run), reaches.eq(~(run < space_less)), passes.eq(run > space)]
 
         # First stage: take a token, or as much of its run as the pixel has room for.
         crosses, stores, ends_pixel, ends_row, step = Signal(), Signal(), Signal(), Signal(), Signal()
@@ -102,10 +103,10 @@ class ActivationWriter(wiring.Component):
         m.d.comb += [
             crosses.eq(run > space_less),  # the run reaches the end of the pixel
             stores.eq(~crosses & some),
-            ends_pixel.eq(crosses | (some & (run == space_less))),
+            ends_pixel.eq(crosses | (some & reaches)),
             ends_row.eq(ends_pixel & (columns_left == 1)),
             # A run that ends with the pixel has nothing left only where no value follows it.
-            finished.eq(~crosses | ((run == space) & ~some)),
+            finished.eq(~crosses | (~passes & ~some)),
             entries.eq(self.entries + stores),
             step.eq(token_valid & moves),
             self.tokens.ready.eq(feeding & (~token_valid | (moves & finished))),

@@ -98,13 +98,14 @@ class Drain(wiring.Component):
         next_channel = Signal(config.channel_bits)
         last_slice = Signal()
         takes, take = Signal(config.rows), Signal()  # from which row; from any
-        accept = Signal()  # the last stage has room
         fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(config.scan + 1), "channel": config.channel_bits, "last": 1}
         layout = data.StructLayout(fields)
-        taken, kept, moved = Signal(layout), Signal(layout), Signal(layout)
-        looked_up, fetched, compared = Signal(layout), Signal(layout), Signal(layout)
-        is_kept, is_looked_up, is_fetched, is_compared = Signal(), Signal(), Signal(), Signal()
-        look_up, fetch, compare = Signal(), Signal(), Signal()  # the stage has room
+        taken, moved = Signal(layout), Signal(layout)
+        kept, looked_up, fetched = (Signal(layout, name=name, reset_less=True) for name in ("kept", "looked_up", "fetched"))
+        is_kept, is_looked_up, is_fetched = Signal(), Signal(), Signal()
+        look_up, fetch = Signal(), Signal()  # the stage has room
+        compared_layout = data.StructLayout({**fields, "used": config.scan, "survives": config.scan})  # lanes in use, and candidates
+        m.submodules.compare = compare = SkidBuffer(compared_layout)
         m.d.comb += [
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
             last_slice.eq(Mux(begun, next_is_last, (config.slices == 1) | (order.last_group & few_lanes))),
@@ -120,8 +121,7 @@ class Drain(wiring.Component):
             moved.eq(Mux(is_kept, kept, taken)),
             read.addr.eq(moved.channel[scan_bits:]),
             read.en.eq(look_up),
-            compare.eq(~is_compared | accept),
-            fetch.eq(~is_fetched | compare),
+            fetch.eq(~is_fetched | compare.source.ready),
             look_up.eq(~is_looked_up | fetch),
         ]
         with m.If(take):
@@ -136,19 +136,24 @@ class Drain(wiring.Component):
 
         # Second stage: the bounds have been looked up. Third stage: compare the results with them.
         fetched_bounds = Signal.like(read.data, reset_less=True)
-        fetched_used, used = Signal(config.scan), Signal(config.scan)  # lanes of what is fetched, and of what is compared
-        survives = Signal(config.scan)  # lanes of what is compared
+        fetched_used = Signal(config.scan)  # lanes in use
         with m.If(fetch):
             m.d.sync += [fetched.eq(looked_up), fetched_bounds.eq(read.data), is_fetched.eq(is_looked_up)]
             m.d.sync += fetched_used.eq(Cat(index < looked_up.lanes for index in range(config.scan)))
-        with m.If(compare):
-            m.d.sync += [compared.eq(fetched), is_compared.eq(is_fetched), used.eq(fetched_used)]
-            at_least = Cat(value.as_signed() >= bound for value, bound in zip(fetched["values"], fetched_bounds, strict=True))
-            m.d.sync += survives.eq(at_least & fetched_used)
+        # Of a carry chain alone, which yosys makes of < but not of >=.
+        at_least = ~Cat(value.as_signed() < bound for value, bound in zip(fetched["values"], fetched_bounds, strict=True))
+        m.d.comb += [
+            *(compare.source.payload[name].eq(fetched[name]) for name in fields),
+            compare.source.payload.used.eq(fetched_used),
+            compare.source.payload.survives.eq(at_least & fetched_used),
+            compare.source.valid.eq(is_fetched),
+        ]
 
         # Fourth stage: pass candidates on one by one. The next one is chosen a cycle ahead.
+        compared = compare.sink.payload
+        accept = compare.sink.ready
         valid, final = Signal(), Signal()
-        values = Signal.like(looked_up["values"])
+        values = Signal.like(looked_up["values"], reset_less=True)
         lanes, last_lane = Signal.like(looked_up.lanes), Signal(range(config.scan))
         base_channel = Signal(config.channel_bits)
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
@@ -158,7 +163,9 @@ class Drain(wiring.Component):
         lane = Signal(range(config.scan))  # the chosen one
         at_end, ends_at = Signal(config.scan), Signal(config.scan)  # the last lane's bit; of the slice that is chosen from
         fresh, choose_final = Signal(), Signal()  # it is another slice; the tensor's last one
-        sent, done, flush = Signal(), Signal(), Signal()
+        sent, done = Signal(), Signal()
+        flush = Signal()  # the gap is sent by itself, before it leaves its range
+        passed = Signal.like(gap)  # the gap behind a slice without candidates
         m.submodules.skid_candidates = skid_candidates = SkidBuffer(candidate_layout(config))
         wiring.connect(m, skid_candidates.sink, wiring.flipped(self.candidates))
         candidates = skid_candidates.source
@@ -168,31 +175,31 @@ class Drain(wiring.Component):
         while len(picked) > 1:
             picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
         m.d.comb += [
-            flush.eq(gap >= 1 << (RUN_BITS - 1)),
+            passed.eq(gap + lanes),
             candidate.accumulator.eq(picked[0].as_signed()),
             candidate.channel.eq(base_channel + lane),
             candidate.null.eq(flush | ~some),
-            candidate.gap.eq(Mux(flush, gap, Mux(some, gap + lane, gap + lanes))),
+            candidate.gap.eq(Mux(flush, gap, Mux(some, gap + lane, passed))),
             candidate.last.eq(final & ~flush & alone),
             candidates.valid.eq(valid & (flush | some | final)),
             sent.eq(candidates.valid & candidates.ready),
             done.eq(valid & ~flush & alone & (~(some | final) | candidates.ready)),
             accept.eq(~valid | done),
             fresh.eq(~valid | alone),
-            mask.eq(Mux(fresh, survives, rest)),
-            ends_at.eq(Mux(fresh, used & ~(used >> 1), at_end)),
+            mask.eq(Mux(fresh, compared.survives, rest)),
+            ends_at.eq(Mux(fresh, compared.used & ~(compared.used >> 1), at_end)),
             choose_final.eq(Mux(fresh, compared.last, final)),
             lane.eq(Cat(Cat(chosen[index] for index in range(config.scan) if index >> bit & 1).any() for bit in range(scan_bits))),
         ]
         with m.If(sent):
-            m.d.sync += gap.eq(Mux(flush, 0, -(lane + 1)))
+            m.d.sync += [gap.eq(Mux(flush, 0, -(lane + 1))), flush.eq(0)]
         with m.If(done):
-            m.d.sync += [valid.eq(0), gap.eq(Mux(some, last_lane - lane, gap + lanes))]
+            m.d.sync += [valid.eq(0), gap.eq(Mux(some, last_lane - lane, passed)), flush.eq(~some & (passed >= 1 << (RUN_BITS - 1)))]
         with m.If(accept | (sent & ~flush)):
             m.d.sync += [chosen.eq(mask & ~below), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
             # Zeros behind the tensor's last candidate are sent without one.
             m.d.sync += alone.eq(~_several(mask) & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
-        with m.If(accept & is_compared):
+        with m.If(accept & compare.sink.valid):
             m.d.sync += [
                 valid.eq(1),
                 values.eq(compared["values"]),
@@ -203,5 +210,5 @@ class Drain(wiring.Component):
             ]
 
         with m.If(self.start):
-            m.d.sync += [gap.eq(0), begun.eq(0)]
+            m.d.sync += [gap.eq(0), flush.eq(0), begun.eq(0)]
         return m

@@ -1,6 +1,6 @@
 """The skid buffer: cuts all paths through a stream."""
 
-from amaranth.hdl import Module, Mux, ShapeLike
+from amaranth.hdl import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,15 +21,13 @@ class SkidBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        second = stream.Signature(self.shape).create()  # the word behind the one that the sink is offered
-        m.d.comb += [self.source.ready.eq(~second.valid), self.held.eq(self.sink.valid)]
-        with m.If(~second.valid):
-            m.d.sync += second.payload.eq(self.source.payload)
+        first, second = Signal(self.shape, reset_less=True), Signal(self.shape, reset_less=True)
+        waits = Signal()  # the second word, behind the one that the sink is offered
+        m.d.comb += [self.source.ready.eq(~waits), self.held.eq(self.sink.valid), self.sink.payload.eq(first)]
+        with m.If(~waits):
+            m.d.sync += second.eq(self.source.payload)
         moves = ~self.sink.valid | self.sink.ready
-        m.d.sync += second.valid.eq(~moves & (second.valid | self.source.valid))
+        m.d.sync += waits.eq(~moves & (waits | self.source.valid))
         with m.If(moves):
-            m.d.sync += [
-                self.sink.valid.eq(second.valid | self.source.valid),
-                self.sink.payload.eq(Mux(second.valid, second.payload, self.source.payload)),
-            ]
+            m.d.sync += [self.sink.valid.eq(waits | self.source.valid), first.eq(Mux(waits, second, self.source.payload))]
         return m

@@ -161,17 +161,16 @@ class RangeFetcher(wiring.Component):
         layer = self.layer
         m = Module()
         ranges = stream.Signature(range_layout(config)).create()  # found, in order
-        advance = Signal()  # of all stages, which stand still while there is no room for a range
+        advance = Signal()  # of all stages, which stand still while there may be no room for a range
         m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
         m.d.comb += [
             fifo.w_data.eq(ranges.payload),
-            fifo.w_en.eq(ranges.valid),
-            ranges.ready.eq(fifo.w_rdy),
+            fifo.w_en.eq(ranges.valid & advance),
             self.ranges.payload.eq(fifo.r_data),
             self.ranges.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.ranges.ready),
-            advance.eq(fifo.w_rdy),
         ]
+        m.d.sync += advance.eq(fifo.level <= RANGES_AHEAD - 2)  # as it comes from a register, one more range may be on its way
 
         # First stage: window rows of all windows of the unit's pool, one a cycle.
         walking = Signal()
