@@ -52,7 +52,7 @@ class ExpertChooser(wiring.Component):
         biased = signed(width + 2)  # one bit more than a sum needs, for a value below all sums
         absent = -(1 << (width + 1))
         m.submodules.choice = choice = StreamingTopK(cells=self.cells, value_bits=biased.width, signed=True, index_bits=self.expert_bits)
-        m.submodules.scores = memory = Memory(shape=self.score, depth=2 * self.experts, init=[])
+        m.submodules.scores = memory = Memory(shape=self.score, depth=2 << self.expert_bits, init=[])
         write, read = memory.write_port(), memory.read_port()
 
         # A score is taken when its expert is looked up.

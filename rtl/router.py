@@ -36,7 +36,7 @@ class ExpertRouter(wiring.Component):
             a pair is put out, the others as they are when a token's last score is taken.
         pressure: so much lower is K_MAX, but not below 1 or K_MIN, as it is when a token's last score is taken.
         scores: of each token, one for each expert in use, in their order. pairs: of each token, the largest weight first, equal scores
-            by lower index; the last one is null if it has overflowed. Of none, one null word tells.
+            by lower index; the last word is null if that one is left out. Of none, one null word tells.
         too_many: a score is taken for which there is no expert in use; it takes no part.
 
     Throughput: one score a cycle, but for two cycles with each pair of the token before. A token every max(n, s) + 3 * cells + 8 cycles
