@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# Above: Amaranth does not warn of a component whose simulation is kept from before.
 """The expert router in simulation: the generated Verilog, compiled by Verilator, behind a C++ harness that moves whole tokens."""
 
 import ctypes

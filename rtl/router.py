@@ -30,10 +30,10 @@ class ExpertRouter(wiring.Component):
 
     Parameters:
         experts: 2 to 64. cells: 1 to 8, the most experts that a token goes to. value_bits: 2 to 24 of a score, which is signed.
-        fraction: 0 to 24 of these, or more, behind the point. counter_bits: 8 to 32 of the counters, which go on at 0.
+        fraction: 0 to 24 fractional bits of a score. counter_bits: 8 to 32 of the counters, which go on at 0.
     Members:
-        s_axil: the registers. EXPERTS, BIAS, CAPACITY and the rule of overflow count as they are when a score is taken, CAPACITY also as
-            a pair is put out, the others as they are when a token's last score is taken.
+        s_axil: the registers. EXPERTS, BIAS, CAPACITY and the rule of overflow count as they are when a score is taken, CAPACITY also
+            as a pair is put out, PERIOD, STEP and `balance` at a period's end, all others when a token's last score is taken.
         pressure: so much lower is K_MAX, but not below 1 or K_MIN, as it is when a token's last score is taken.
         scores: of each token, one for each expert in use, in their order. pairs: of each token, the largest weight first, equal scores
             by lower index; the last word is null if that one is left out. Of none, one null word tells.
@@ -43,7 +43,7 @@ class ExpertRouter(wiring.Component):
         at most, where n is its scores and s the Softmax's 62 * (k - 1) + 20 * k + 8. Where full experts are passed over, a token's first
         score waits until the token before has left: n + s + 3 * cells + 8. A period's end takes 4 * experts more.
         Reset takes 2 * experts cycles, while no score is taken.
-    Cost: two rows of cells compare cells, `ExpertTable`, experts * 2 words of scores, and what Softmax and AdaptiveK cost.
+    Cost: twice `cells` compare cells, `ExpertTable`, a memory of two words of scores for each expert, and what Softmax and AdaptiveK cost.
     Source: N. Shazeer and others, "Outrageously large neural networks: the sparsely-gated mixture-of-experts layer", ICLR 2017; L. Wang
         and others, "Auxiliary-loss-free load balancing strategy for mixture-of-experts", 2024.
     """
@@ -51,7 +51,7 @@ class ExpertRouter(wiring.Component):
     def __init__(self, *, experts: int = 8, cells: int = 2, value_bits: int = 8, fraction: int = 4, counter_bits: int = 32) -> None:
         self.sizes = {
             "experts": check_size("experts", experts, 2, 64),
-            "cells": check_size("cells", cells, 1, 8),
+            "cells": check_size("cells", cells, 1, min(8, experts)),
             "value_bits": check_size("value_bits", value_bits, 2, MAX_VALUE_BITS),
             "fraction": check_size("fraction", fraction, 0, MAX_FRACTION),
             "counter_bits": check_size("counter_bits", counter_bits, 8, 32),

@@ -22,6 +22,7 @@ SETTINGS = {
     "adaptive-k": ["cells=1"],
     "softmax": ["fraction=0", "cells=1"],
     "sparsemax": ["fraction=0", "index_bits=3"],
+    "expert-router": ["experts=3", "cells=1", "fraction=0"],
 }
 
 
