@@ -13,7 +13,7 @@ from .streaming_topk import StreamingTopK
 class ExpertChooser(wiring.Component):
     """The k experts with the largest biased scores, equal ones by lower index; larger scores first, equal ones again by lower index.
 
-    A score meets its expert's bias in the cycle in which that has been looked up. The chosen have their own scores looked up, from one
+    A score meets its expert's bias when that has been looked up. The chosen have their own scores looked up, from one
     of two places for each expert, because the next token's scores come meanwhile; a second row of cells puts them in order.
 
     Parameters: experts, cells: as of `ExpertRouter`. score: the shape of a score and of a bias.
@@ -26,7 +26,7 @@ class ExpertChooser(wiring.Component):
         table: where biases are looked up.
 
     Throughput: one score a cycle in which the table looks them up.
-    Latency: 7 + cells cycles at most from a token's last score to the first of the chosen, of which one comes a cycle.
+    Latency: 8 + cells cycles at most from a token's last score to the first of the chosen, of which one comes a cycle.
     Cost: two `StreamingTopK` of so many cells, and 2 * experts words of memory.
     """
 
@@ -79,14 +79,14 @@ class ExpertChooser(wiring.Component):
             with m.If(score.last):
                 m.d.sync += [place.eq(~place), k.eq(self.k)]
         # From here on nobody has to wait: when a token's last score comes, all rows have been emptied.
-        m.d.comb += [
-            choice.k.eq(k),
-            choice.elements.valid.eq(came.valid),
-            choice.elements.payload.null.eq(came.payload.null),
-            choice.elements.payload.last.eq(came.payload.last),
-            choice.elements.payload.value.eq(Mux(passed_over & table.full, absent, came.payload.value + table.bias)),
-            choice.winners.ready.eq(1),
+        element = choice.elements
+        m.d.sync += [
+            element.valid.eq(came.valid),
+            element.payload.value.eq(Mux(passed_over & table.full, absent, came.payload.value + table.bias)),
+            element.payload.null.eq(came.payload.null),
+            element.payload.last.eq(came.payload.last),
         ]
+        m.d.comb += [choice.k.eq(k), choice.winners.ready.eq(1)]
 
         # The chosen, with their own scores. No two are equal, as the lower bits tell the experts apart: a lower one is larger there.
         winner = choice.winners.payload

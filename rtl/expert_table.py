@@ -63,8 +63,8 @@ class ExpertTable(wiring.Component):
         renew: the period has ended. renews, clears: the cycle in which what was counted begins at 0 again, for all who count.
         sweeping: all experts are gone over; nothing else is done then.
 
-    Throughput: one look a cycle, but for the two cycles of a token that is given and the two of an access. Going over all experts takes 2
-        cycles for each; a period's end goes over them twice. Latency: 1 cycle from `admit` and `begin`, if no other task is before them.
+    Throughput: one look a cycle, but for two cycles with each token that is given and each access. After reset and to clear, 2 cycles
+        for each expert; at a period's end 5. Latency: 1 cycle from `admit` and `begin`, if no other task is before them.
     Cost: experts words of value + 2 * 16 + counter_bits bits, and a multiplier of 16 x the bits of experts.
     Source: L. Wang and others, "Auxiliary-loss-free load balancing strategy for mixture-of-experts", 2024.
     """
@@ -99,9 +99,14 @@ class ExpertTable(wiring.Component):
         known, changed = read.data, write.data
         task = Signal(Task, init=Task.START)
         place = Signal.like(self.expert)  # of the word that is stored
+        in_use = Signal()
+        total = Signal(COUNT_BITS + self.experts.bit_length())  # of the loads in this period
+        above, below = Signal(), Signal()  # of the mean is this expert's load, and its bias moves
         m.d.comb += [
             read.addr.eq(looker.expert),
+            read.en.eq(0),
             write.addr.eq(place),
+            in_use.eq(place < self.experts_in_use),
             looker.bias.eq(known.bias),
             looker.full.eq((known.in_period >= known.capacity) & (known.capacity != UNBOUNDED)),
             self.room.eq(~looker.full),
@@ -111,6 +116,8 @@ class ExpertTable(wiring.Component):
                 with m.If(self.sweeping):
                     m.d.comb += [read.addr.eq(place), read.en.eq(1)]
                     m.next = "STORE"
+                    with m.If(task == Task.MOVE):
+                        m.next = "COMPARE"
                 with m.Elif(access.begin & access.clear):
                     m.d.comb += self.clears.eq(1)
                     m.d.sync += [task.eq(Task.CLEAR), place.eq(0), self.sweeping.eq(1)]
@@ -127,43 +134,35 @@ class ExpertTable(wiring.Component):
                     m.next = "STORE"
                 with m.Else():
                     m.d.comb += [read.en.eq(looker.look), looker.looks.eq(1)]
+            with m.State("COMPARE"):
+                m.next = "STORE"
+                product = Signal(COUNT_BITS + self.experts.bit_length())
+                m.d.comb += product.eq(known.in_period * self.experts_in_use)
+                m.d.sync += [above.eq(self.balance & in_use & (product > total)), below.eq(self.balance & in_use & (product < total))]
             with m.State("STORE"):
                 m.next = "LOOK"
                 m.d.comb += changed.eq(known)
-                self._store(m, task, place, known, changed, write.en)
+                self._store(m, task, known, changed, write.en, Mux(above, -self.step, Mux(below, self.step, 0)))
+                with m.If(task == Task.SUM):
+                    m.d.sync += total.eq(Mux(place.any(), total, 0) + Mux(in_use, known.in_period, 0))
                 with m.If(self.sweeping):
                     self._go_on(m, task, place)
         return m
 
-    def _store(self, m: Module, task: Signal, place: Signal, known: data.View, changed: data.View, stores: Value) -> None:
-        """What the word becomes."""
+    def _store(self, m: Module, task: Signal, known: data.View, changed: data.View, stores: Value, move: Value) -> None:
+        """What the word becomes; move: what its bias is changed by at a period's end."""
         access = self.access
-        in_use = Signal()
-        total = Signal(COUNT_BITS + self.experts.bit_length())  # of the loads of this period
-        got, product = Signal.like(total), Signal.like(total)
-        moved = Signal(signed(self.value.width + 1))
         lowest, highest = -(1 << (self.value.width - 1)), (1 << (self.value.width - 1)) - 1
-        m.d.comb += [
-            in_use.eq(place < self.experts_in_use),
-            got.eq(Mux(in_use, known.in_period, 0)),
-            product.eq(known.in_period * self.experts_in_use),
-            moved.eq(known.bias),
-        ]
-        with m.If(product > total):
-            m.d.comb += moved.eq(known.bias - self.step)
-        with m.Elif(product < total):
-            m.d.comb += moved.eq(known.bias + self.step)
+        moved = Signal(signed(self.value.width + 1))
+        m.d.comb += moved.eq(known.bias + move)
         with m.Switch(task):
             with m.Case(Task.START):
                 m.d.comb += [stores.eq(1), changed.eq(self.shape.const({"bias": 0, "capacity": UNBOUNDED, "in_period": 0, "load": 0}))]
             with m.Case(Task.CLEAR):
                 m.d.comb += [stores.eq(1), changed.in_period.eq(0), changed.load.eq(0)]
-            with m.Case(Task.SUM):
-                m.d.sync += total.eq(Mux(place.any(), total, 0) + got)
             with m.Case(Task.MOVE):
-                m.d.comb += [stores.eq(1), changed.in_period.eq(0)]
-                with m.If(self.balance & in_use):
-                    m.d.comb += changed.bias.eq(Mux(moved < lowest, lowest, Mux(moved > highest, highest, moved)))
+                bias = Mux(moved < lowest, lowest, Mux(moved > highest, highest, moved))
+                m.d.comb += [stores.eq(1), changed.in_period.eq(0), changed.bias.eq(bias)]
             with m.Case(Task.ADMIT):
                 counted = known.in_period + (known.in_period != COUNT_MAX)
                 m.d.comb += [self.admitted.eq(1), stores.eq(self.room), changed.in_period.eq(counted), changed.load.eq(known.load + 1)]

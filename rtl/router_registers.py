@@ -36,7 +36,7 @@ class RouterRegisters(wiring.Component):
         rules: as they were written. busy: for STATUS.
         token, overflow: count one more. too_many: noted in STATUS. clears: all three begin at 0 again.
 
-    Latency: 3 cycles from an address to its answer; for what is kept of an expert, 4 and those for which the table is busy.
+    Latency: 4 cycles from an address to its answer; for what is kept of an expert, 5 and those in which the table is busy.
     """
 
     def __init__(self, sizes: Mapping[str, int], value: Shape) -> None:
@@ -85,6 +85,7 @@ class RouterRegisters(wiring.Component):
         of_expert = Signal()
         odd, expert, array, base = address[:2], address[2:8], address[8:10], address[10:]
         holds = Signal()  # the register is there, may be written, and can hold the value
+        permitted, asks_table = Signal(), Signal()
         balance, overflow, clear = value[0], value[1], value[2]
         sign = value[self.value.width - 1 :]
         m.d.comb += [
@@ -113,17 +114,20 @@ class RouterRegisters(wiring.Component):
                 m.d.sync += [writing.eq(write), address.eq(Mux(write, bus.awaddr, bus.araddr))]
                 m.d.sync += [value.eq(bus.wdata), whole.eq(bus.wstrb.all())]
                 with m.If(write | read):
-                    m.next = "ACT"
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                clears = writing & clear & (address == REGISTERS["CONTROL"].address)
+                m.d.sync += [permitted.eq(~writing | (whole & holds)), asks_table.eq(of_expert | clears)]
+                m.next = "ACT"
             with m.State("ACT"):
-                controls = address == REGISTERS["CONTROL"].address
-                m.d.comb += access.begin.eq(Mux(writing, whole & holds & (of_expert | (controls & clear)), of_expert))
+                m.d.comb += access.begin.eq(permitted & asks_table)
                 with m.If(~access.begin | access.done):
                     m.next = "TAKE"
                     with m.If(writing):
-                        m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(whole & holds, OKAY, SLVERR))]
+                        m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(permitted, OKAY, SLVERR))]
                     with m.Else():
                         m.d.sync += bus.rvalid.eq(1)
-                    with m.If(writing & whole & holds), m.Switch(address):
+                    with m.If(writing & permitted), m.Switch(address):
                         with m.Case(REGISTERS["CONTROL"].address):
                             m.d.sync += [rules.balance.eq(balance), rules.overflow.eq(Overflow(overflow))]
                         for name in self.most:
