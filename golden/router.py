@@ -119,7 +119,7 @@ class Router:
     @property
     def has_room(self) -> NDArray[np.bool_]:
         """Whether each expert takes another token in this period."""
-        return (self._in_period < self.capacities) | (self.capacities == UNBOUNDED)
+        return np.asarray((self._in_period < self.capacities) | (self.capacities == UNBOUNDED))
 
     def _renew(self) -> None:
         """End the period, if it has had its tokens."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,7 @@ def make_scores(tokens: int, seed: int, favour: Favour) -> NDArray[np.int8]:
     """Scores (tokens, experts) of a stream in which any one expert is favoured."""
     rng = np.random.default_rng(seed)
     favoured = rng.integers(EXPERTS)
+    scores: NDArray[Any]
     if favour == Favour.LOGITS:
         logits = rng.gumbel(size=(tokens, EXPERTS))
         logits[:, favoured] += np.log(TIMES)
@@ -75,7 +77,8 @@ def make_scores(tokens: int, seed: int, favour: Favour) -> NDArray[np.int8]:
 def bench_router(seed: int = 0, favour: Favour = Favour.LOGITS) -> RouterResult:
     """Measure the router, as it is built by default, on a stream of 16,384 tokens; every seed is another one."""
     scores = make_scores(TOKENS, seed, favour)
-    ratios, lost, repeated, exact = [], 0, 0, True
+    ratios: list[float] = []
+    lost, repeated, exact = 0, 0, True
     for balance in (False, True):
         unit, golden = SimulatedRouter(experts=EXPERTS, cells=CELLS, fraction=FRACTION), Router(EXPERTS, cells=CELLS, fraction=FRACTION)
         unit.write("CONTROL", BALANCE * balance)
@@ -89,7 +92,8 @@ def bench_router(seed: int = 0, favour: Favour = Favour.LOGITS) -> RouterResult:
         exact &= counted == golden.loads.tolist() and unit.read_all(ExpertArray.BIAS) == golden.biases.tolist()
         exact &= (unit.read("TOKENS"), unit.read("OVERFLOWED")) == (golden.tokens, golden.overflowed)
         ratios.append(busiest_over_mean(routed[WINDOW]))
-    return RouterResult(favour.value, TOKENS, *ratios, lost, repeated, exact)
+    before, after = ratios
+    return RouterResult(favour.value, TOKENS, before, after, lost, repeated, exact)
 
 
 def busiest_over_mean(routed: list[Routed]) -> float:

@@ -89,23 +89,25 @@ class ExpertRouter(wiring.Component):
         begun = Signal()  # some of a token's scores have been taken, and not the last
         under_way = Signal()  # a token's last score has been taken, and its last word is not out
         in_period = Signal(COUNT_BITS)  # tokens that have left
+        had, will_have = Signal(), Signal()  # the period its tokens: so it was a cycle ago, and with the one under way
         due = Signal()  # the next token belongs to another period
+        left = Signal()  # a token, a cycle ago, which is not in `had` yet
         taken, enters, leaves, overflows = Signal(), Signal(), Signal(), Signal()
         passes_over = rules.overflow == Overflow.NEXT
         m.d.comb += [
             taken.eq(self.scores.valid & self.scores.ready),
             enters.eq(taken & score.last),
-            due.eq(rules.period.any() & (in_period + under_way >= rules.period)),
+            due.eq(Mux(under_way, will_have, had)),
             chooser.experts_in_use.eq(rules.experts),
             chooser.passes_over.eq(passes_over),
             chooser.k.eq(rules.k),
-            chooser.enable.eq((begun | ~(due | (passes_over & under_way))) & ~(score.last & under_way)),
+            chooser.enable.eq((begun | ~(due | left | (passes_over & under_way))) & ~(score.last & under_way)),
             self.too_many.eq(chooser.too_many),
             table.experts_in_use.eq(rules.experts),
             table.balance.eq(rules.balance),
             table.step.eq(rules.step),
             table.renew.eq(due & ~begun & ~under_way),
-            registers.busy.eq(begun | under_way | due | table.sweeping | self.pairs.valid),
+            registers.busy.eq(begun | under_way | left | due | table.sweeping | self.pairs.valid),
             registers.token.eq(leaves),
             registers.overflow.eq(overflows),
             registers.too_many.eq(self.too_many),
@@ -114,6 +116,9 @@ class ExpertRouter(wiring.Component):
         with m.If(taken):
             m.d.sync += begun.eq(~score.last)
         m.d.sync += [
+            left.eq(leaves),
+            had.eq(rules.period.any() & (in_period >= rules.period)),
+            will_have.eq(rules.period.any() & (in_period + 1 >= rules.period)),
             under_way.eq(enters | (under_way & ~leaves)),
             in_period.eq(Mux(table.clears | table.renews, 0, in_period) + (leaves & (in_period != COUNT_MAX))),
         ]

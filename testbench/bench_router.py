@@ -207,11 +207,10 @@ async def values_that_a_register_cannot_hold(dut: object) -> None:
     for name, value in most.items():
         address = REGISTERS[name].address
         assert await bench.write(address, value)
-        refused = (1 << 3, 1 << 31) if name == "CONTROL" else (value + 1, 1 << 31, value | 1 << 20)
-        for wrong in refused:
+        for wrong in (1 << 3, 1 << 31) if name == "CONTROL" else (value + 1, 1 << 31, value | 1 << 20):
             assert not await bench.write(address, wrong), (name, wrong)
         assert await bench.read(address) == value
-    for array, right, wrong in (
+    for array, right, refused in (
         (ExpertArray.BIAS, (LOW, HIGH), (LOW - 1, HIGH + 1, 1 << 31)),
         (ExpertArray.CAPACITY, (0, COUNT_MAX), (COUNT_MAX + 1, -1)),
         (ExpertArray.LOAD, (), (0, 1)),
@@ -220,7 +219,7 @@ async def values_that_a_register_cannot_hold(dut: object) -> None:
         for value in right:
             assert await bench.write(address, value)
             assert await bench.read(address) == value & 0xFFFF_FFFF
-        for value in wrong:
+        for value in refused:
             assert not await bench.write(address, value), (array, value)
 
 

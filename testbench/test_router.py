@@ -29,7 +29,7 @@ def test_bench(simulate: Callable[..., None]) -> None:
 def chosen_by_sorting(scores: Token, biases: Token, k: int) -> list[int]:
     """The experts in the order of their own scores, by NumPy's stable sort alone."""
     chosen = np.sort(np.argsort(-(scores + biases), kind="stable")[:k])
-    return chosen[np.argsort(-scores[chosen], kind="stable")].tolist()
+    return list(chosen[np.argsort(-scores[chosen], kind="stable")])
 
 
 def real_weights(scores: Token, fraction: int) -> NDArray[np.float64]:
