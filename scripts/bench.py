@@ -135,7 +135,11 @@ def router(
     The busiest expert's load over the mean is that of the 1,024 tokens before the 4,096th, first with the rule that moves biases switched
     off, then on. 16,384 tokens are sent each time, and every pair is compared with the golden model's.
 
-    Example: `skipgrid bench router --seed 7`
+    Examples:
+
+    - `skipgrid bench router`
+
+    - `skipgrid bench router --seed 7 --json router.json`
     """
     report = measure_router(seed)
     shown = table("Expert router", "favoured by", "busiest over mean", "with balance", "lost", "repeated", "exact")

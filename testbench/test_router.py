@@ -71,6 +71,16 @@ def test_every_token_of_four_scores_of_two_bits() -> None:
     agree(unit, golden)
 
 
+def test_a_capacity_of_65535_bounds_nothing_and_one_less_does() -> None:
+    unit = SimulatedRouter(experts=4, cells=2, value_bits=2, fraction=1)
+    unit.write("PERIOD", 0)
+    unit.write(ExpertArray.CAPACITY, 65_534, 1)
+    routed = unit.run([np.array([1, 0, -1, -2])] * 66_000)
+    assert [len(each.pairs) for each in routed] == [2] * 65_534 + [1] * 466
+    assert unit.read_all(ExpertArray.LOAD) == [66_000, 65_534, 0, 0]
+    assert unit.read("OVERFLOWED") == 466
+
+
 @pytest.mark.parametrize("overflow", list(Overflow))
 def test_the_largest_router_with_pauses(overflow: Overflow) -> None:
     """Capacities are such that experts are full before a period's end."""
