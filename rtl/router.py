@@ -42,7 +42,8 @@ class ExpertRouter(wiring.Component):
     Throughput: one score a cycle, but for two cycles with each pair of the token before. A token every max(n, s) + 3 * cells + 8 cycles
         at most, where n is its scores and s the Softmax's 62 * (k - 1) + 20 * k + 8. Where full experts are passed over, a token's first
         score waits until the token before has left: n + s + 3 * cells + 8. A period's end takes 5 * experts more.
-        Reset takes 2 * experts cycles, while no score is taken.
+        Reset takes 2 * experts cycles, while no score is taken. Latency: s + 3 * cells + 8 cycles at most from a token's last score to
+        its last word.
     Cost: twice `cells` compare cells, `ExpertTable`, a memory of two words of scores for each expert, and what Softmax and AdaptiveK cost.
     Source: N. Shazeer and others, "Outrageously large neural networks: the sparsely-gated mixture-of-experts layer", ICLR 2017; L. Wang
         and others, "Auxiliary-loss-free load balancing strategy for mixture-of-experts", 2024.

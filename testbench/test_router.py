@@ -22,8 +22,9 @@ LARGEST = {"experts": 64, "cells": 8, "value_bits": 24, "fraction": 20}
 BALANCE = REGISTERS["CONTROL"].mask("balance")
 
 
-def test_bench(simulate: Callable[..., None]) -> None:
-    simulate(ExpertRouter(**ROUTER), "bench_router")
+@pytest.mark.parametrize("bench", ["bench_router", "bench_router_registers"])
+def test_bench(simulate: Callable[..., None], bench: str) -> None:
+    simulate(ExpertRouter(**ROUTER), bench)
 
 
 def chosen_by_sorting(scores: Token, biases: Token, k: int) -> list[int]:
