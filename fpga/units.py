@@ -18,6 +18,7 @@ from skipgrid.rtl.histogram_topk import HistogramTopK
 from skipgrid.rtl.loader import Loader
 from skipgrid.rtl.registers import Registers
 from skipgrid.rtl.requantise import Requantiser
+from skipgrid.rtl.router import ExpertRouter
 from skipgrid.rtl.sequencer import Sequencer
 from skipgrid.rtl.softmax import Softmax
 from skipgrid.rtl.sparsemax import Sparsemax
@@ -56,6 +57,7 @@ ALONE: dict[str, type[Any]] = {
     "adaptive-k": AdaptiveK,
     "softmax": Softmax,
     "sparsemax": Sparsemax,
+    "expert-router": ExpertRouter,
 }
 UNITS = (*PARTS, *ALONE)
 

@@ -12,7 +12,7 @@ A tensor's way, in the order of the modules:
 
 `run_layer` and `run_network` take the lower half in one step. What a layer must cost at least is in `limits`; other ways to
 store the same tensor, to compare with, are in `formats`. The k largest of some values are found by `topk`, and what weight each
-of the chosen gets is in `gates`.
+of the chosen gets is in `gates`; `router` sends tokens to the experts that both choose.
 
     x = np.zeros((1, 28, 28), np.uint8)
     outputs = run_network(x, layers)
@@ -26,6 +26,7 @@ from .layer import Activation, Layer
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
 from .network import accumulate, check_network, max_pool, run_layer, run_network
 from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded
+from .router import Overflow, Router, Routing
 from .topk import topk, winners
 
 __all__ = [
@@ -34,6 +35,9 @@ __all__ = [
     "Activation",
     "CodecError",
     "Layer",
+    "Overflow",
+    "Router",
+    "Routing",
     "accumulate",
     "adaptive_k",
     "apply_threshold",

@@ -1,5 +1,6 @@
 """Everything about one configuration that its users must know, as plain data: the content of params.json."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -7,6 +8,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 from skipgrid.host.device import REASONS
+from skipgrid.rtl import router_map
 from skipgrid.rtl.config import MAX_QUOTIENT, MAX_REMAINDER, Config
 from skipgrid.rtl.layouts import (
     DESCRIPTOR_WORDS,
@@ -20,7 +22,7 @@ from skipgrid.rtl.layouts import (
     pointer_shape,
 )
 from skipgrid.rtl.loader import WORDS_A_CHANNEL
-from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION
+from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Register
 from skipgrid.rtl.weights import LANES_A_WORD
 
 
@@ -59,6 +61,30 @@ def unit_ports(unit: wiring.Component) -> list[dict[str, Any]]:
     return ports
 
 
+def register_list(registers: Iterable[Register]) -> list[dict[str, Any]]:
+    """Registers with their fields: name, address, access, meaning."""
+    return [
+        {
+            "name": register.name,
+            "address": register.address,
+            "access": register.access.value,
+            "meaning": register.meaning,
+            "fields": [{"name": name, "low": low, "width": width, "meaning": meaning} for name, low, width, meaning in register.fields],
+        }
+        for register in registers
+    ]
+
+
+def router_registers(experts: int) -> dict[str, Any]:
+    """The registers of an expert router that is built for so many experts; those of expert n are at address + stride * n."""
+    return {
+        "address_bits": ADDRESS_BITS,
+        "identification": router_map.IDENTIFICATION,
+        "map": register_list(router_map.REGISTERS.values()),
+        "arrays": [entry | {"stride": 4, "count": experts} for entry in register_list(router_map.ARRAYS.values())],
+    }
+
+
 def describe(config: Config) -> dict[str, Any]:
     """The content of params.json."""
     return {
@@ -83,18 +109,7 @@ def describe(config: Config) -> dict[str, Any]:
         "registers": {
             "address_bits": ADDRESS_BITS,
             "identification": IDENTIFICATION,
-            "map": [
-                {
-                    "name": register.name,
-                    "address": register.address,
-                    "access": register.access.value,
-                    "meaning": register.meaning,
-                    "fields": [
-                        {"name": name, "low": low, "width": width, "meaning": meaning} for name, low, width, meaning in register.fields
-                    ],
-                }
-                for register in REGISTERS.values()
-            ],
+            "map": register_list(REGISTERS.values()),
             "layer_cycles": {"address": LAYER_CYCLES, "stride": 4, "count": config.layers},
         },
         "descriptor": {

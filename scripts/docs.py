@@ -36,9 +36,20 @@ changes nothing.
 {errors}
 """
 
+ROUTER = """\
+# Registers of the expert router
+
+This page is written by `skipgrid docs` from the hardware's own definitions. [router.md](router.md) explains what they do.
+
+All are 32 bits wide. An access to another address, of the wrong kind, a write of fewer than four bytes, or one of a value that the
+register cannot hold is answered with SLVERR and changes nothing.
+
+{registers}
+"""
+
 
 def docs() -> None:
-    """Write the generated pages: docs/registers.md and the picture docs/dataflow.svg."""
+    """Write the generated pages: docs/registers.md, docs/router-registers.md, and the picture docs/dataflow.svg."""
     folder = project() / "docs"
     for name, text in made_pages().items():
         (folder / name).write_text(text)
@@ -59,7 +70,8 @@ def made_pages() -> dict[str, str]:
         descriptor=pages.descriptor(),
         errors=pages.errors(),
     )
-    return {"registers.md": reference, "dataflow.svg": dataflow()}
+    router = ROUTER.format(registers=pages.router_registers())
+    return {"registers.md": reference, "router-registers.md": router, "dataflow.svg": dataflow()}
 
 
 def project() -> Path:

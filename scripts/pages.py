@@ -1,13 +1,15 @@
 """The reference as Markdown tables: ports, registers, descriptor, load packets and errors, made from the hardware's own definitions."""
 
+from collections.abc import Iterable
+
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
 from skipgrid.host.device import REASONS
-from skipgrid.rtl import accelerator
+from skipgrid.rtl import accelerator, router_map
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Error
-from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
+from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access, Register
 
 from .description import describe, layout, unit_ports
 
@@ -108,13 +110,24 @@ def unit_ports_table(unit: wiring.Component) -> str:
 
 def registers() -> str:
     """The register map, with the fields of each register below it."""
+    layer_cycles = Register("LAYER_CYCLES", LAYER_CYCLES, Access.READ, "cycles of descriptor n in the last run")
+    return _registers(REGISTERS.values(), [layer_cycles])
+
+
+def router_registers() -> str:
+    """The same of the expert router."""
+    return _registers(router_map.REGISTERS.values(), router_map.ARRAYS.values())
+
+
+def _registers(single: Iterable[Register], arrays: Iterable[Register]) -> str:
     rows: list[tuple[object, ...]] = [("address", "register", "access", "bits", "meaning")]
-    for register in REGISTERS.values():
+    for register in single:
         rows.append((f"`{register.address:#05x}`", f"`{register.name}`", register.access.value, "31…0", register.meaning))
         for name, low, width, meaning in register.fields:
             bits = f"{low + width - 1}…{low}" if width > 1 else str(low)
             rows.append(("", f"· `{name}`", "", bits, meaning))
-    rows.append((f"`{LAYER_CYCLES:#05x}` + 4 n", "`LAYER_CYCLES`", Access.READ.value, "31…0", "cycles of descriptor n in the last run"))
+    for array in arrays:
+        rows.append((f"`{array.address:#05x}` + 4 n", f"`{array.name}`", array.access.value, "31…0", array.meaning))
     return _table(*rows)
 
 

@@ -11,7 +11,7 @@ UNITS: tuple[tuple[str, tuple[str, ...]], ...] = (
     *(("streaming-topk", (f"cells={cells}",)) for cells in (2, 4, 8, 16)),
     ("histogram-topk", ("index_bits=15",)),
     ("histogram-topk", ("index_bits=17",)),
-    *((unit, ()) for unit in ("threshold-relu", "adaptive-k", "softmax", "sparsemax")),
+    *((unit, ()) for unit in ("threshold-relu", "adaptive-k", "softmax", "sparsemax", "expert-router")),
 )
 MARKS = {name: (f"<!-- {name}: written by `make figures` -->", f"<!-- end of {name} -->") for name in (CYCLES, COST)}
 

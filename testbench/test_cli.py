@@ -20,6 +20,7 @@ PNG = b"\x89PNG"
 TAUGHT = [[name] for name in ("presets", "generate", "run", "boards", "build", "flash", "simulate", "info", "synth")] + [
     ["bench", "layers"],
     ["bench", "topk"],
+    ["bench", "router"],
 ]
 SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, the others need not wait
 
@@ -265,6 +266,16 @@ def test_bench_topk_fails_when_winners_differ(skipgrid: CommandLine, monkeypatch
     wrong = {"unit": "StreamingTopK", "k": 1, "n": 3, "input_cycles": 3, "cycles": 2, "bit_exact": False}
     monkeypatch.setattr("skipgrid.scripts.bench.measure_topk", lambda _: {"seed": 0, "units": [wrong]})
     assert skipgrid.refuses("bench", "topk") == "some winners differ from the golden model's"
+
+
+def test_bench_router(skipgrid: CommandLine, tmp_path: Path) -> None:
+    outcome = skipgrid("bench", "router", "--seed", 3, "--json", tmp_path / "router.json")
+    assert outcome.code == 0, outcome.errors
+    streams = json.loads((tmp_path / "router.json").read_text())["streams"]
+    assert [each["favour"] for each in streams] == ["logits", "draws", "top"]
+    for each in streams:
+        assert (each["tokens"], each["lost"], each["repeated"], each["bit_exact"]) == (16_384, 0, 0, True)
+        assert each["busiest_over_mean_after"] <= 1.5 < each["busiest_over_mean_before"]
 
 
 @pytest.mark.xdist_group("small")

@@ -12,6 +12,7 @@ import pytest
 from cli_support import CommandLine
 from skipgrid.fpga.units import ALONE
 from skipgrid.host.toolchain import verilator_environment
+from skipgrid.rtl.router_map import REGISTERS
 from skipgrid.scripts.unit_files import made_unit_files
 
 TALK = ("- ", "Preparing to run yowasp")  # Verilator's report of its time and memory, and what comes before the first call of yosys
@@ -22,6 +23,7 @@ SETTINGS = {
     "adaptive-k": ["cells=1"],
     "softmax": ["fraction=0", "cells=1"],
     "sparsemax": ["fraction=0", "index_bits=3"],
+    "expert-router": ["experts=3", "cells=1", "fraction=0"],
 }
 
 
@@ -83,6 +85,18 @@ def test_the_ports_are_described(generated: Path) -> None:
     ports = json.loads((folder / "params.json").read_text())["ports"]
     assert declared == {("clk", "input", 1), ("rst", "input", 1), *((port["name"], port["direction"], port["width"]) for port in ports)}
     assert all(sum(field["width"] for field in port["fields"]) in (0, port["width"]) for port in ports)
+
+
+def test_the_registers_of_the_router_are_described() -> None:
+    files = made_unit_files("expert-router", ["experts=5"])
+    registers = json.loads(files["params.json"])["registers"]
+    assert [entry["name"] for entry in registers["map"]] == list(REGISTERS)
+    assert {(entry["name"], entry["address"], entry["count"]) for entry in registers["arrays"]} == {
+        ("LOAD", 0x400, 5),
+        ("BIAS", 0x500, 5),
+        ("CAPACITY", 0x600, 5),
+    }
+    assert all(f"`{name}`" in files["README.md"] for name in REGISTERS)
 
 
 def test_the_command(skipgrid: CommandLine, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the benches of the Top-K units and of the gates share: the sizes they are built with, and tensors."""
+"""What the benches of the Top-K units, the gates and the router share: the sizes they are built with, and tensors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +11,7 @@ from streams import Bench, Scoreboard, Source
 
 CELLS, VALUE, INDEX_BITS, FRACTION = 5, signed(6), 5, 4
 LONGEST = 1 << INDEX_BITS
+ROUTER = {"experts": 5, "cells": 3, "value_bits": 6, "fraction": 3, "counter_bits": 8}
 Elements = list[dict[str, int]]
 
 
