@@ -19,7 +19,8 @@ def boards(
 ) -> None:
     """Show the boards, and the area and clock of what was built for each.
 
-    The figures are those that `skipgrid build --board B --record` kept in the project; `stale` says that the sources have changed since.
+    The figures are those that `skipgrid build --board B --record` kept in the project; `stale` says that the sources have changed
+    since, and that they give another design.
 
     Examples:
 
