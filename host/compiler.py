@@ -190,7 +190,7 @@ def descriptor(
         span_rows=(pool_rows - 1) * stride_rows + R,
         # Twice the time in which the ranges of the next unit are found: with less rows would wait for them, with more units go
         # to rows that are busy for longer than others.
-        lead=2 * (R * pool_rows * pool_columns + 7),
+        lead=2 * (R * pool_rows * pool_columns + (11 if config.spread else 7)),
         stride_pixels=stride_rows * W,
         unit_stride_pixels=unit_rows * W,
         first_pixel=-top * W,

@@ -26,9 +26,11 @@ from .serial_requantise import SerialRequantiser
 from .skid import SkidBuffer
 from .tokens import TokenBuilder
 from .walker import RangeFetcher, WindowWalker
+from .ways import ResultWay, UnitWay
 from .weights import WeightMemory
 
 UNITS_UNDER_WAY = 3  # in a row besides the results: fetched, read, and in the grid's registers
+UNITS_UNDER_WAY_SPREAD = 5  # also between walker and fetcher, and between row and drain
 UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is read, and one in the grid has its result's place
 
 PORTS = wiring.Signature(
@@ -128,7 +130,12 @@ class Accelerator(wiring.Component):
             m.submodules[f"fetcher{number}"] = clears(fetcher := (SerialRangeFetcher if config.serial else RangeFetcher)(config))
             m.submodules[f"row{number}"] = clears(row := Row(config))
             read = memory.reads[number]
-            wiring.connect(m, walker.units[number], fetcher.units)
+            if config.spread:
+                m.submodules[f"units{number}"] = clears(unit_way := UnitWay(config))
+                wiring.connect(m, walker.units[number], unit_way.source)
+                wiring.connect(m, unit_way.sink, fetcher.units)
+            else:
+                wiring.connect(m, walker.units[number], fetcher.units)
             wiring.connect(m, fetcher.ranges, row.ranges)
             m.d.comb += [
                 fetcher.layer.eq(layer),
@@ -167,7 +174,7 @@ class Accelerator(wiring.Component):
 
         # The rows are drained in the order of their units; what may survive is requantised and becomes tokens again.
         order_shape = order_layout(config)
-        under_way = UNITS_UNDER_WAY_SERIAL if config.serial else UNITS_UNDER_WAY
+        under_way = UNITS_UNDER_WAY_SERIAL if config.serial else UNITS_UNDER_WAY_SPREAD if config.spread else UNITS_UNDER_WAY
         m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=config.rows * (config.results + under_way)))
         m.submodules.drain = clears(drain := (SerialDrain if config.serial else Drain)(config))
         m.submodules.requantiser = clears(requantiser := (SerialRequantiser if config.serial else Requantiser)(config))
@@ -197,11 +204,20 @@ class Accelerator(wiring.Component):
             requantiser.channel_word.eq(to_store.data),
         ]
         for number, row in enumerate(rows):
+            finished = row
+            if config.spread:
+                m.submodules[f"results{number}"] = clears(finished := ResultWay(config))
+                m.d.comb += [
+                    finished.row_results.eq(row.results),
+                    finished.row_finished.eq(row.finished),
+                    row.advance.eq(finished.row_advance),
+                    row.drained.eq(finished.row_drained),
+                ]
             m.d.comb += [
-                drain.results[number].eq(row.results),
-                drain.finished[number].eq(row.finished),
-                row.advance.eq(drain.advance[number]),
-                row.drained.eq(drain.drained[number]),
+                drain.results[number].eq(finished.results),
+                drain.finished[number].eq(finished.finished),
+                finished.advance.eq(drain.advance[number]),
+                finished.drained.eq(drain.drained[number]),
             ]
 
         # Tokens become words, or entries of the other buffer.

@@ -33,6 +33,8 @@ class Config:
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
     serial: the parts around the grid work bit by bit, or element by element: they take less than half the logic, and keep up with
         one row of a few lanes only, whose drain looks at a lane at a time (scan is 1).
+    spread: the rows lie far from what they share, as on a large FPGA: registers on these ways, and behind the activation buffer, keep the
+        clock up, and a unit takes a few cycles more from end to end. With 2 rows or more.
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
         row, 0 where serial is chosen.
     """
@@ -50,6 +52,7 @@ class Config:
     scan: int = 16
     results: int = 16
     serial: bool = False
+    spread: bool = False
     soft_lanes: int = 0
 
     def __post_init__(self) -> None:
@@ -75,8 +78,11 @@ class Config:
                 raise ValueError(f"{item} must be a power of two from {low} to {high}, not {value}")
         if not (_power_of_two(self.scan) and self.scan <= self.lanes):
             raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
-        if not isinstance(self.serial, bool):
-            raise TypeError(f"serial must be True or False, not {self.serial!r}")
+        for item in ("serial", "spread"):
+            if not isinstance(getattr(self, item), bool):
+                raise TypeError(f"{item} must be True or False, not {getattr(self, item)!r}")
+        if self.spread and self.rows == 1:
+            raise ValueError("rows must be 2 or more where spread is chosen, not 1")
         for item in ("rows", "scan"):
             if self.serial and getattr(self, item) != 1:
                 raise ValueError(f"{item} must be 1 where serial is chosen, not {getattr(self, item)}")

@@ -103,7 +103,7 @@ class EntryReader(wiring.Component):
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
     Throughput: one entry a cycle; where parts work serially, a cycle is left out between windows.
-    Latency: 3 cycles from a range to its first weight address.
+    Latency: 3 cycles from a range to its first weight address, 4 where rows are spread.
     """
 
     def __init__(self, config: Config) -> None:
@@ -165,12 +165,23 @@ class EntryReader(wiring.Component):
             offset.eq(current.weight),
         ]
 
+        entry = self.entry
+        if config.spread:  # the memory's blocks take half a cycle, and lie far
+            entry = Signal.like(self.entry, reset_less=True)
+            m.d.sync += entry.eq(self.entry)
+            behind = [Signal.like(known, name=f"{known.name}_behind") for known in (looked_up_last, looked_up_group, some)]
+            arrived, arrived_offset = Signal(Step), Signal.like(offset, reset_less=True)
+            m.d.sync += [arrived.eq(looked_up), arrived_offset.eq(offset)]
+            m.d.sync += [after.eq(known) for after, known in zip(behind, (looked_up_last, looked_up_group, some), strict=True)]
+            looked_up, offset = arrived, arrived_offset
+            looked_up_last, looked_up_group, some = behind
+
         # Its place in the row gives the weights' address, and its byte, a cycle later, the activation.
         byte = Signal(8, reset_less=True)
         found, found_last = Signal(Step), Signal()
         m.d.sync += [
-            self.weight_address.eq(self.entry.f + offset),
-            byte.eq(self.entry.value),
+            self.weight_address.eq(entry.f + offset),
+            byte.eq(entry.value),
             found.eq(looked_up),
             found_last.eq(looked_up_last),
             self.multiplies.eq(some),
@@ -262,7 +273,7 @@ class Row(wiring.Component):
         advance: it is taken, and the next one follows. drained: no more of the unit are wanted.
 
     Throughput: one entry a cycle for all lanes, one result in `slices` cycles. Latency: 10 cycles from a range of one entry to its
-    result, 9 with one result, 8 where serial.
+    result, 9 with one result, 8 where serial; one more where rows are spread.
     """
 
     def __init__(self, config: Config) -> None:

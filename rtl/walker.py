@@ -148,8 +148,8 @@ class RangeFetcher(wiring.Component):
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
 
-    Throughput: one range a cycle. Latency: 7 cycles from a unit to its first range, and one more for each empty window row behind
-    it, because it is held back until it is known whether it is its window's last.
+    Throughput: one range a cycle. Latency: 7 cycles from a unit to its first range, 8 where rows are spread, and one more for each
+    empty window row behind it, because it is held back until it is known whether it is its window's last.
     """
 
     def __init__(self, config: Config) -> None:
@@ -248,10 +248,24 @@ class RangeFetcher(wiring.Component):
                 looked_up.eq(asked),
                 looked_up_any.eq(asked_any),
                 looked_up_range.eq(asked_range),
+            ]
+        first, behind = self.first, self.behind
+        if config.spread:  # the memory's blocks take half a cycle, and lie far
+            first, behind = Signal.like(self.first, reset_less=True), Signal.like(self.behind, reset_less=True)
+            arrived, arrived_any, arrived_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
+            with m.If(advance):
+                m.d.sync += [first.eq(self.first), behind.eq(self.behind)]
+                m.d.sync += [arrived.eq(looked_up), arrived_any.eq(looked_up_any), arrived_range.eq(looked_up_range)]
+            under_way = asked | looked_up
+            looked_up, looked_up_any, looked_up_range = arrived, arrived_any, arrived_range
+        else:
+            under_way = asked
+        with m.If(advance):
+            m.d.sync += [
                 found.eq(looked_up),
                 found_range.eq(looked_up_range),
-                found_range.start.eq(self.first),
-                found_range.count.eq(Mux(looked_up_any, self.behind - self.first, 0)),
+                found_range.start.eq(first),
+                found_range.count.eq(Mux(looked_up_any, behind - first, 0)),
             ]
 
         # Fifth stage: hold a range back until it is known whether it is its window's last.
@@ -281,7 +295,7 @@ class RangeFetcher(wiring.Component):
             unit, staged = Signal.like(self.units.payload), Signal()
             nearly_walked, adding, closed = Signal(), Signal(), Signal()
             found_entries = Signal(config.feature_bits + 1)  # of a range that was found, one cycle later
-            all_found = ~walking & ~asked & ~looked_up & ~found & ~adding
+            all_found = ~walking & ~under_way & ~looked_up & ~found & ~adding
             m.d.sync += [
                 nearly_walked.eq((~walking | ((filter_rows_left <= 2) & last_pool_column & last_pool_row)) & ~begins),
                 adding.eq(advance & arrives),

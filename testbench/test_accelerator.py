@@ -12,6 +12,8 @@ CONFIGS = {
     "2x4": SMALL,
     "1x8": SMALL.replaced(rows=1, lanes=8, scan=8, results=1),
     "4x8": SMALL.replaced(rows=4, lanes=8, scan=1, results=2, weights=512, entries=1024, channels=64),
+    "spread": SMALL.replaced(rows=4, lanes=8, scan=2, results=2, weights=512, entries=1024, channels=64, spread=True),
+    "spread, 1 result": SMALL.replaced(results=1, scan=4, spread=True),
     "serial": SERIAL.replaced(lanes=8),
 }
 
@@ -21,5 +23,6 @@ def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
-def test_errors(simulate: Callable[..., None]) -> None:
-    simulate(Accelerator(SMALL), "bench_accelerator_errors", SMALL)
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(spread=True)], ids=["2x4", "spread"])
+def test_errors(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Accelerator(config), "bench_accelerator_errors", config)

@@ -25,6 +25,7 @@ from skipgrid.rtl.config import PRESETS, Config, preset
         ({"scan": 3}, r"scan must be a power of two up to lanes \(32\), not 3"),
         ({"serial": True}, "rows must be 1 where serial is chosen, not 4"),
         ({"serial": True, "rows": 1}, "scan must be 1 where serial is chosen, not 16"),
+        ({"spread": True, "rows": 1}, "rows must be 2 or more where spread is chosen, not 1"),
         ({"soft_lanes": 33}, r"soft_lanes must be from 0 to lanes \(32\), and 0 where serial is chosen, not 33"),
         ({"serial": True, "rows": 1, "scan": 1, "soft_lanes": 1}, r"soft_lanes must be .* and 0 where serial is chosen, not 1"),
         ({"channels": 40}, r"channels must be a multiple of lanes \(32\) up to 65,536, not 40"),

@@ -12,8 +12,8 @@ from skipgrid.rtl.weights import WeightMemory
 
 @pytest.mark.parametrize(
     "config",
-    [SMALL, SMALL.replaced(results=1), SMALL.replaced(soft_lanes=2), SERIAL],
-    ids=["4 results", "1 result", "soft lanes", "serial"],
+    [SMALL, SMALL.replaced(results=1), SMALL.replaced(soft_lanes=2), SMALL.replaced(spread=True), SERIAL],
+    ids=["4 results", "1 result", "soft lanes", "spread", "serial"],
 )
 def test_row(simulate: Callable[..., None], config: Config) -> None:
     simulate(Row(config), "bench_row", config)

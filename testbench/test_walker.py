@@ -15,7 +15,7 @@ def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1)], ids=["2 rows", "1 row"])
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1), SMALL.replaced(spread=True)], ids=["2 rows", "1 row", "spread"])
 def test_fetcher(simulate: Callable[..., None], config: Config) -> None:
     simulate(RangeFetcher(config), "bench_fetcher", config)
 

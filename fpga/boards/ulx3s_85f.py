@@ -47,6 +47,7 @@ BOARD = Board(
         layers=16,
         scan=8,
         results=4,
+        spread=True,
     ),
     clock_hz=80_000_000,
     baud=3_000_000,  # the FT231X makes 3 MHz / n; 80 MHz is 26.67 cycles a bit, which 27 miss by 1.3 %
