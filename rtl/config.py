@@ -35,6 +35,7 @@ class Config:
         one row of a few lanes only, whose drain looks at a lane at a time (scan is 1).
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
         row, 0 where serial is chosen.
+    winners: the unit is built that lets a stored tensor keep its k largest elements only; it takes one memory of 256 counters.
     """
 
     name: str = "custom"
@@ -51,6 +52,7 @@ class Config:
     results: int = 16
     serial: bool = False
     soft_lanes: int = 0
+    winners: bool = False
 
     def __post_init__(self) -> None:
         sizes = ("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers", "scan", "results", "soft_lanes")
@@ -75,8 +77,9 @@ class Config:
                 raise ValueError(f"{item} must be a power of two from {low} to {high}, not {value}")
         if not (_power_of_two(self.scan) and self.scan <= self.lanes):
             raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
-        if not isinstance(self.serial, bool):
-            raise TypeError(f"serial must be True or False, not {self.serial!r}")
+        for item in ("serial", "winners"):
+            if not isinstance(getattr(self, item), bool):
+                raise TypeError(f"{item} must be True or False, not {getattr(self, item)!r}")
         for item in ("rows", "scan"):
             if self.serial and getattr(self, item) != 1:
                 raise ValueError(f"{item} must be 1 where serial is chosen, not {getattr(self, item)}")

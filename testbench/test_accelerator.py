@@ -13,6 +13,8 @@ CONFIGS = {
     "1x8": SMALL.replaced(rows=1, lanes=8, scan=8, results=1),
     "4x8": SMALL.replaced(rows=4, lanes=8, scan=1, results=2, weights=512, entries=1024, channels=64),
     "serial": SERIAL.replaced(lanes=8),
+    "2x4 with winners": SMALL.replaced(winners=True, layers=8),
+    "serial with winners": SERIAL.replaced(winners=True, layers=8),
 }
 
 
