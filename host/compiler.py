@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, requantise
+from skipgrid.golden import Activation, Layer, Winners, requantise
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode
 
@@ -228,12 +228,11 @@ def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, lo
         last = number == len(placed) - 1
         ends = last and item.layer.winners is None
         from_stream = number == 0 and not load
-        words.append(
-            descriptor(item, config, buffer=buffer, from_stream=from_stream, to_stream=ends, final=ends, k_in=k_in, k_out=k_out)
-        )
+        words.append(descriptor(item, config, buffer=buffer, from_stream=from_stream, to_stream=ends, final=ends, k_in=k_in, k_out=k_out))
         buffer ^= 1
         if item.layer.winners is not None:
-            words.append(winners_descriptor(item.layer, buffer=buffer, to_stream=last, final=last, k_out=k_out))
+            shape, chosen, held = item.layer.out_shape, item.layer.winners, item.layer.y
+            words.append(winners_descriptor(shape, chosen, held, buffer=buffer, to_stream=last, final=last, k_out=k_out))
             buffer ^= 1
     return words
 
@@ -243,27 +242,29 @@ def descriptors(layer: Layer) -> int:
     return 1 if layer.winners is None else 2
 
 
-def winners_descriptor(layer: Layer, *, buffer: int, to_stream: bool, final: bool, k_out: int = 0) -> Words:
-    """The words of the WINNERS descriptor of a layer whose output lies in `buffer`; they go to the other buffer or to the stream."""
-    assert layer.winners is not None
-    K, rows, columns = layer.out_shape
+def winners_descriptor(
+    shape: tuple[int, int, int], winners: Winners, held: Activation, *, buffer: int, to_stream: bool, final: bool, k_out: int = 0
+) -> Words:
+    """The words of a WINNERS descriptor for a tensor of shape (C, H, W) in `buffer`; it goes to the other buffer or to the stream."""
+    C, H, W = shape
+    elements = C * H * W
     return _words(
         opcode=Opcode.WINNERS.value,
         to_stream=to_stream,
         buffer=buffer,
         final=final,
         k_out=k_out,
-        positive_max=positive_max(layer.y),
-        magnitude=layer.winners.magnitude,
-        elements=K * rows * columns,
-        C=K,
-        H=rows,
-        W=columns,
-        out_rows=rows,
-        out_columns=columns,
-        K=K,
-        winners=layer.winners.count(K * rows * columns),
-        row_elements=columns * K,
+        positive_max=positive_max(held),
+        magnitude=winners.magnitude,
+        elements=elements,
+        C=C,
+        H=H,
+        W=W,
+        out_rows=H,
+        out_columns=W,
+        K=C,
+        winners=winners.count(elements),
+        row_elements=W * C,
     )
 
 

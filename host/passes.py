@@ -49,7 +49,9 @@ def plan(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
     else:
         order = [(band, cut) for band in bands for cut in channels]
     if layer.winners is not None and len(order) > 1:
-        raise DoesNotFit(f"{layer.name}: its winners are chosen from the whole output, but {config.name} computes it in {len(order)} passes")
+        raise DoesNotFit(
+            f"{layer.name}: winners are chosen from a whole output, but {config.name} computes this one in {len(order)} passes"
+        )
     return [replace(band, layer=with_channels(band.layer, cut), channels=cut) for band, cut in order]
 
 

@@ -154,8 +154,8 @@ assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
 def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
-    computes (and chooses, where winners are built) stands for the opcode, and weights_end is only checked. What is kept of a field modulo 65,536 is enough for the
-    addresses of this configuration.
+    computes (and chooses, where winners are built) stands for the opcode, and weights_end is only checked. What is kept of a
+    field modulo 65,536 is enough for the addresses of this configuration.
     """
     coordinate, pixel, weight = config.coordinate_bits, config.pixel_bits, config.weight_bits
     size = config.features.bit_length()

@@ -25,7 +25,7 @@ class TensorWinners(wiring.Component):
 
     Throughput: one entry a cycle. Each time the tensor is replayed, a feature-map row takes one cycle more; where it is sent, so do each
         1,023 zeros before a winner.
-    Latency: 2 * (entries + H) + 268 cycles at most from `start` to the last result, if results are taken at once, the tensor before began
+    Latency: 2 * (entries + H) + 270 cycles at most from `start` to the last result, if results are taken at once, the tensor before began
         256 cycles earlier, and zeros are few. After a reset, the counters are emptied for 256 cycles.
     Cost: that of `HistogramTopK`.
     """
