@@ -22,7 +22,8 @@ def winners(
     """Measure LeNet-5 with k winners after each of its two convolutions, for shares of winners from all down to a tenth.
 
     The accelerator is the preset's with the unit that chooses winners. Bits are those of both convolutions' outputs, coded. The plain
-    network has no winners chosen; with a share of 100 % all are, and only time is lost. Every output is compared with the golden model's.
+    network has no winners chosen; with a share of 100 % all are, and only time is lost, as with any share that is more than the elements
+    that are not zero anyway. Every output is compared with the golden model's.
 
     Examples:
 

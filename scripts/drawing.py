@@ -115,7 +115,7 @@ def draw_winners(report: dict[str, Any], path: Path) -> None:
         axis.yaxis.set_major_formatter("{x:,.0f}")
         axis.spines[["top", "right"]].set_visible(False)
     above.set_ylim(0, 102)
-    below.set_ylim(0, None)
+    below.set_ylim(0, 1.08 * max(point["cycles_per_image"] for point in (report["plain"], *report["shares"])))
     below.set_xlim(0, 102)
     below.set_xlabel("winners, % of each convolution's outputs")
     above.legend(frameon=False, loc="lower right")
