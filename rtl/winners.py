@@ -25,8 +25,8 @@ class TensorWinners(wiring.Component):
 
     Throughput: one entry a cycle. Each time the tensor is replayed, a feature-map row takes one cycle more; where it is sent, so do each
         1,023 zeros before a winner.
-    Latency: 2 * (entries + H) + 270 cycles at most from `start` to the last result, if results are taken at once, the tensor before began
-        256 cycles earlier, and zeros are few. After a reset, the counters are emptied for 256 cycles.
+    Latency: 2 * (entries + H) + 270 cycles at most from `start` to the last result, if results are taken at once, zeros are few, and the
+        counters are empty: that takes 256 cycles after a reset, and after a tensor was counted.
     Cost: that of `HistogramTopK`.
     """
 
@@ -46,7 +46,7 @@ class TensorWinners(wiring.Component):
         m = Module()
         m.submodules.topk = topk = HistogramTopK(index_bits=config.entry_bits)
 
-        # Replay the entries. The one at the memory's output stays there until it is taken; so do the pointer behind the next row.
+        # Replay the entries. The one at the memory's output stays there until it is taken; so does the pointer behind the next row.
         index = Signal(config.entry_bits + 1)  # of the entry at the memory's output
         row_end = Signal.like(index)  # the pointer behind the row's last entry
         pixel = Signal(config.pixel_bits)  # behind the row whose pointer is looked up next
