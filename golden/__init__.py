@@ -8,7 +8,8 @@ A tensor's way, in the order of the modules:
       -> decode, from_coded: back to (C, H, W)
       -> accumulate: convolution of x - z, int32 (K, rows, columns)        network.py
       -> requantise: + bias, * scale, round, + zero point, clamp           numerics.py
-      -> max_pool -> apply_threshold -> y, the next layer's x              network.py, numerics.py
+      -> max_pool -> apply_threshold                                       network.py, numerics.py
+      -> keep_winners, if the layer says so -> y, the next layer's x       topk.py
 
 `run_layer` and `run_network` take the lower half in one step. What a layer must cost at least is in `limits`; other ways to
 store the same tensor, to compare with, are in `formats`. The k largest of some values are found by `topk`, and what weight each
@@ -22,12 +23,12 @@ of the chosen gets is in `gates`; `router` sends tokens to the experts that both
 
 from .codec import CodecError, best_k, coded_bytes, decode, encode, from_coded, max_run, size_bits, tokens, untokens
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
-from .layer import Activation, Layer
+from .layer import Activation, Layer, Winners
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
 from .network import accumulate, check_network, max_pool, run_layer, run_network
 from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded
 from .router import Overflow, Router, Routing
-from .topk import topk, winners
+from .topk import keep_winners, topk, winners
 
 __all__ = [
     "SOFTMAX_ERROR",
@@ -38,6 +39,7 @@ __all__ = [
     "Overflow",
     "Router",
     "Routing",
+    "Winners",
     "accumulate",
     "adaptive_k",
     "apply_threshold",
@@ -51,6 +53,7 @@ __all__ = [
     "encode",
     "entropy_bits",
     "from_coded",
+    "keep_winners",
     "limit_cycles",
     "max_pool",
     "max_run",

@@ -37,11 +37,36 @@ class Activation:
             raise ValueError(f"the zero point of {self.dtype} activations lies in {self.low}...{self.high}, not at {self.zero_point}")
 
 
+@dataclass(frozen=True)
+class Winners:
+    """How many elements of a tensor keep their values; all others become zero.
+
+    k: the number, 0 or more; all win if there are fewer elements. share: instead of k, their share of all elements, 0...1.
+    magnitude: the largest |y - zero_point| win instead of the largest y - zero_point.
+    """
+
+    k: int | None = None
+    share: float | None = None
+    magnitude: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.k is None) == (self.share is None):
+            raise ValueError(f"winners are given by k or by their share, one of the two, not by k={self.k} and share={self.share}")
+        if self.k is not None and self.k < 0:
+            raise ValueError(f"k is 0 or more, not {self.k}")
+        if self.share is not None and not 0 <= self.share <= 1:
+            raise ValueError(f"the share of winners lies in 0...1, not at {self.share}")
+
+    def count(self, elements: int) -> int:
+        """The winners among so many elements; a share is rounded to the nearest number, to the even one of two."""
+        return min(self.k, elements) if self.k is not None else round((self.share or 0) * elements)
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """A convolution (or fully connected layer) with what follows it up to the next stored tensor.
 
-    y = threshold(max_pool(clamp(rne(float32(conv(x - z) + bias) * scale) + zero_point, low, high)))
+    y = winners(threshold(max_pool(clamp(rne(float32(conv(x - z) + bias) * scale) + zero_point, low, high))))
 
     A fully connected layer is a convolution whose filter is as large as its input: weights (K, C, H, W).
 
@@ -57,6 +82,7 @@ class Layer:
     pool: (rows, columns) of the max pooling; (1, 1) is none.
     pool_stride: (rows, columns).
     threshold: outputs with |y - zero_point| below it become the zero point; 0 and 1 change nothing.
+    winners: of all outputs only so many keep their values; None if all do.
     """
 
     name: str
@@ -73,6 +99,7 @@ class Layer:
     pool: tuple[int, int] = (1, 1)
     pool_stride: tuple[int, int] = (1, 1)
     threshold: int = 0
+    winners: Winners | None = None
 
     def __post_init__(self) -> None:
         for field, dtype, axes in (("weights", "int8", 4), ("bias", "int32", 1), ("scale", "float32", 1)):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .layer import Layer
 from .numerics import INT32, apply_threshold, check_activations, requantise
+from .topk import keep_winners
 
 
 def accumulate(x: NDArray[np.integer], layer: Layer) -> NDArray[np.int32]:
@@ -44,7 +45,10 @@ def run_layer(x: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
     """The layer's stored output, in its own type: (C, H, W) to `layer.out_shape`."""
     full = requantise(accumulate(x, layer), layer.bias, layer.scale, layer.y.zero_point, *layer.clamp)
     pooled = max_pool(full, layer.pool, layer.pool_stride)
-    return apply_threshold(pooled, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
+    y: NDArray[np.integer] = apply_threshold(pooled, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
+    if layer.winners is None:
+        return y
+    return keep_winners(y, layer.y.zero_point, layer.winners.count(y.size), magnitude=layer.winners.magnitude)
 
 
 def run_network(x: NDArray[np.integer], layers: Sequence[Layer]) -> list[NDArray[np.integer]]:

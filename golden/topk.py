@@ -20,6 +20,16 @@ def winners(values: NDArray[np.integer], k: int, *, magnitude: bool = False) -> 
     return np.sort(topk(values, k, magnitude=magnitude))
 
 
+def keep_winners(y: NDArray[np.integer], zero_point: int, k: int, *, magnitude: bool = False) -> NDArray[np.integer]:
+    """y (C, H, W) with all elements at the zero point but the k winners among y - zero_point, in (y, x, c) order."""
+    C, H, W = y.shape
+    values = y.transpose(1, 2, 0).reshape(-1).astype(np.int32) - zero_point
+    kept = np.zeros_like(values)
+    chosen = winners(values, k, magnitude=magnitude)
+    kept[chosen] = values[chosen]
+    return np.ascontiguousarray((kept + zero_point).astype(y.dtype).reshape(H, W, C).transpose(2, 0, 1))
+
+
 def _check(values: NDArray[np.integer], k: int) -> None:
     if not np.issubdtype(values.dtype, np.integer):
         raise TypeError(f"Top-K orders integers, not {values.dtype}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, requantise
+from skipgrid.golden import Activation, Layer, Winners, requantise
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode
 
@@ -61,6 +61,9 @@ def check_fits(layer: Layer, config: Config) -> None:
     top, left, bottom, right = layer.pads
     if group_weights(layer) > config.weights:
         raise DoesNotFit(f"{layer.name}: one group has {group_weights(layer):,} weights a lane, but {config.name} holds {config.weights:,}")
+    if layer.winners is not None and not config.winners:
+        raise DoesNotFit(f"{layer.name}: it keeps its winners only, but {config.name} was built without the unit that chooses them")
+    stored = layer.winners is not None  # then the output is, whatever follows
     for what, size, limit in (
         ("columns x channels of its input", W * C, config.features),
         ("pixels of its input", H * W + 1, config.pixels),
@@ -73,6 +76,8 @@ def check_fits(layer: Layer, config: Config) -> None:
         ("columns from one output column to the next", layer.pool_stride[1] * layer.stride[1], 2 * config.side - 1),
         ("output rows", rows, config.side),
         ("output columns", columns, config.side),
+        ("columns x channels of its output", columns * K * stored, config.features),
+        ("pixels of its output", (rows * columns + 1) * stored, config.pixels),
     ):
         if size > limit:
             raise DoesNotFit(f"{layer.name}: there are {size:,} {what}, but {config.name} holds {limit:,}")
@@ -209,28 +214,58 @@ def descriptor(
 def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, load: bool = False, k_in: int, k_out: int) -> list[Words]:
     """The descriptors of a network, from its input stream to its output stream; DoesNotFit if they are too many.
 
+    A layer's winners are chosen by a descriptor behind its own, which reads the layer's output and writes where its input was.
+
     buffer: of the input. load: a LOAD descriptor of its own stores the input before the first layer begins; where the
     configuration is serial there is always one, unless the first layer is the last one too.
     """
-    load = load or (config.serial and len(placed) > 1)
-    if load + len(placed) > config.layers:
-        raise DoesNotFit(f"the network needs {load + len(placed)} descriptors, but {config.name} holds {config.layers}")
+    steps = sum(descriptors(item.layer) for item in placed)
+    load = load or (config.serial and steps > 1)
+    if load + steps > config.layers:
+        raise DoesNotFit(f"the network needs {load + steps} descriptors, but {config.name} holds {config.layers}")
     words = [load_descriptor(placed[0].layer.shape, buffer=buffer, k_in=k_in, final=False)] if load else []
     for number, item in enumerate(placed):
         last = number == len(placed) - 1
-        words.append(
-            descriptor(
-                item,
-                config,
-                buffer=(buffer + number) % 2,
-                from_stream=number == 0 and not load,
-                to_stream=last,
-                final=last,
-                k_in=k_in,
-                k_out=k_out,
-            )
-        )
+        ends = last and item.layer.winners is None
+        from_stream = number == 0 and not load
+        words.append(descriptor(item, config, buffer=buffer, from_stream=from_stream, to_stream=ends, final=ends, k_in=k_in, k_out=k_out))
+        buffer ^= 1
+        if item.layer.winners is not None:
+            shape, chosen, held = item.layer.out_shape, item.layer.winners, item.layer.y
+            words.append(winners_descriptor(shape, chosen, held, buffer=buffer, to_stream=last, final=last, k_out=k_out))
+            buffer ^= 1
     return words
+
+
+def descriptors(layer: Layer) -> int:
+    """How many descriptors a layer takes."""
+    return 1 if layer.winners is None else 2
+
+
+def winners_descriptor(
+    shape: tuple[int, int, int], winners: Winners, held: Activation, *, buffer: int, to_stream: bool, final: bool, k_out: int = 0
+) -> Words:
+    """The words of a WINNERS descriptor for a tensor of shape (C, H, W) in `buffer`; it goes to the other buffer or to the stream."""
+    C, H, W = shape
+    elements = C * H * W
+    return _words(
+        opcode=Opcode.WINNERS.value,
+        to_stream=to_stream,
+        buffer=buffer,
+        final=final,
+        k_out=k_out,
+        positive_max=positive_max(held),
+        magnitude=winners.magnitude,
+        elements=elements,
+        C=C,
+        H=H,
+        W=W,
+        out_rows=H,
+        out_columns=W,
+        K=C,
+        winners=winners.count(elements),
+        row_elements=W * C,
+    )
 
 
 def load_descriptor(shape: tuple[int, int, int], *, buffer: int, k_in: int, final: bool) -> Words:

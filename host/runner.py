@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from skipgrid.golden import (
 )
 from skipgrid.rtl.config import Config
 
-from .compiler import CODE_PARAMETERS, channel_packet, network_program, place, program_packet, weight_packet
+from .compiler import CODE_PARAMETERS, channel_packet, descriptors, network_program, place, program_packet, weight_packet
 from .device import Device, Words
 from .network import Network
 
@@ -114,8 +115,9 @@ def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) ->
         run = device.run([encode(coded_bytes(x, layers[0].x), program.k_in)], layers=program.descriptors)
         shape = layers[-1].out_shape
         output = from_coded(decode(run.packets[0], int(np.prod(shape)), program.k_out), shape, layers[-1].y)
-        before = program.descriptors - len(layers)  # loading the input counts as part of the first layer
-        layer_cycles = [sum(run.layer_cycles[: before + 1]), *run.layer_cycles[before + 1 :]]
+        steps = [descriptors(layer) for layer in layers]  # choosing winners counts as part of their layer
+        steps[0] += program.descriptors - sum(steps)  # and loading the input as part of the first one
+        layer_cycles = [sum(run.layer_cycles[end - count : end]) for count, end in zip(steps, accumulate(steps), strict=True)]
         expected = run_network(x, layers)
         tensors = [x, *expected[:-1]]
         yield ImageResult(

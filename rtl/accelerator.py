@@ -13,7 +13,7 @@ from .decoder import RunLengthDecoder
 from .drain import Drain
 from .encoder import RunLengthEncoder
 from .grid import Row
-from .layouts import Error, Token, Word, order_layout
+from .layouts import Error, Result, Token, Word, makes_output, order_layout
 from .loader import Loader
 from .registers import Registers
 from .requantise import Requantiser
@@ -28,6 +28,7 @@ from .tokens import TokenBuilder
 from .walker import RangeFetcher, WindowWalker
 from .ways import ResultWay, UnitWay
 from .weights import WeightMemory
+from .winners import TensorWinners
 
 UNITS_UNDER_WAY = 3  # in a row besides the results: fetched, read, and in the grid's registers
 UNITS_UNDER_WAY_SPREAD = 5  # also between walker and fetcher, and between row and drain
@@ -77,6 +78,11 @@ class Accelerator(wiring.Component):
         layer, begin, abort = sequencer.layer, sequencer.begin, sequencer.abort
         computes, loads = Signal(), Signal()
         m.d.comb += [computes.eq(layer.computes), loads.eq(~computes | layer.from_stream)]
+        outputs = computes
+        if config.winners:
+            outputs = makes_output(layer, config)
+            with m.If(layer.chooses):
+                m.d.comb += loads.eq(0)
         clears = ResetInserter(abort)  # what an error in a run empties
 
         def buffered(source: wiring.PureInterface, sink: wiring.PureInterface, name: str) -> None:
@@ -180,7 +186,17 @@ class Accelerator(wiring.Component):
         m.submodules.requantiser = clears(requantiser := (SerialRequantiser if config.serial else Requantiser)(config))
         m.submodules.builder = clears(builder := TokenBuilder())
         wiring.connect(m, drain.candidates, requantiser.candidates)
-        buffered(requantiser.results, builder.results, "results")
+        results = requantiser.results
+        if config.winners:
+            m.submodules.winners = clears(winners := TensorWinners(config))
+            results = stream.Signature(Result).create(path=("results",))
+            m.d.comb += [winners.start.eq(begin & layer.chooses), winners.layer.eq(layer)]
+            with m.If(layer.chooses):
+                wiring.connect(m, winners.read, memory.reads[0])  # row 0 has nothing to read
+                wiring.connect(m, winners.results, wiring.flipped(results))
+            with m.Else():
+                wiring.connect(m, requantiser.results, wiring.flipped(results))
+        buffered(results, builder.results, "results")
         tokens = stream.Signature(Token).create(path=("tokens",))  # of the output
         buffered(builder.tokens, wiring.flipped(tokens), "tokens")
         ordered = stream.Signature(order_shape).create(path=("ordered",))
@@ -249,7 +265,7 @@ class Accelerator(wiring.Component):
         loaded = buffers.loaded & ~decoder.busy
         last_word = words_out.valid & words_out.ready & words_out.payload.last
         running, ended = Signal(), Signal()
-        m.d.comb += ended.eq(running & (~loads | loaded) & (~computes | Mux(layer.to_stream, sent | last_word, buffers.stored)))
+        m.d.comb += ended.eq(running & (~loads | loaded) & (~outputs | Mux(layer.to_stream, sent | last_word, buffers.stored)))
         m.d.sync += sequencer.layer_done.eq(ended)
         with m.If(last_word):
             m.d.sync += sent.eq(1)

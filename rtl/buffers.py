@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .activations import ActivationWriter, write_layout
 from .config import Config
-from .layouts import Error, Token, layer_layout
+from .layouts import Error, Token, layer_layout, makes_output
 from .serial_writer import SerialActivationWriter
 
 Writer = ActivationWriter | SerialActivationWriter
@@ -84,7 +84,7 @@ class ActivationBuffers(wiring.Component):
             with m.Else():
                 m.d.comb += [
                     writer.drop.eq(self.begin & self.loads),
-                    writer.start.eq(self.begin & layer.computes & ~layer.to_stream),
+                    writer.start.eq(self.begin & makes_output(layer, config) & ~layer.to_stream),
                     *_shape(writer, layer.K, layer.out_rows, layer.out_columns),
                     *_connect(self.computed_tokens, writer.tokens),
                     self.stored.eq(writer.complete),
@@ -119,7 +119,7 @@ class SerialActivationBuffers(wiring.Component):
         # What is known of the tensor in the other buffer, which is the writer's tensor before.
         names = ("complete", "held_C", "held_H", "held_W", "entries", "pixels")
         other = Signal(data.StructLayout({name: len(getattr(writer, name)) for name in names}))
-        stores = layer.computes & ~layer.to_stream & ~self.loads
+        stores = makes_output(layer, config) & ~layer.to_stream & ~self.loads
         is_input = place == layer.buffer
         m.d.comb += [
             writer.stop.eq(self.abort),

@@ -37,6 +37,7 @@ class Config:
         clock up, and a unit takes a few cycles more from end to end. With 2 rows or more.
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
         row, 0 where serial is chosen.
+    winners: the unit is built that lets a stored tensor keep its k largest elements only; it takes one memory of 256 counters.
     """
 
     name: str = "custom"
@@ -54,6 +55,7 @@ class Config:
     serial: bool = False
     spread: bool = False
     soft_lanes: int = 0
+    winners: bool = False
 
     def __post_init__(self) -> None:
         sizes = ("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers", "scan", "results", "soft_lanes")
@@ -78,7 +80,7 @@ class Config:
                 raise ValueError(f"{item} must be a power of two from {low} to {high}, not {value}")
         if not (_power_of_two(self.scan) and self.scan <= self.lanes):
             raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
-        for item in ("serial", "spread"):
+        for item in ("serial", "spread", "winners"):
             if not isinstance(getattr(self, item), bool):
                 raise TypeError(f"{item} must be True or False, not {getattr(self, item)!r}")
         if self.spread and self.rows == 1:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Shape, ShapeLike, signed, unsigned
+from amaranth.hdl import Shape, ShapeLike, Value, signed, unsigned
 from amaranth.lib import data
 
 from .config import MAX_RUN, Config
@@ -32,10 +32,11 @@ class Token(data.Struct):
 
 
 class Opcode(enum.Enum, shape=unsigned(8)):
-    """What a descriptor asks for: LOAD stores an input tensor, LAYER computes."""
+    """What a descriptor asks for: LOAD stores an input tensor, LAYER computes, WINNERS lets a tensor keep its largest elements only."""
 
     LOAD = 1
     LAYER = 2
+    WINNERS = 3
 
 
 class Error(enum.Enum, shape=unsigned(8)):
@@ -77,11 +78,12 @@ class LoadHeader(data.Struct):
 
 
 class Descriptor(data.Struct):
-    """One layer of a program, in 17 words of 32 bits, fields from the least significant bit up.
+    """One layer of a program, in 19 words of 32 bits, fields from the least significant bit up.
 
     Products of sizes stand ready-made in it, so that the hardware only adds. H, W, C are the input's rows, columns and
     channels, K the output's channels, R and S the filter's rows and columns. A unit is one stored output pixel and one
-    group of channels; without pooling its stride is the convolution's.
+    group of channels; without pooling its stride is the convolution's. The last two words are fetched only where winners are
+    built; the output of WINNERS is as large as its input.
     """
 
     # word 0
@@ -92,7 +94,8 @@ class Descriptor(data.Struct):
     final: 1  # the program ends here
     k_in: 3
     k_out: 3
-    reserved0: 6
+    magnitude: 1  # WINNERS: the largest |value| are kept
+    reserved0: 5
     positive_max: 8  # coded bytes above it stand for negative activations: byte - 256
     # word 1
     low: signed(9)  # the clamp, as y - zero_point
@@ -136,9 +139,14 @@ class Descriptor(data.Struct):
     # word 16
     groups: 16  # ceil(K / lanes)
     last_lanes: 16  # lanes used by the last group
+    # words 17 and 18, for WINNERS
+    winners: 32  # elements that are kept
+    row_elements: 32  # W * C
 
 
-DESCRIPTOR_WORDS = 17
+DESCRIPTOR_WORDS = 19
+WINNERS_WORDS = 2  # of these, behind the others
+WINNERS_FIELDS = ("magnitude", "winners", "row_elements")
 SLOT_WORDS = 32  # that a descriptor has in the program memory
 assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
 
@@ -146,8 +154,8 @@ assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
 def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
-    computes stands for the opcode, and weights_end is only checked. What is kept of a field modulo 65,536 is enough for the
-    addresses of this configuration.
+    computes (and chooses, where winners are built) stands for the opcode, and weights_end is only checked. What is kept of a
+    field modulo 65,536 is enough for the addresses of this configuration.
     """
     coordinate, pixel, weight = config.coordinate_bits, config.pixel_bits, config.weight_bits
     size = config.features.bit_length()
@@ -166,13 +174,25 @@ def layer_layout(config: Config) -> data.StructLayout:
         "channels_base": config.channel_bits,
         "groups": channels,
         "last_lanes": config.lanes.bit_length(),
+        "winners": config.element_bits,
+        "row_elements": size,
     }
     fields: dict[str, ShapeLike] = {"computes": 1}
+    left_out: tuple[str, ...] = ("opcode", "weights_end")
+    if config.winners:
+        fields["chooses"] = 1
+    else:
+        left_out += WINNERS_FIELDS
     for name, field in data.StructLayout.cast(Descriptor):
-        if isinstance(name, str) and name not in ("opcode", "weights_end") and not name.startswith("reserved"):
+        if isinstance(name, str) and name not in left_out and not name.startswith("reserved"):
             shape = Shape.cast(field.shape)
             fields[name] = Shape(min(shape.width, widths.get(name, shape.width)), shape.signed)
     return data.StructLayout(fields)
+
+
+def makes_output(layer: data.View, config: Config) -> Value:
+    """Whether a layer has an output: it computes, or winners are chosen."""
+    return layer.computes | layer.chooses if config.winners else layer.computes
 
 
 def pointer_shape(config: Config) -> int:

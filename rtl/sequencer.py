@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode, layer_layout
+from .layouts import DESCRIPTOR_WORDS, SLOT_WORDS, WINNERS_FIELDS, WINNERS_WORDS, Descriptor, Error, Opcode, layer_layout, makes_output
 
 DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one first
     Error.DESCRIPTOR_UNKNOWN,
@@ -17,12 +17,14 @@ DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one
     Error.CHANNELS_TOO_MANY,
 )
 STORED_SIZES = ("elements", "C", "H", "W")  # at least 1, whatever the opcode
-COMPUTED_SIZES = ("K", "out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")
+OUTPUT_SIZES = ("K", "out_rows", "out_columns")  # at least 1 where there is an output
+COMPUTED_SIZES = (*OUTPUT_SIZES, "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")
 MODULAR = ("_pixels", "_weights", "first_pixel", "first_weight")  # only the lower bits of these fields are used
 TOO_LARGE = {
     "C": Error.FEATURES_TOO_MANY,
     "K": Error.CHANNELS_TOO_MANY,
     "channels_base": Error.CHANNELS_TOO_MANY,
+    "row_elements": Error.FEATURES_TOO_MANY,
 }
 
 
@@ -30,7 +32,7 @@ class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
     The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 22 cycles, 21 where parts work
-    serially.
+    serially, and 2 more where winners are built.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
@@ -81,7 +83,8 @@ class Sequencer(wiring.Component):
         m = Module()
         m.submodules.program = program = Memory(shape=32, depth=config.layers * SLOT_WORDS, init=[])
         write, read = program.write_port(), program.read_port()
-        word = Signal(range(DESCRIPTOR_WORDS + 3))
+        words = DESCRIPTOR_WORDS - (0 if config.winners else WINNERS_WORDS)
+        word = Signal(range(words + 3))
         fetched, lag = read.data, 1  # cycles from an address to its word
         if not config.serial:
             fetched, lag = Signal(32, reset_less=True), 2
@@ -129,10 +132,10 @@ class Sequencer(wiring.Component):
                 with m.Switch(word):
                     with m.Case(0):
                         m.d.sync += [fault.eq(0) for fault in faults.values()]
-                    for index in range(DESCRIPTOR_WORDS):
+                    for index in range(words):
                         with m.Case(index + lag):
                             self._take(m, index, fetched, wrong)
-                with m.If(word == DESCRIPTOR_WORDS + lag - 1):
+                with m.If(word == words + lag - 1):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += checked.eq(self._check(m, {error: faults[error] | latest[error] for error in DESCRIPTOR_ERRORS}))
@@ -144,7 +147,7 @@ class Sequencer(wiring.Component):
                 with m.Elif(self.busy | self.start):
                     with m.If(checked != Error.NONE):
                         fail(checked)
-                    with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):
+                    with m.Elif(self._reads_buffer() & ~input_ready):
                         fail(Error.INPUT_MISSING)
                     with m.Else():
                         m.d.sync += self.begin.eq(1)
@@ -175,12 +178,16 @@ class Sequencer(wiring.Component):
             value = word[field.offset % 32 :][: field.width]
             if name == "opcode":
                 m.d.sync += self.layer.computes.eq(value == Opcode.LAYER)
-                found[Error.DESCRIPTOR_UNKNOWN].append((value != Opcode.LAYER) & (value != Opcode.LOAD))
+                unknown = (value != Opcode.LAYER) & (value != Opcode.LOAD)
+                if self.config.winners:
+                    m.d.sync += self.layer.chooses.eq(value == Opcode.WINNERS)
+                    unknown &= value != Opcode.WINNERS
+                found[Error.DESCRIPTOR_UNKNOWN].append(unknown)
                 continue
             if name == "weights_end":
                 found[Error.WEIGHTS_TOO_MANY].append(self._counts(name) & (value > self.config.weights))
                 continue
-            if name.startswith("reserved"):
+            if name.startswith("reserved") or (name in WINNERS_FIELDS and not self.config.winners):
                 continue
             stored = Value.cast(self.layer[name])
             m.d.sync += stored.eq(value)
@@ -197,7 +204,16 @@ class Sequencer(wiring.Component):
 
     def _counts(self, name: str) -> Value:
         """Whether the field means anything for the descriptor's opcode."""
-        return Const(1) if name in STORED_SIZES else self.layer.computes
+        if name in STORED_SIZES:
+            return Const(1)
+        if name in OUTPUT_SIZES:
+            return makes_output(self.layer, self.config)
+        return self.layer.chooses if name in WINNERS_FIELDS else self.layer.computes
+
+    def _reads_buffer(self) -> Value:
+        """Whether the layer's input has to lie in its buffer."""
+        computed = self.layer.computes & ~self.layer.from_stream
+        return computed | self.layer.chooses if self.config.winners else computed
 
     def _check(self, m: Module, faults: dict[Error, Value]) -> Signal:
         """What is wrong with the descriptor, whatever the buffers hold: fields by themselves, and with each other."""
@@ -205,7 +221,7 @@ class Sequencer(wiring.Component):
         wrong = Signal(Error)
         mismatch = (layer.groups * config.lanes + layer.last_lanes != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
         unaligned = (layer.channels_base & (config.lanes - 1)).any()
-        too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.K))
+        too_long = (config.features < layer.C) | (makes_output(layer, config) & ~layer.to_stream & (config.features < layer.K))
         beyond = layer.channels_base + layer.groups * config.lanes > config.channels
         contradictions = {
             Error.NOT_BUILT: config.serial & layer.computes & layer.from_stream & ~layer.to_stream,

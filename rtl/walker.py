@@ -243,25 +243,21 @@ class RangeFetcher(wiring.Component):
         # Third stage: the memory looks the pointers up. Fourth stage: their difference is the number of entries.
         looked_up, looked_up_any, looked_up_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
         found, found_range = Signal(), Signal(range_layout(config), reset_less=True)
-        with m.If(advance):
-            m.d.sync += [
-                looked_up.eq(asked),
-                looked_up_any.eq(asked_any),
-                looked_up_range.eq(asked_range),
-            ]
-        first, behind = self.first, self.behind
-        if config.spread:  # the memory's blocks take half a cycle, and lie far
+        looks_up = [looked_up.eq(asked), looked_up_any.eq(asked_any), looked_up_range.eq(asked_range)]
+        first, behind, under_way = self.first, self.behind, asked
+        if config.spread:  # the memory's blocks take half a cycle, and lie far: the pointers have a stage of their own
+            with m.If(advance):
+                m.d.sync += looks_up
             first, behind = Signal.like(self.first, reset_less=True), Signal.like(self.behind, reset_less=True)
             arrived, arrived_any, arrived_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
             with m.If(advance):
                 m.d.sync += [first.eq(self.first), behind.eq(self.behind)]
                 m.d.sync += [arrived.eq(looked_up), arrived_any.eq(looked_up_any), arrived_range.eq(looked_up_range)]
-            under_way = asked | looked_up
+            looks_up, under_way = [], asked | looked_up
             looked_up, looked_up_any, looked_up_range = arrived, arrived_any, arrived_range
-        else:
-            under_way = asked
         with m.If(advance):
             m.d.sync += [
+                *looks_up,
                 found.eq(looked_up),
                 found_range.eq(looked_up_range),
                 found_range.start.eq(first),

@@ -9,6 +9,7 @@ import typer
 from skipgrid.fpga.board import find_config
 from skipgrid.rtl.config import Config
 
+from .bench_winners import winners
 from .console import JsonOption, PresetOption, bar, notes, output, table, working, write_json, wrote
 
 if TYPE_CHECKING:
@@ -151,6 +152,9 @@ def router(
     write_json(json, report)
     if not all(each["bit_exact"] and not each["lost"] + each["repeated"] for each in report["streams"]):
         raise RuntimeError("some pairs differ from the golden model's")
+
+
+bench.command()(winners)
 
 
 def measure_router(seed: int = 0) -> dict[str, Any]:

@@ -102,6 +102,26 @@ def draw_density(report: dict[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
+def draw_winners(report: dict[str, Any], path: Path) -> None:
+    """Accuracy and cycles of a `bench winners` report over the share of winners, beside those of the plain network."""
+    shares = [100 * point["share"] for point in report["shares"]]
+    figure = Figure(figsize=(7, 5.2), layout="constrained")
+    figure.suptitle(f"LeNet-5 with k winners after its convolutions, on {report['preset']}, {report['images']} digits", fontsize=12)
+    above, below = figure.subplots(2, 1, sharex=True)
+    for axis, field, factor, name in ((above, "accuracy", 100, "recognised, %"), (below, "cycles_per_image", 1, "cycles a digit")):
+        axis.axhline(factor * report["plain"][field], color=PALE, linewidth=2, label="plain network")
+        axis.plot(shares, [factor * point[field] for point in report["shares"]], "o-", color=ACCENT, markersize=5, label="k winners")
+        axis.set_ylabel(name)
+        axis.yaxis.set_major_formatter("{x:,.0f}")
+        axis.spines[["top", "right"]].set_visible(False)
+    above.set_ylim(0, 102)
+    below.set_ylim(0, 1.08 * max(point["cycles_per_image"] for point in (report["plain"], *report["shares"])))
+    below.set_xlim(0, 102)
+    below.set_xlabel("winners, % of each convolution's outputs")
+    above.legend(frameon=False, loc="lower right")
+    _save(figure, path)
+
+
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")

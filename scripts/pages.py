@@ -26,13 +26,14 @@ PORTS = {
 }
 
 FIELDS = {
-    "opcode": "LOAD stores an input tensor, LAYER computes; its number is in params.json",
+    "opcode": "LOAD stores an input tensor, LAYER computes, WINNERS keeps a tensor's largest elements; numbers in params.json",
     "from_stream": "LAYER: the input comes from the stream, and is walked while it is loaded",
-    "to_stream": "LAYER: the output goes to the stream; otherwise into the other buffer",
+    "to_stream": "LAYER, WINNERS: the output goes to the stream; otherwise into the other buffer",
     "buffer": "of the input: 0 or 1",
     "final": "the program ends here",
     "k_in": "the code's parameter of the input stream",
     "k_out": "the code's parameter of the output stream",
+    "magnitude": "WINNERS: the largest |value| win, instead of the largest value",
     "positive_max": "coded bytes above it stand for negative activations: byte − 256",
     "low": "the lower clamp, as y − zero point",
     "high": "the upper clamp, as y − zero point",
@@ -41,9 +42,9 @@ FIELDS = {
     "C": "input channels",
     "H": "input rows",
     "W": "input columns",
-    "out_rows": "rows of the stored output, after pooling",
-    "out_columns": "columns of the stored output, after pooling",
-    "K": "output channels",
+    "out_rows": "rows of the stored output, after pooling; of WINNERS, H",
+    "out_columns": "columns of the stored output, after pooling; of WINNERS, W",
+    "K": "output channels; of WINNERS, C",
     "R": "filter rows",
     "S": "filter columns",
     "first_y": "the row in which the first window begins: the rows of padding above, negative",
@@ -68,6 +69,8 @@ FIELDS = {
     "channels_base": "the first channel of the layer; a multiple of lanes",
     "groups": "groups of lanes: K / lanes, rounded up",
     "last_lanes": "lanes that the last group uses",
+    "winners": "WINNERS: k, the elements that keep their values; this word and the next one are taken only where winners are built",
+    "row_elements": "WINNERS: W · C",
 }
 
 

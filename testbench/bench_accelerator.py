@@ -3,7 +3,7 @@
 import cocotb
 import numpy as np
 
-from networks import Network, coded_outputs, random_network, walked_macs
+from networks import Network, coded_outputs, random_network, stored_tensors, walked_macs
 from ports import Packet, Ports
 from skipgrid.golden import best_k, coded_bytes, decode, encode, run_network
 from skipgrid.rtl.register_map import LAYER_CYCLES
@@ -37,12 +37,11 @@ async def run_and_check(ports: Ports, network: Network, *, load: bool) -> None:
     received = ports.received()
     assert received == [Packet(expected)], describe(network)
 
-    stored = [coded, *outputs[:-1]]
     inputs = [network.x, *run_network(network.x, network.layers)[:-1]]
     macs = sum(walked_macs(x, layer) for x, layer in zip(inputs, network.layers, strict=True))
     assert await ports.get("USEFUL_MACS_LOW") == macs
     assert await ports.get("USEFUL_MACS_HIGH") == 0
-    assert await ports.get("SKIPPED_ZEROS") == sum(int(np.count_nonzero(tensor == 0)) for tensor in stored)
+    assert await ports.get("SKIPPED_ZEROS") == sum(int(np.count_nonzero(tensor == 0)) for tensor in stored_tensors(network))
     assert await ports.get("WORDS_IN") == len(taken.words)
     assert await ports.get("WORDS_OUT") == len(received[0].words)
     total = await ports.get("TOTAL_CYCLES")
@@ -56,7 +55,7 @@ def describe(network: Network) -> str:
     """What a failure names."""
     return "; ".join(
         f"C,H,W={layer.shape} K,C,R,S={layer.weights.shape} stride={layer.stride} pads={layer.pads} pool={layer.pool}/{layer.pool_stride} "
-        f"x={layer.x} y={layer.y} clamp={layer.clamp} threshold={layer.threshold}"
+        f"x={layer.x} y={layer.y} clamp={layer.clamp} threshold={layer.threshold} winners={layer.winners}"
         for layer in network.layers
     )
 

@@ -4,11 +4,13 @@ from typing import Any
 
 import cocotb
 
-from skipgrid.host.compiler import load_descriptor
+from skipgrid.golden import Activation, Winners
+from skipgrid.host.compiler import load_descriptor, winners_descriptor
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
 from streams import Bench, Packing, config, narrow_layer
 
-FETCH = 22
+WINNERS = config().winners
+FETCH = 24 if WINNERS else 22
 DESCRIPTOR = Packing(Descriptor)
 
 
@@ -39,6 +41,10 @@ class SequencerBench(Bench):
         if self.random.random() < 0.3:
             bits = int.from_bytes(load_descriptor((C, H, W), buffer=1, k_in=3, final=final).tobytes(), "little")
             return dict(DESCRIPTOR.unpack(bits))
+        if WINNERS and self.random.random() < 0.4:
+            chosen = Winners(self.random.randint(0, C * H * W), magnitude=self.random.random() < 0.5)
+            words = winners_descriptor((C, H, W), chosen, Activation(), buffer=0, to_stream=self.random.random() < 0.5, final=final)
+            return dict(DESCRIPTOR.unpack(int.from_bytes(words.tobytes(), "little")))
         groups, last_lanes = self.random.randint(1, 3), self.random.randint(1, self.config.lanes)
         sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns")
         return {
@@ -129,7 +135,8 @@ async def every_error(dut: object) -> None:
     layer["from_stream"] = 1
     wrong: list[tuple[Error, dict[str, int]]] = [
         (Error.DESCRIPTOR_UNKNOWN, {"opcode": 0}),
-        (Error.DESCRIPTOR_UNKNOWN, {"opcode": bench.random.randint(3, 255)}),
+        (Error.DESCRIPTOR_UNKNOWN, {"opcode": Opcode.WINNERS.value + WINNERS}),
+        (Error.DESCRIPTOR_UNKNOWN, {"opcode": bench.random.randint(Opcode.WINNERS.value + WINNERS, 255)}),
         *((Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups")),
         *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.side}) for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns")),
         (Error.DESCRIPTOR_SIZE, {"K": layer["K"] + 1}),
@@ -139,12 +146,22 @@ async def every_error(dut: object) -> None:
         (Error.WEIGHTS_TOO_MANY, {"weights_end": settings.weights + 1}),
         (Error.WEIGHTS_TOO_MANY, {"weights_end": 65535}),
     ]
+    if WINNERS:
+        winners = {"opcode": Opcode.WINNERS.value, "winners": 1, "row_elements": layer["W"] * layer["C"]}
+        wrong += [(Error.DESCRIPTOR_SIZE, winners | {name: 0}) for name in ("elements", "W", "K", "out_rows", "out_columns")]
+        wrong += [
+            (Error.DESCRIPTOR_SIZE, winners | {"winners": 1 << settings.element_bits}),
+            (Error.FEATURES_TOO_MANY, winners | {"row_elements": 2 * settings.features}),
+            (Error.FEATURES_TOO_MANY, winners | {"to_stream": 0, "K": settings.features + 1}),
+        ]
     for error, fields in wrong:
         place = bench.random.randrange(settings.layers)
         program = [bench.good(final=False) for _ in range(place)] + [layer | fields]
         await bench.fails(program, error, place, bench.random.randint(0, place))
     bench.set(input_ready=0)
     await bench.fails([layer | {"from_stream": 0}], Error.INPUT_MISSING, 0)
+    if WINNERS:
+        await bench.fails([layer | winners], Error.INPUT_MISSING, 0)
     bench.set(input_ready=1)
     await bench.fails([bench.good(final=False) for _ in range(settings.layers)], Error.PROGRAM_NOT_ENDED, settings.layers - 1)
 

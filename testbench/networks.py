@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, accumulate, coded_bytes, run_network
+from skipgrid.golden import Activation, Layer, Winners, accumulate, coded_bytes, run_layer, run_network
 from skipgrid.golden.layer import Dtype
 from skipgrid.host.compiler import (
     DoesNotFit,
@@ -124,21 +124,41 @@ def random_network(rng: random.Random, numbers: np.random.Generator, config: Con
             layers: list[Layer] = []
             step, step_held, value = shape, held, x
             for _ in range(depth):
-                layers.append(random_layer(rng, numbers, step, step_held, value, most_channels=2 * config.lanes + 1, **fixed))
+                layer = random_layer(rng, numbers, step, step_held, value, most_channels=2 * config.lanes + 1, **fixed)
+                layers.append(layer.replaced(winners=random_winners(rng, int(np.prod(layer.out_shape)))) if config.winners else layer)
                 value = run_network(value, layers[-1:])[0]
                 step, step_held = layers[-1].out_shape, layers[-1].y
             network = Network(place(layers, config), x)
-            if holds(config, [x, *run_network(x, layers)[:-1]], layers):
+            if holds(config, stored_tensors(network)):
                 return network
         except (DoesNotFit, ValueError):
             continue
 
 
-def holds(config: Config, tensors: list[Tensor], layers: list[Layer]) -> bool:
-    """Whether each stored tensor, together with the one before it, fits into the activation buffers."""
-    entries = [int(np.count_nonzero(x != layer.x.zero_point)) for x, layer in zip(tensors, layers, strict=True)]
-    pixels = [x[0].size + 1 for x in tensors]
-    rows_fit = all(x.shape[0] * x.shape[2] <= config.features for x in tensors)
+def random_winners(rng: random.Random, elements: int) -> Winners | None:
+    """None, or any number of winners, often none, one or all."""
+    magnitude = rng.random() < 0.5
+    some = Winners(rng.choice((0, 1, rng.randint(0, elements), elements, elements + 1)), magnitude=magnitude)
+    return rng.choice((None, some, some, Winners(share=rng.random(), magnitude=magnitude)))
+
+
+def stored_tensors(network: Network) -> list[Tensor]:
+    """The coded bytes (H, W, C) of what the activation buffers hold, in order: outputs before and after winners are chosen."""
+    layers, value = network.layers, network.x
+    stored = [(value, layers[0].x)]
+    for layer in layers:
+        if layer.winners is not None:
+            stored.append((run_layer(value, layer.replaced(winners=None)), layer.y))
+        value = run_layer(value, layer)
+        stored.append((value, layer.y))
+    return [coded_bytes(tensor, held).reshape(*tensor.shape[1:], -1) for tensor, held in stored[:-1]]
+
+
+def holds(config: Config, tensors: list[Tensor]) -> bool:
+    """Whether each stored tensor (H, W, C), together with the one before it, fits into the activation buffers."""
+    entries = [int(np.count_nonzero(x)) for x in tensors]
+    pixels = [x.shape[0] * x.shape[1] + 1 for x in tensors]
+    rows_fit = all(x.shape[1] * x.shape[2] <= config.features for x in tensors)
     pairs = zip([0, *entries], [0, *pixels], [*entries, 0], [*pixels, 0], strict=True)
     return rows_fit and all(e0 + e1 <= config.entries and p0 + p1 <= config.pixels for e0, p0, e1, p1 in pairs)
 

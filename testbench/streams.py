@@ -74,8 +74,10 @@ def layer_bits(words: NDArray[np.uint32]) -> int:
 
 def narrow_layer(fields: dict[str, Any]) -> int:
     """The bits of a component's port `layer` for a descriptor's fields; those not given are 0."""
-    kept = {name: value for name, value in fields.items() if name not in ("opcode", "weights_end") and not name.startswith("reserved")}
-    return Packing(layer_layout(config())).pack(kept | {"computes": int(fields.get("opcode", Opcode.LAYER.value) == Opcode.LAYER.value)})
+    layout = layer_layout(config())
+    opcode = Opcode(fields.get("opcode", Opcode.LAYER.value))
+    opcodes = {"computes": int(opcode == Opcode.LAYER), "chooses": int(opcode == Opcode.WINNERS)}
+    return Packing(layout).pack({name: value for name, value in (fields | opcodes).items() if name in layout.members})
 
 
 def pace(profile: str, rng: random.Random) -> Iterator[bool]:

@@ -15,6 +15,8 @@ CONFIGS = {
     "spread": SMALL.replaced(rows=4, lanes=8, scan=2, results=2, weights=512, entries=1024, channels=64, spread=True),
     "spread, 1 result": SMALL.replaced(results=1, scan=4, spread=True),
     "serial": SERIAL.replaced(lanes=8),
+    "2x4 with winners": SMALL.replaced(winners=True, layers=8),
+    "serial with winners": SERIAL.replaced(winners=True, layers=8),
 }
 
 

@@ -278,6 +278,29 @@ def test_bench_router(skipgrid: CommandLine, tmp_path: Path) -> None:
         assert each["busiest_over_mean_after"] <= 1.5 < each["busiest_over_mean_before"]
 
 
+@SIMULATES
+def test_bench_winners(skipgrid: CommandLine, tmp_path: Path) -> None:
+    written = tmp_path / "winners.json", tmp_path / "winners.png"
+    outcome = skipgrid("bench", "winners", "--preset", "1x8", "--limit", 2, "--json", written[0], "--draw", written[1])
+    assert outcome.code == 0, outcome.errors
+    report = json.loads(written[0].read_text())
+    assert (report["preset"], report["images"]) == ("1x8", 2)
+    assert [each["share"] for each in report["shares"]] == [1, 0.5, 0.3, 0.2, 0.1]
+    assert all(each["bit_exact"] for each in (report["plain"], *report["shares"]))
+    everything, *_, fewest = report["shares"]
+    plain = report["plain"]
+    assert (everything["accuracy"], everything["bits_per_image"]) == (plain["accuracy"], plain["bits_per_image"])
+    assert plain["cycles_per_image"] < everything["cycles_per_image"] > fewest["cycles_per_image"]
+    assert everything["bits_per_image"] > fewest["bits_per_image"]
+    assert written[1].read_bytes().startswith(PNG)
+
+
+def test_bench_winners_fails_when_an_output_differs(skipgrid: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"share": None, "accuracy": 1, "cycles_per_image": 1, "bits_per_image": 1, "bit_exact": False}
+    monkeypatch.setattr("skipgrid.scripts.bench_winners.measure_winners", lambda *_: {"preset": "1x8", "plain": wrong, "shares": []})
+    assert skipgrid.refuses("bench", "winners") == "some outputs differ from the golden model's"
+
+
 @pytest.mark.xdist_group("small")
 def test_fuzz(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("fuzz", "--count", 1000, "--json", tmp_path / "fuzz.json")

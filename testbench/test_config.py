@@ -48,6 +48,16 @@ def test_parameters_have_names() -> None:
         Config(*[4, 32])
 
 
+@pytest.mark.parametrize("item", ["serial", "winners"])
+def test_what_is_built_or_not_is_true_or_false(item: str) -> None:
+    with pytest.raises(TypeError, match=f"{item} must be True or False, not 1"):
+        Config(**{item: 1})  # type: ignore[arg-type]
+
+
+def test_what_is_not_built_changes_no_hash() -> None:
+    assert Config().hash == Config(winners=False).hash != Config(winners=True).hash
+
+
 def test_presets_are_named_by_rows_and_lanes() -> None:
     assert {"1x8", "2x16", "4x32", "2x64"} <= set(PRESETS)
     for name, config in PRESETS.items():

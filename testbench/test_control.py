@@ -16,8 +16,9 @@ def test_loader(simulate: Callable[..., None], config: Config) -> None:
     simulate(Loader(config), "bench_loader", config)
 
 
-def test_sequencer(simulate: Callable[..., None]) -> None:
-    simulate(Sequencer(SMALL), "bench_sequencer", SMALL)
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(winners=True)], ids=["2 rows", "winners"])
+def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Sequencer(config), "bench_sequencer", config)
 
 
 @pytest.mark.parametrize("config", [SMALL, SERIAL], ids=["2 rows", "serial"])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from skipgrid.golden import topk, winners
+from skipgrid.golden import Activation, Layer, Winners, keep_winners, run_layer, topk, winners
 
 
 def by_the_contract(values: list[int], k: int) -> list[int]:
@@ -57,3 +57,68 @@ def test_bad_input_is_named() -> None:
         topk(np.zeros(3, np.float32), 1)
     with pytest.raises(ValueError, match="one dimension, not of 2"):
         topk(np.zeros((3, 3), np.int8), 1)
+
+
+@given(st.data())
+def test_kept_winners_by_the_contract(data: st.DataObject) -> None:
+    """Elements at (y, x, c): the k largest keep their values, all others lie at the zero point."""
+    C, H, W = data.draw(st.tuples(*[st.integers(1, 3)] * 3))
+    zero_point, magnitude = data.draw(st.integers(0, 7)), data.draw(st.booleans())
+    y = np.array(data.draw(st.lists(st.integers(0, 7), min_size=C * H * W, max_size=C * H * W)), np.uint8).reshape(C, H, W)
+    k = data.draw(st.integers(0, y.size + 1))
+    places = [(row, column, channel) for row in range(H) for column in range(W) for channel in range(C)]
+    values = [int(y[channel, row, column]) - zero_point for row, column, channel in places]
+    chosen = by_the_contract([abs(value) for value in values] if magnitude else values, k)
+    expected = np.full_like(y, zero_point)
+    for row, column, channel in (places[index] for index in chosen):
+        expected[channel, row, column] = y[channel, row, column]
+    kept = keep_winners(y, zero_point, k, magnitude=magnitude)
+    assert kept.dtype == y.dtype
+    assert kept.tolist() == expected.tolist()
+
+
+def test_negative_elements_win_only_behind_the_zeros() -> None:
+    y = np.array([-128, 0, 5, -3, 0, 127], np.int8).reshape(6, 1, 1)
+    assert [np.flatnonzero(keep_winners(y, 0, k)).tolist() for k in (1, 4, 5, 6)] == [[5], [2, 5], [2, 3, 5], [0, 2, 3, 5]]
+    assert np.flatnonzero(keep_winners(y, 0, 2, magnitude=True)).tolist() == [0, 5]
+
+
+@pytest.mark.parametrize(("chosen", "count"), [(Winners(3), 3), (Winners(9), 7), (Winners(share=0.5), 4), (Winners(share=0), 0)])
+def test_the_number_of_winners_among_seven(chosen: Winners, count: int) -> None:
+    assert chosen.count(7) == count
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({}, "winners are given by k or by their share, one of the two, not by k=None and share=None"),
+        ({"k": 1, "share": 0.5}, "one of the two, not by k=1 and share=0.5"),
+        ({"k": -1}, "k is 0 or more, not -1"),
+        ({"share": 1.5}, r"the share of winners lies in 0...1, not at 1.5"),
+        ({"share": float("nan")}, r"the share of winners lies in 0...1, not at nan"),
+    ],
+)
+def test_winners_that_cannot_be(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Winners(**values)
+
+
+def test_a_layer_keeps_its_winners_after_everything_else() -> None:
+    rng = np.random.default_rng(0)
+    layer = Layer(
+        name="conv",
+        weights=rng.integers(-64, 65, (3, 2, 3, 3)).astype(np.int8),
+        bias=np.zeros(3, np.int32),
+        scale=np.full(3, 0.002, np.float32),
+        shape=(2, 9, 9),
+        y=Activation("int8", 5),
+        pool=(2, 2),
+        pool_stride=(2, 2),
+        threshold=3,
+    )
+    x = rng.integers(0, 256, layer.shape).astype(np.uint8)
+    full = run_layer(x, layer)
+    for chosen in (Winners(0), Winners(4), Winners(share=0.3, magnitude=True), Winners(share=1)):
+        expected = keep_winners(full, 5, chosen.count(full.size), magnitude=chosen.magnitude)
+        assert np.array_equal(run_layer(x, layer.replaced(winners=chosen)), expected)
+    assert np.array_equal(run_layer(x, layer.replaced(winners=Winners(share=1))), full)

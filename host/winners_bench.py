@@ -1,0 +1,66 @@
+"""LeNet-5 with k winners after its convolutions: what it recognises, its cycles, and the bits of the tensors, over the share that wins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipgrid.golden import Layer, Winners, best_k, coded_bytes, run_network, size_bits
+from skipgrid.rtl.config import Config
+
+from .device import Device
+from .network import Network
+from .runner import compile_network, recognised, run_images
+
+SHARES = (1, 0.5, 0.3, 0.2, 0.1)
+
+
+@dataclass(frozen=True)
+class WinnersResult:
+    """What was measured with one share of winners, or with the plain network (None); cycles and bits are means over the images.
+
+    accuracy: the share of images that are recognised. bits_per_image: of the convolutions' outputs, coded, with the k of the code that is
+    best for each. bit_exact: all outputs equal the golden model's.
+    """
+
+    share: float | None
+    accuracy: float
+    cycles_per_image: float
+    bits_per_image: float
+    bit_exact: bool
+
+
+def with_winners(config: Config) -> Config:
+    """The configuration with the unit that chooses winners."""
+    return config if config.winners else config.replaced(winners=True, name=f"{config.name}-winners")
+
+
+def is_convolution(layer: Layer) -> bool:
+    """Whether the layer's filter is smaller than its input."""
+    return layer.weights.shape[2:] != layer.shape[1:]
+
+
+def bench_winners(device: Device, network: Network, images: NDArray[np.generic], labels: NDArray[np.integer]) -> Iterator[WinnersResult]:
+    """Run the plain network over the images, then with each share of winners, one result each."""
+    inputs = network.activations(images)
+    for share in (None, *SHARES):
+        winners = None if share is None else Winners(share=share)
+        layers = tuple(layer.replaced(winners=winners) if is_convolution(layer) else layer for layer in network.layers)
+        changed = replace(network, layers=layers)
+        results = list(run_images(device, compile_network(changed, device.config, inputs), inputs))
+        found = recognised(network.results(np.stack([result.output for result in results])))
+        yield WinnersResult(
+            share=share,
+            accuracy=float((found == labels).mean()),
+            cycles_per_image=float(np.mean([result.cycles for result in results])),
+            bits_per_image=float(np.mean([_bits(x, layers) for x in inputs])),
+            bit_exact=all(result.bit_exact_golden for result in results),
+        )
+
+
+def _bits(x: NDArray[np.integer], layers: tuple[Layer, ...]) -> int:
+    """The coded bits of the convolutions' outputs."""
+    outputs = zip(run_network(x, layers), layers, strict=True)
+    coded = [coded_bytes(y, layer.y) for y, layer in outputs if is_convolution(layer)]
+    return sum(size_bits(tensor, best_k(tensor)) for tensor in coded)

@@ -1,0 +1,66 @@
+"""skipgrid bench winners: what a network loses and gains when layers keep their largest outputs only."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from skipgrid.fpga.board import find_config
+from skipgrid.rtl.config import Config
+
+from .console import JsonOption, PresetOption, bar, output, table, working, write_json, wrote
+from .run import read_data
+
+
+def winners(
+    preset_name: PresetOption = "4x32",
+    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N digits.", min=1)] = None,
+    json: JsonOption = None,
+    draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw accuracy and cycles over the share.")] = None,
+) -> None:
+    """Measure LeNet-5 with k winners after each of its two convolutions, for shares of winners from all down to a tenth.
+
+    The accelerator is the preset's with the unit that chooses winners. Bits are those of both convolutions' outputs, coded. The plain
+    network has no winners chosen; with a share of 100 % all are, and only time is lost, as with any share that is more than the elements
+    that are not zero anyway. Every output is compared with the golden model's.
+
+    Examples:
+
+    - `skipgrid bench winners --limit 50`
+
+    - `skipgrid bench winners --preset 1x8 --json winners.json --draw winners.png`
+    """
+    report = measure_winners(find_config(preset_name), limit)
+    shown = table(f"LeNet-5 with k winners on {report['preset']}", "winners", "recognised", "cycles", "bits", "exact")
+    for each in (report["plain"], *report["shares"]):
+        name = "plain" if each["share"] is None else f"{each['share']:.0%}"
+        exact = "yes" if each["bit_exact"] else "[red]NO"
+        shown.add_row(name, f"{each['accuracy']:.1%}", f"{each['cycles_per_image']:,.0f}", f"{each['bits_per_image']:,.0f}", exact)
+    output.print(shown)
+    write_json(json, report)
+    if draw:
+        from .drawing import draw_winners
+
+        draw_winners(report, draw)
+        wrote(draw)
+    if not all(each["bit_exact"] for each in (report["plain"], *report["shares"])):
+        raise RuntimeError("some outputs differ from the golden model's")
+
+
+def measure_winners(config: Config, limit: int | None = None) -> dict[str, Any]:
+    """Measure LeNet-5 with every share of winners on a configuration with the unit that chooses them; the report for JSON."""
+    from skipgrid import models
+    from skipgrid.host.onnx_import import import_model
+    from skipgrid.host.simulated import SimulatedDevice
+    from skipgrid.host.winners_bench import SHARES, bench_winners, with_winners
+
+    folder = Path(models.__path__[0])
+    images, labels = read_data(folder / "digits.npz", limit)
+    with working(f"building the simulation of {config.name} with winners (once; later runs find it)"):
+        device = SimulatedDevice(with_winners(config))
+    measured = bench_winners(device, import_model(folder / "lenet5.onnx"), images, labels)
+    with bar() as progress:
+        description = f"shares on {config.name}"
+        plain, *shares = [asdict(result) for result in progress.track(measured, total=1 + len(SHARES), description=description)]
+    return {"preset": config.name, "images": len(images), "plain": plain, "shares": shares}

@@ -1,0 +1,81 @@
+"""The winners of a stored tensor, inside the accelerator; and how layers with winners are compiled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulation import SERIAL, SMALL
+from skipgrid.golden import Layer, Winners
+from skipgrid.host.compiler import DoesNotFit, check_fits, network_program, place
+from skipgrid.host.passes import plan
+from skipgrid.rtl.accelerator import Accelerator
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.layouts import Descriptor, Opcode
+
+CONFIGS = {"2 rows": SMALL.replaced(winners=True), "serial": SERIAL.replaced(winners=True)}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_winners(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Accelerator(config), "bench_winners", config)
+
+
+def conv(K: int = 4, C: int = 4, winners: Winners | None = None, **fields: Any) -> Layer:
+    """A layer of 3 x 3 windows whose output is as large as its input, but for its channels."""
+    weights = np.ones((K, C, 3, 3), np.int8)
+    bias, scale = np.zeros(K, np.int32), np.full(K, 0.01, np.float32)
+    return Layer("conv", weights, bias, scale, **({"shape": (C, 6, 5), "pads": (1, 1, 1, 1)} | fields), winners=winners)
+
+
+def steps(layers: list[Layer], config: Config, **options: Any) -> list[tuple[Any, ...]]:
+    """The opcode of each descriptor, its buffer, whether its input and output are streams, whether it is the last one, and its k."""
+    found = []
+    for words in network_program(place(layers, config), config, k_in=0, k_out=0, **options):
+        bits = Descriptor.from_bits(int.from_bytes(words.tobytes(), "little"))
+        found.append((Opcode(bits.opcode), bits.buffer, bits.from_stream, bits.to_stream, bits.final, bits.winners))
+    return found
+
+
+def test_winners_are_chosen_behind_their_layer_and_change_the_buffers_back() -> None:
+    layers = [conv(winners=Winners(7)), conv(), conv(winners=Winners(share=0.5))]
+    config = SMALL.replaced(winners=True, layers=8)
+    assert steps(layers, config) == [
+        (Opcode.LAYER, 0, 1, 0, 0, 0),
+        (Opcode.WINNERS, 1, 0, 0, 0, 7),
+        (Opcode.LAYER, 0, 0, 0, 0, 0),
+        (Opcode.LAYER, 1, 0, 0, 0, 0),
+        (Opcode.WINNERS, 0, 0, 1, 1, 60),
+    ]
+    loaded = steps(layers, config, buffer=1, load=True)
+    assert loaded[:3] == [(Opcode.LOAD, 1, 0, 0, 0, 0), (Opcode.LAYER, 1, 0, 0, 0, 0), (Opcode.WINNERS, 0, 0, 0, 0, 7)]
+
+
+def test_where_parts_are_serial_a_layer_with_winners_finds_its_input_stored() -> None:
+    config = SERIAL.replaced(winners=True)
+    assert [step[0] for step in steps([conv(winners=Winners(7))], config)] == [Opcode.LOAD, Opcode.LAYER, Opcode.WINNERS]
+
+
+def test_what_does_not_fit() -> None:
+    config = SMALL.replaced(winners=True)
+    with pytest.raises(DoesNotFit, match="conv: it keeps its winners only, but custom was built without the unit that chooses them"):
+        check_fits(conv(winners=Winners(1)), SMALL)
+    with pytest.raises(DoesNotFit, match="the network needs 6 descriptors, but custom holds 4"):
+        network_program(place([conv(K=4, winners=Winners(1))] * 3, config), config, k_in=0, k_out=0)
+    wide = conv(K=32, C=1)
+    check_fits(wide, config)
+    with pytest.raises(DoesNotFit, match="conv: there are 160 columns x channels of its output, but custom holds 128"):
+        check_fits(wide.replaced(winners=Winners(1)), config)
+    tall = conv(K=4, C=1, shape=(1, 12, 10), pads=(2, 2, 2, 2))
+    check_fits(tall, config)
+    with pytest.raises(DoesNotFit, match="conv: there are 169 pixels of its output, but custom holds 128"):
+        check_fits(tall.replaced(winners=Winners(1)), config)
+
+
+def test_winners_of_a_layer_in_passes_are_refused() -> None:
+    config = SMALL.replaced(winners=True)
+    layer = conv(K=24, C=8, shape=(8, 6, 5), winners=Winners(9))  # 72 weights a lane for each of six groups
+    with pytest.raises(DoesNotFit, match="conv: winners are chosen from a whole output, but custom computes this one in 2 passes"):
+        plan(layer, np.ones(layer.shape, np.uint8), config)
+    assert len(plan(conv(winners=Winners(9)), np.ones((4, 6, 5), np.uint8), config)) == 1
