@@ -20,7 +20,7 @@ from skipgrid.rtl.config import PRESETS, preset
 from .console import notes, write_json, wrote
 from .docs import project
 from .sources import hash_of, with_imports
-from .unit_figures import COST, CYCLES, PAGE, UNITS, with_tables
+from .unit_figures import COST, CYCLES, PAGE, UNITS, WINNERS, with_tables
 from .unit_figures import measured as measured_units
 
 BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
@@ -65,6 +65,8 @@ def sources_of(name: str) -> set[Path]:
     if name == COST:
         return with_imports(*(fpga / f"{module}.py" for module in ("build", "ring")), *(Path(getfile(ALONE[unit])) for unit, _ in UNITS))
     measured = with_imports(*(host / f"{module}.py" for module in ("simulated", "runner", "layer_bench", "onnx_import")))
+    if name.startswith(WINNERS):
+        measured |= with_imports(host / "winners_bench.py")
     return {*measured, host / "harness.cpp", *workloads.glob("*.csv"), *models.glob("*.onnx"), *models.glob("*.npz")}
 
 
@@ -141,9 +143,9 @@ def _table(records: dict[str, dict[str, Any]]) -> str:
 
 
 def _draw(folder: Path) -> None:
-    from .drawing import draw_density, draw_layers
+    from .drawing import draw_density, draw_layers, draw_winners
 
-    for name, draw in (("layers-4x32", draw_layers), ("density-4x32", draw_density)):
+    for name, draw in (("layers-4x32", draw_layers), ("density-4x32", draw_density), ("winners-1x8", draw_winners)):
         path = folder / FIGURES / f"{name}.png"
         draw(kept(folder)[name]["report"], path)
         wrote(path)

@@ -1,4 +1,4 @@
-"""The figures of the units that are of use by themselves: cycles, area and clock, and their tables in docs/topk.md."""
+"""The figures in docs/topk.md: cycles, area and clock of units, a network with k winners; and their tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,28 +13,40 @@ UNITS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("histogram-topk", ("index_bits=17",)),
     *((unit, ()) for unit in ("threshold-relu", "adaptive-k", "softmax", "sparsemax", "expert-router")),
 )
-MARKS = {name: (f"<!-- {name}: written by `make figures` -->", f"<!-- end of {name} -->") for name in (CYCLES, COST)}
+WINNERS = "winners"  # begins the names of the records, which a preset's ends
+WINNERS_PRESETS = ("1x8", "4x32")
+MARKS = {name: (f"<!-- {name}: written by `make figures` -->", f"<!-- end of {name} -->") for name in (CYCLES, COST, WINNERS)}
 
 
 def measured(seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name, command and report of each record."""
+    from skipgrid.rtl.config import preset
+
     from .bench import measure_topk
+    from .bench_winners import measure_winners
     from .synth import measure
 
     yield CYCLES, f"skipgrid bench topk --seed {seed}", measure_topk(seed)
     units = [measure(FAMILY, "1x8", unit, list(settings), 1, None) for unit, settings in UNITS]
     yield COST, f"skipgrid synth --family {FAMILY} --unit UNIT --set NAME=VALUE", {"units": units}
+    for name in WINNERS_PRESETS:
+        yield f"{WINNERS}-{name}", f"skipgrid bench winners --preset {name}", measure_winners(preset(name))
 
 
 def with_tables(text: str, records: dict[str, dict[str, Any]]) -> str:
     """The page's text with the tables of these records between their marks; ValueError if a mark is missing."""
-    for name, made in ((CYCLES, _cycles), (COST, _cost)):
+    tables = {
+        CYCLES: _cycles(records[CYCLES]["report"]["units"]),
+        COST: _cost(records[COST]["report"]["units"]),
+        WINNERS: _winners([records[f"{WINNERS}-{name}"]["report"] for name in WINNERS_PRESETS]),
+    }
+    for name, made in tables.items():
         begin, end = MARKS[name]
         before, begun, rest = text.partition(begin)
         _, ended, after = rest.partition(end)
         if not begun or not ended:
             raise ValueError(f"{PAGE} has no place for the figures, between {begin!r} and {end!r}")
-        text = f"{before}{begin}\n\n{made(records[name]['report']['units'])}\n\n{end}{after}"
+        text = f"{before}{begin}\n\n{made}\n\n{end}{after}"
     return text
 
 
@@ -52,4 +64,22 @@ def _cost(units: list[dict[str, Any]]) -> str:
         settings = ", ".join(f"{key}={value}" for key, value in each["settings"].items())
         cells = (each["lut"], each["ff"] - each["ring_ff"], each["dsp"], each["bram"])
         lines.append(f"| `{each['unit']}` | {settings} | {' | '.join(f'{cell:,}' for cell in cells)} | {each['fmax_mhz']:.0f} |")
+    return "\n".join(lines)
+
+
+def _winners(reports: list[dict[str, Any]]) -> str:
+    heads = [f"cycles a digit, `{report['preset']}`" for report in reports]
+    lines = [
+        f"| winners | recognised | bits a digit | {' | '.join(heads)} | exact |",
+        f"| --- | ---: | ---: |{' ---: |' * len(heads)} --- |",
+    ]
+    for points in zip(*([report["plain"], *report["shares"]] for report in reports), strict=True):
+        share = points[0]["share"]
+        cells = [
+            f"{points[0]['accuracy']:.1%}",
+            f"{points[0]['bits_per_image']:,.0f}",
+            *(f"{each['cycles_per_image']:,.0f}" for each in points),
+        ]
+        exact = "yes" if all(each["bit_exact"] for each in points) else "**no**"
+        lines.append(f"| {'none chosen' if share is None else f'{share:.0%}'} | {' | '.join(cells)} | {exact} |")
     return "\n".join(lines)

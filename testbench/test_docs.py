@@ -10,7 +10,7 @@ from skipgrid.rtl.config import PRESETS
 from skipgrid.scripts.docs import made_pages
 from skipgrid.scripts.figures import kept, sources_of, with_table
 from skipgrid.scripts.sources import hash_of
-from skipgrid.scripts.unit_figures import COST, CYCLES, PAGE, with_tables
+from skipgrid.scripts.unit_figures import COST, CYCLES, PAGE, WINNERS, WINNERS_PRESETS, with_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")])
@@ -48,7 +48,12 @@ def test_the_histogram_takes_one_block_of_memory() -> None:
 
 def test_the_figures_were_measured_with_these_sources() -> None:
     records = kept(ROOT)
-    assert {CYCLES, COST, *(f"{kind}-{name}" for kind in ("digits", "layers") for name in PRESETS)} <= set(records)
+    assert {
+        CYCLES,
+        COST,
+        *(f"{WINNERS}-{name}" for name in WINNERS_PRESETS),
+        *(f"{kind}-{name}" for kind in ("digits", "layers") for name in PRESETS),
+    } <= set(records)
     stale = [name for name, record in records.items() if record["sources"] != hash_of(sources_of(name))]
     assert not stale, f"the sources have changed since docs/figures was measured; type: make figures ({', '.join(stale)})"
 
