@@ -31,6 +31,7 @@ class Config:
     scan: accumulators that the drain looks at in one cycle: a power of two, 1...lanes.
     results: units that a row may have finished before their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
+    ranges_ahead: ranges of entries that a row finds ahead besides the first four, 0...12: with few, rows wait where windows hold little.
     serial: the parts around the grid work bit by bit, or element by element: they take less than half the logic, and keep up with
         one row of a few lanes only, whose drain looks at a lane at a time (scan is 1).
     spread: the rows lie far from what they share, as on a large FPGA: registers on these ways, and behind the activation buffer, keep the
@@ -52,13 +53,17 @@ class Config:
     layers: int = 16
     scan: int = 16
     results: int = 16
+    ranges_ahead: int = 4
     serial: bool = False
     spread: bool = False
     soft_lanes: int = 0
     winners: bool = False
 
     def __post_init__(self) -> None:
-        sizes = ("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers", "scan", "results", "soft_lanes")
+        sizes = (
+            *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
+            *("scan", "results", "ranges_ahead", "soft_lanes"),
+        )
         for item in sizes:
             value = getattr(self, item)
             if not isinstance(value, int) or isinstance(value, bool):
@@ -85,6 +90,8 @@ class Config:
                 raise TypeError(f"{item} must be True or False, not {getattr(self, item)!r}")
         if self.spread and self.rows == 1:
             raise ValueError("rows must be 2 or more where spread is chosen, not 1")
+        if not 0 <= self.ranges_ahead <= 12:
+            raise ValueError(f"ranges_ahead must be from 0 to 12, not {self.ranges_ahead}")
         for item in ("rows", "scan"):
             if self.serial and getattr(self, item) != 1:
                 raise ValueError(f"{item} must be 1 where serial is chosen, not {getattr(self, item)}")

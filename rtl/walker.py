@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .config import Config
 from .layouts import layer_layout, order_layout, pointer_shape, range_layout, unit_layout
 
-RANGES_AHEAD = 4
+RANGES_AHEAD = 4  # at least
 
 
 class WindowWalker(wiring.Component):
@@ -162,7 +162,8 @@ class RangeFetcher(wiring.Component):
         m = Module()
         ranges = stream.Signature(range_layout(config)).create()  # found, in order
         advance = Signal()  # of all stages, which stand still while there may be no room for a range
-        m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=RANGES_AHEAD)
+        ahead = RANGES_AHEAD + config.ranges_ahead
+        m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=ahead)
         m.d.comb += [
             fifo.w_data.eq(ranges.payload),
             fifo.w_en.eq(ranges.valid & advance),
@@ -170,7 +171,7 @@ class RangeFetcher(wiring.Component):
             self.ranges.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.ranges.ready),
         ]
-        m.d.sync += advance.eq(fifo.level <= RANGES_AHEAD - 2)  # as it comes from a register, one more range may be on its way
+        m.d.sync += advance.eq(fifo.level <= ahead - 2)  # as it comes from a register, one more range may be on its way
 
         # First stage: window rows of all windows of the unit's pool, one a cycle.
         walking = Signal()

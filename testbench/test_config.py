@@ -21,6 +21,7 @@ from skipgrid.rtl.config import PRESETS, Config, preset
         ({"side": 8}, "side must be a power of two from 16 to 16384, not 8"),
         ({"layers": 1}, "layers must be a power of two from 2 to 256, not 1"),
         ({"results": 32}, "results must be a power of two from 1 to 16, not 32"),
+        ({"ranges_ahead": 13}, "ranges_ahead must be from 0 to 12, not 13"),
         ({"scan": 64}, r"scan must be a power of two up to lanes \(32\), not 64"),
         ({"scan": 3}, r"scan must be a power of two up to lanes \(32\), not 3"),
         ({"serial": True}, "rows must be 1 where serial is chosen, not 4"),

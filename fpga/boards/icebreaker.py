@@ -50,6 +50,7 @@ BOARD = Board(
         layers=8,
         scan=1,
         results=1,
+        ranges_ahead=0,
         serial=True,
     ),
     clock_hz=24_000_000,

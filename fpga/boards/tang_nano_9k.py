@@ -48,6 +48,7 @@ BOARD = Board(
         layers=8,
         scan=1,
         results=1,
+        ranges_ahead=0,
         serial=True,
     ),
     clock_hz=54_000_000,

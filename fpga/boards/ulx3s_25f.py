@@ -47,6 +47,7 @@ BOARD = Board(
         layers=16,
         scan=4,
         results=8,
+        ranges_ahead=0,
         soft_lanes=4,
     ),
     clock_hz=80_000_000,

@@ -47,6 +47,7 @@ BOARD = Board(
         layers=16,
         scan=8,
         results=4,
+        ranges_ahead=0,
         spread=True,
     ),
     clock_hz=80_000_000,
