@@ -63,7 +63,8 @@ def sources_of(name: str) -> set[Path]:
     if name == CYCLES:
         return {*with_imports(host / "topk_bench.py"), host / "topk_harness.cpp"}
     if name == COST:
-        return with_imports(*(fpga / f"{module}.py" for module in ("build", "ring")), *(Path(getfile(ALONE[unit])) for unit, _ in UNITS))
+        units = with_imports(*(fpga / f"{name}.py" for name in ("families", "ring")), *(Path(getfile(ALONE[unit])) for unit, _ in UNITS))
+        return {*units, fpga / "build.py"}  # of which no board's system counts
     measured = with_imports(*(host / f"{module}.py" for module in ("simulated", "runner", "layer_bench", "onnx_import")))
     if name.startswith(WINNERS):
         measured |= with_imports(host / "winners_bench.py")
