@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from skipgrid.fpga.board import find_board
 from skipgrid.golden import Layer, coded_bytes, decode, encode, from_coded, run_layer
 from skipgrid.host.compiler import DoesNotFit, channel_packet, descriptor, group_weights, groups, place, program_packet, weight_packet
 from skipgrid.host.fuzz import random_activation, random_input, random_layer
@@ -18,7 +19,7 @@ from skipgrid.rtl.config import PRESETS, Config
 
 SMALL = Config(name="small", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, results=2)
 LOOSE = Config(name="loose", rows=1, lanes=4, weights=32768, entries=256, pixels=64, features=65536, channels=8, scan=4)
-ULX3S = Config(name="85F", rows=4, lanes=32, weights=4096, entries=8192, pixels=1024, channels=512)
+ULX3S = find_board("ulx3s-85f").config
 WORKLOADS = {workload.layer: workload for workload in read_table()}
 
 
