@@ -9,6 +9,7 @@ A tensor's way, in the order of the modules:
       -> accumulate: convolution of x - z, int32 (K, rows, columns)        network.py
       -> requantise: + bias, * scale, round, + zero point, clamp           numerics.py
       -> max_pool -> apply_threshold                                       network.py, numerics.py
+      -> weighed, if the layer is a mixture of experts                     numerics.py, with the weights of network.py's route
       -> keep_winners, if the layer says so -> y, the next layer's x       topk.py
 
 `run_layer` and `run_network` take the lower half in one step. What a layer must cost at least is in `limits`; other ways to
@@ -23,19 +24,21 @@ of the chosen gets is in `gates`; `router` sends tokens to the experts that both
 
 from .codec import CodecError, best_k, coded_bytes, decode, encode, from_coded, max_run, size_bits, tokens, untokens
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
-from .layer import Activation, Layer, Winners
+from .layer import Activation, Layer, Mixture, Winners
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
-from .network import accumulate, check_network, max_pool, run_layer, run_network
-from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded
+from .network import SCORE_FRACTION, accumulate, check_network, max_pool, route, run_layer, run_network
+from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded, weighed
 from .router import Overflow, Router, Routing
 from .topk import keep_winners, topk, winners
 
 __all__ = [
+    "SCORE_FRACTION",
     "SOFTMAX_ERROR",
     "WEIGHT_ONE",
     "Activation",
     "CodecError",
     "Layer",
+    "Mixture",
     "Overflow",
     "Router",
     "Routing",
@@ -59,6 +62,7 @@ __all__ = [
     "max_run",
     "requantise",
     "requantise_scale",
+    "route",
     "run_layer",
     "run_network",
     "size_bits",
@@ -71,5 +75,6 @@ __all__ = [
     "uncoded",
     "untokens",
     "useful_macs",
+    "weighed",
     "winners",
 ]

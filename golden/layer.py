@@ -63,10 +63,33 @@ class Winners:
 
 
 @dataclass(frozen=True, eq=False)
+class Mixture:
+    """Which experts of a layer an input goes to. The layer's output channels are divided among them, the same number of each in turn.
+
+    gate: reads the layer's input, and gives a score for each expert, (experts, 1, 1): its y - zero_point, in units of 2**-SCORE_FRACTION.
+    k: experts that are chosen, those with the largest scores, equal ones by lower index; their weights are the softmax of these.
+    """
+
+    gate: "Layer"
+    k: int
+
+    @property
+    def experts(self) -> int:
+        """How many there are to choose from."""
+        return self.gate.out_shape[0]
+
+    def __post_init__(self) -> None:
+        if self.gate.out_shape != (self.experts, 1, 1) or self.gate.mixture is not None:
+            raise ValueError(f"layer {self.gate.name}: a gate gives one score for each expert, not a tensor of {self.gate.out_shape}")
+        if not 1 <= self.k <= self.experts:
+            raise ValueError(f"layer {self.gate.name}: of {self.experts} experts 1 to all are chosen, not {self.k}")
+
+
+@dataclass(frozen=True, eq=False)
 class Layer:
     """A convolution (or fully connected layer) with what follows it up to the next stored tensor.
 
-    y = winners(threshold(max_pool(clamp(rne(float32(conv(x - z) + bias) * scale) + zero_point, low, high))))
+    y = winners(weighed(threshold(max_pool(clamp(rne(float32(conv(x - z) + bias) * scale) + zero_point, low, high)))))
 
     A fully connected layer is a convolution whose filter is as large as its input: weights (K, C, H, W).
 
@@ -82,6 +105,7 @@ class Layer:
     pool: (rows, columns) of the max pooling; (1, 1) is none.
     pool_stride: (rows, columns).
     threshold: outputs with |y - zero_point| below it become the zero point; 0 and 1 change nothing.
+    mixture: the outputs of experts that are not chosen become zero, and those of the chosen are weighed; None if there are no experts.
     winners: of all outputs only so many keep their values; None if all do.
     """
 
@@ -99,6 +123,7 @@ class Layer:
     pool: tuple[int, int] = (1, 1)
     pool_stride: tuple[int, int] = (1, 1)
     threshold: int = 0
+    mixture: Mixture | None = None
     winners: Winners | None = None
 
     def __post_init__(self) -> None:
@@ -124,6 +149,12 @@ class Layer:
             self._refuse(f"a filter of {R} x {S} does not fit into an input of {self.shape[1]} x {self.shape[2]} with pads {self.pads}")
         if self.conv_shape[1] < self.pool[0] or self.conv_shape[2] < self.pool[1]:
             self._refuse(f"a pool of {self.pool[0]} x {self.pool[1]} does not fit into {self.conv_shape[1]} x {self.conv_shape[2]} outputs")
+        if self.mixture is not None:
+            gate = self.mixture.gate
+            if K % self.mixture.experts:
+                self._refuse(f"{K} output channels cannot be divided among {self.mixture.experts} experts")
+            if (gate.shape, gate.x) != (self.shape, self.x):
+                self._refuse(f"its gate takes {gate.x} of {gate.shape}, but it takes {self.x} of {self.shape}")
 
     def _refuse(self, why: str, error: type[Exception] = ValueError) -> NoReturn:
         raise error(f"layer {self.name}: {why}")

@@ -7,25 +7,31 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from .layer import Layer
-from .network import check_input
+from .network import check_input, route
 
 
 def dense_macs(layer: Layer) -> int:
-    """All multiplications of the convolution, those with zeros and padding too: windows * K * C * R * S."""
-    return windows(layer) * int(layer.weights.size)
+    """All multiplications of the convolution, those with zeros and padding too: windows * K * C * R * S; of all experts, and their gate."""
+    gate = 0 if layer.mixture is None else dense_macs(layer.mixture.gate)
+    return windows(layer) * int(layer.weights.size) + gate
 
 
 def useful_macs(x: NDArray[np.integer], layer: Layer) -> int:
     """The multiplications with a nonzero activation: the sum, over the convolution's windows, of their nonzeros, times K.
 
     x: (C, H, W) in the layer's input type. Padding holds no nonzeros. Counted before pooling: each window once.
+    Where experts are chosen, those of the others do not count, and those of the gate do.
     """
     check_input(x, layer)
     top, left, bottom, right = layer.pads
     K, _, R, S = layer.weights.shape
     nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
     in_windows = sliding_window_view(nonzeros, (R, S))[:: layer.stride[0], :: layer.stride[1]]
-    return int(in_windows.sum()) * int(K)
+    macs = int(in_windows.sum()) * int(K)
+    if layer.mixture is None:
+        return macs
+    chosen = len(route(x, layer.mixture))
+    return useful_macs(x, layer.mixture.gate) + macs // layer.mixture.experts * chosen
 
 
 def limit_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int) -> float:
@@ -34,13 +40,14 @@ def limit_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int) ->
 
 
 def dense_cycles(layer: Layer, rows: int, lanes: int) -> int:
-    """Cycles of a grid of that size that skips nothing and otherwise never waits.
+    """Cycles of a grid of that size that skips nothing, neither zeros nor experts, and otherwise never waits.
 
     A window's output channels are computed `lanes` together; each such piece takes C*R*S cycles of one row, and the rows share the pieces.
     """
     K = layer.bias.size
     pieces = windows(layer) * ceil(K / lanes)
-    return ceil(pieces / rows) * (layer.weights.size // K)
+    gate = 0 if layer.mixture is None else dense_cycles(layer.mixture.gate, rows, lanes)
+    return ceil(pieces / rows) * (layer.weights.size // K) + gate
 
 
 def windows(layer: Layer) -> int:

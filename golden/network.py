@@ -7,9 +7,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from .layer import Layer
-from .numerics import INT32, apply_threshold, check_activations, requantise
+from .layer import Layer, Mixture
+from .numerics import INT32, apply_threshold, check_activations, requantise, weighed
+from .router import Router
 from .topk import keep_winners
+
+SCORE_FRACTION = 4
+"""Bits behind the point of a gate's scores."""
 
 
 def accumulate(x: NDArray[np.integer], layer: Layer) -> NDArray[np.int32]:
@@ -46,9 +50,22 @@ def run_layer(x: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
     full = requantise(accumulate(x, layer), layer.bias, layer.scale, layer.y.zero_point, *layer.clamp)
     pooled = max_pool(full, layer.pool, layer.pool_stride)
     y: NDArray[np.integer] = apply_threshold(pooled, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
+    if layer.mixture is not None:
+        weights = np.zeros(layer.mixture.experts, np.int64)
+        for expert, weight in route(x, layer.mixture):
+            weights[expert] = weight
+        of_channel = weights.repeat(len(y) // len(weights)).reshape(-1, 1, 1)
+        y = weighed(y, layer.y.zero_point, of_channel)
     if layer.winners is None:
         return y
     return keep_winners(y, layer.y.zero_point, layer.winners.count(y.size), magnitude=layer.winners.magnitude)
+
+
+def route(x: NDArray[np.integer], mixture: Mixture) -> list[tuple[int, int]]:
+    """(expert, weight) of those chosen for an input, by a router whose biases are 0 and whose experts are never full."""
+    scores = run_layer(x, mixture.gate).reshape(-1).astype(np.int64) - mixture.gate.y.zero_point
+    router = Router(mixture.experts, cells=mixture.k, value_bits=9, fraction=SCORE_FRACTION)
+    return router.route(scores)
 
 
 def run_network(x: NDArray[np.integer], layers: Sequence[Layer]) -> list[NDArray[np.integer]]:

@@ -64,6 +64,15 @@ def apply_threshold(values: NDArray[np.integer], zero_point: int, threshold: int
     return np.where(near, np.asarray(zero_point, values.dtype), values)
 
 
+def weighed(values: NDArray[np.integer], zero_point: int, weights: NDArray[np.integer]) -> NDArray[np.integer]:
+    """rne((y - zero_point) * weight / 2**15) + zero_point: what an expert's outputs count, with the weights of `softmax`.
+
+    weights: 0...2**15, of a shape that goes with the values'. The result has the values' type, and is no further from the zero point.
+    """
+    distance = values.astype(np.int64) - zero_point
+    return np.asarray(np.rint(distance * weights / 2.0**15) + zero_point).astype(values.dtype)  # float64 holds the product exactly
+
+
 def check_activations(values: NDArray[np.integer], activation: Activation, what: str = "these activations") -> None:
     """TypeError, naming `what`, unless the array is of the activation's type."""
     if values.dtype != activation.dtype:
