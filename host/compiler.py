@@ -1,11 +1,12 @@
 """From layers to what the accelerator loads: weights and parameters in their memories, and a program of descriptors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Winners, requantise
+from skipgrid.golden import Activation, Layer, Mixture, Winners, requantise
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode
 
@@ -20,11 +21,12 @@ class DoesNotFit(ValueError):
 
 @dataclass(frozen=True)
 class Placed:
-    """A layer and where its weights and channels lie on the accelerator."""
+    """A layer and where its weights and channels lie on the accelerator; likewise the gate by which its experts are chosen."""
 
     layer: Layer
     weights_base: int
     channels_base: int
+    gate: "Placed | None" = None
 
 
 def groups(layer: Layer, config: Config) -> int:
@@ -39,19 +41,33 @@ def group_weights(layer: Layer) -> int:
 
 def place(layers: list[Layer], config: Config) -> list[Placed]:
     """Places all layers behind each other; DoesNotFit if the memories are too small."""
-    placed, weights, channels = [], 0, 0
+    placed: list[Placed] = []
+    weights, channels = 0, 0
     for layer in layers:
-        check_fits(layer, config)
-        placed.append(Placed(layer, weights, channels))
-        weights += groups(layer, config) * group_weights(layer)
-        channels += groups(layer, config) * config.lanes
+        gate = None
+        for part in (layer,) if layer.mixture is None else (layer.mixture.gate, layer):
+            check_fits(part, config)
+            item = gate = Placed(part, weights, channels, gate)
+            weights += groups(part, config) * group_weights(part)
+            channels += groups(part, config) * config.lanes
+        placed.append(item)
     if weights > config.weights:
         raise DoesNotFit(f"the network needs {weights:,} weights a lane, but {config.name} holds {config.weights:,}")
     if channels > config.channels:
         raise DoesNotFit(f"the network needs parameters of {channels:,} channels, but {config.name} holds {config.channels:,}")
     if len(layers) > config.layers:
         raise DoesNotFit(f"the network has {len(layers)} layers, but {config.name} holds {config.layers} descriptors")
+    routing(layers)
     return placed
+
+
+def routing(layers: Sequence[Layer]) -> tuple[int, int] | None:
+    """(experts, k) of the layers that have experts, None if no layer does; DoesNotFit if they differ, as there is one router."""
+    found = {(layer.mixture.experts, layer.mixture.k): layer.name for layer in layers if layer.mixture is not None}
+    if len(found) > 1:
+        named = " and ".join(f"{name} chooses {k} of {experts}" for (experts, k), name in found.items())
+        raise DoesNotFit(f"all layers with experts have as many and choose as many, because there is one router; but {named}")
+    return next(iter(found), None)
 
 
 def check_fits(layer: Layer, config: Config) -> None:
@@ -63,6 +79,8 @@ def check_fits(layer: Layer, config: Config) -> None:
         raise DoesNotFit(f"{layer.name}: one group has {group_weights(layer):,} weights a lane, but {config.name} holds {config.weights:,}")
     if layer.winners is not None and not config.winners:
         raise DoesNotFit(f"{layer.name}: it keeps its winners only, but {config.name} was built without the unit that chooses them")
+    if layer.mixture is not None:
+        _check_experts(layer.name, layer.mixture, K, config)
     stored = layer.winners is not None  # then the output is, whatever follows
     for what, size, limit in (
         ("columns x channels of its input", W * C, config.features),
@@ -81,6 +99,26 @@ def check_fits(layer: Layer, config: Config) -> None:
     ):
         if size > limit:
             raise DoesNotFit(f"{layer.name}: there are {size:,} {what}, but {config.name} holds {limit:,}")
+
+
+def _check_experts(name: str, mixture: Mixture, K: int, config: Config) -> None:
+    if not config.experts:
+        raise DoesNotFit(f"{name}: it chooses from {mixture.experts} experts, but {config.name} was built without a router")
+    if mixture.experts > config.experts or mixture.k > config.experts_chosen:
+        raise DoesNotFit(
+            f"{name}: it chooses {mixture.k} of {mixture.experts} experts, but {config.name} chooses up to {config.experts_chosen}"
+            f" of {config.experts}"
+        )
+    if K // mixture.experts % config.lanes:
+        raise DoesNotFit(
+            f"{name}: each expert has {K // mixture.experts} output channels, which is no multiple of the {config.lanes} lanes of {config.name}"
+        )
+
+
+def load_packets(placed: list[Placed], config: Config) -> list[Words]:
+    """The load packets of all layers' weights and channels."""
+    items = [item for each in placed for item in (each.gate, each) if item is not None]
+    return [packet(item, config) for item in items for packet in (weight_packet, channel_packet)]
 
 
 def weight_packet(placed: Placed, config: Config) -> Words:
@@ -150,8 +188,9 @@ def descriptor(
     final: bool,
     k_in: int = 0,
     k_out: int = 0,
+    opcode: Opcode = Opcode.LAYER,
 ) -> Words:
-    """The words of a LAYER descriptor."""
+    """The words of a LAYER descriptor, or a GATE's or of EXPERTS."""
     layer = placed.layer
     C, H, W = layer.shape
     K, _, R, S = layer.weights.shape
@@ -163,8 +202,12 @@ def descriptor(
     zero = layer.y.zero_point
     low, high = layer.clamp
     count = groups(layer, config)
+    experts = {}
+    if layer.mixture is not None:
+        each = count // layer.mixture.experts
+        experts = {"experts": layer.mixture.experts, "expert_groups": each, "expert_weights": each * group_weights(layer)}
     return _words(
-        opcode=Opcode.LAYER.value,
+        opcode=opcode.value,
         from_stream=from_stream,
         to_stream=to_stream,
         buffer=buffer,
@@ -208,13 +251,15 @@ def descriptor(
         channels_base=placed.channels_base,
         groups=count,
         last_lanes=K - (count - 1) * config.lanes,
+        **experts,
     )
 
 
 def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, load: bool = False, k_in: int, k_out: int) -> list[Words]:
     """The descriptors of a network, from its input stream to its output stream; DoesNotFit if they are too many.
 
-    A layer's winners are chosen by a descriptor behind its own, which reads the layer's output and writes where its input was.
+    A layer's winners are chosen by a descriptor behind its own, which reads the layer's output and writes where its input was. A
+    layer's experts are chosen by a descriptor before its own, which reads the same input.
 
     buffer: of the input. load: a LOAD descriptor of its own stores the input before the first layer begins; where the
     configuration is serial there is always one, unless the first layer is the last one too.
@@ -228,7 +273,18 @@ def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, lo
         last = number == len(placed) - 1
         ends = last and item.layer.winners is None
         from_stream = number == 0 and not load
-        words.append(descriptor(item, config, buffer=buffer, from_stream=from_stream, to_stream=ends, final=ends, k_in=k_in, k_out=k_out))
+        opcode = Opcode.LAYER
+        if item.gate is not None:
+            gate = descriptor(
+                item.gate, config, buffer=buffer, from_stream=from_stream, to_stream=True, final=False, k_in=k_in, opcode=Opcode.GATE
+            )
+            words.append(gate)
+            from_stream, opcode = False, Opcode.EXPERTS
+        words.append(
+            descriptor(
+                item, config, buffer=buffer, from_stream=from_stream, to_stream=ends, final=ends, k_in=k_in, k_out=k_out, opcode=opcode
+            )
+        )
         buffer ^= 1
         if item.layer.winners is not None:
             shape, chosen, held = item.layer.out_shape, item.layer.winners, item.layer.y
@@ -239,7 +295,7 @@ def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, lo
 
 def descriptors(layer: Layer) -> int:
     """How many descriptors a layer takes."""
-    return 1 if layer.winners is None else 2
+    return 1 + (layer.mixture is not None) + (layer.winners is not None)
 
 
 def winners_descriptor(

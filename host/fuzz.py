@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from skipgrid.golden import Activation, Layer, coded_bytes, encode, run_network
 from skipgrid.rtl.config import Config
 
-from .compiler import DoesNotFit, channel_packet, network_program, place, program_packet, weight_packet
+from .compiler import DoesNotFit, load_packets, network_program, place, program_packet
 from .device import Device, DeviceError
 from .passes import cut_channels, with_channels
+from .runner import set_router
 
 SMALL = Config(
     name="small", rows=2, lanes=4, weights=1024, entries=512, pixels=256, features=256, side=16, channels=64, layers=8, scan=2, results=2
@@ -112,9 +113,9 @@ def run_trial(device: Device, seed: int) -> Trial:
     k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
     right = encode(coded_bytes(tensors[-1], layers[-1].y), k_out)
     placed = place(layers, config)
-    for item in placed:
-        device.load(weight_packet(item, config))
-        device.load(channel_packet(item, config))
+    for packet in load_packets(placed, config):
+        device.load(packet)
+    set_router(device, layers)
     words = [encode(coded, k_in)]
     packets = []
     try:

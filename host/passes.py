@@ -38,7 +38,7 @@ def plan(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
 
     Each element of the output is in one pass. Input rows behind the last window are in none. DoesNotFit if the memories hold
     no group of `lanes` channels, or not even the input rows under one row of the output; or if there are several passes, but
-    winners to be chosen from all of the output.
+    winners to be chosen from all of the output; or if the layer has experts.
     """
     bands = cut_rows(layer, x, config)
     channels = cut_channels(layer, config)
@@ -48,6 +48,8 @@ def plan(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
         order = [(band, cut) for cut in channels for band in bands]
     else:
         order = [(band, cut) for band in bands for cut in channels]
+    if layer.mixture is not None:
+        raise DoesNotFit(f"{layer.name}: a layer with experts is computed with its network, not by itself in passes")
     if layer.winners is not None and len(order) > 1:
         raise DoesNotFit(
             f"{layer.name}: winners are chosen from a whole output, but {config.name} computes this one in {len(order)} passes"

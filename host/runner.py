@@ -1,6 +1,6 @@
 """Whole networks on a device: compiled once, then run image by image, each output compared with the golden model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from skipgrid.golden import (
+    Layer,
     best_k,
     coded_bytes,
     decode,
@@ -23,8 +24,10 @@ from skipgrid.golden import (
     useful_macs,
 )
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.register_map import ROUTER_BASE
+from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS
 
-from .compiler import CODE_PARAMETERS, channel_packet, descriptors, network_program, place, program_packet, weight_packet
+from .compiler import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet, routing
 from .device import Device, Words
 from .network import Network
 
@@ -95,8 +98,7 @@ def compile_network(network: Network, config: Config, sample: NDArray[np.integer
     k_in = _shortest(coded)
     k_out = _shortest([coded_bytes(run_network(x, list(layers))[-1], layers[-1].y) for x in sample[:SAMPLE]])
     program = network_program(placed, config, k_in=k_in, k_out=k_out)
-    packets = [packet for item in placed for packet in (weight_packet(item, config), channel_packet(item, config))]
-    return Program(network, [*packets, program_packet(program)], len(program), k_in, k_out)
+    return Program(network, [*load_packets(placed, config), program_packet(program)], len(program), k_in, k_out)
 
 
 def _shortest(tensors: list[NDArray[np.uint8]]) -> int:
@@ -111,6 +113,7 @@ def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) ->
     layers = list(program.network.layers)
     for packet in program.packets:
         device.load(packet)
+    set_router(device, layers)
     for x in inputs:
         run = device.run([encode(coded_bytes(x, layers[0].x), program.k_in)], layers=program.descriptors)
         shape = layers[-1].out_shape
@@ -128,6 +131,14 @@ def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) ->
             sparsity=[sparsity(coded_bytes(tensor, layer.x)) for tensor, layer in zip(tensors, layers, strict=True)],
             useful_macs=[useful_macs(tensor, layer) for tensor, layer in zip(tensors, layers, strict=True)],
         )
+
+
+def set_router(device: Device, layers: Sequence[Layer]) -> None:
+    """Tell the router, if there is one and the layers have experts, how many there are, and how many are chosen."""
+    chosen = routing(layers)
+    if chosen is not None:
+        for name, value in zip(("EXPERTS", "K"), chosen, strict=True):
+            device.write_register(ROUTER_BASE + ROUTER_REGISTERS[name].address, value)
 
 
 def run_onnxruntime(model: Path, images: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -1,17 +1,18 @@
 """The whole accelerator: run-length words in, run-length words out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .activations import ActivationMemory
-from .axi import AxiLite, AxiStream
+from .axi import AxiLite, AxiLiteSplit, AxiStream
 from .buffers import ActivationBuffers, SerialActivationBuffers
 from .config import MAX_REMAINDER, Config
 from .decoder import RunLengthDecoder
 from .drain import Drain
 from .encoder import RunLengthEncoder
+from .experts import ExpertChoice, Weigher
 from .grid import Row
 from .layouts import Error, Result, Token, Word, makes_output, order_layout
 from .loader import Loader
@@ -26,7 +27,7 @@ from .serial_requantise import SerialRequantiser
 from .skid import SkidBuffer
 from .tokens import TokenBuilder
 from .walker import RangeFetcher, WindowWalker
-from .ways import ResultWay, UnitWay
+from .ways import ClearWay, ResultWay, UnitWay, cleared_by
 from .weights import WeightMemory
 from .winners import TensorWinners
 
@@ -34,8 +35,10 @@ UNITS_UNDER_WAY = 3  # in a row besides the results: fetched, read, and in the g
 UNITS_UNDER_WAY_SPREAD = 5  # also between walker and fetcher, and between row and drain
 UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is read, and one in the grid has its result's place
 
-PORTS = wiring.Signature(
-    {
+
+def ports(config: Config) -> wiring.Signature:
+    """The accelerator's ports."""
+    members = {
         "s_axil": In(AxiLite()),
         "s_axis_load": In(AxiStream()),
         "s_axis_in": In(AxiStream()),
@@ -44,7 +47,9 @@ PORTS = wiring.Signature(
         "busy": Out(1),
         "error": Out(1),
     }
-)
+    if config.experts:
+        members["pressure"] = In(range(config.experts_chosen + 1))
+    return wiring.Signature(members)
 
 
 class Accelerator(wiring.Component):
@@ -61,13 +66,14 @@ class Accelerator(wiring.Component):
         m_axis_out: run-length coded tensors, one packet each; TUSER in the last word marks one cut short by an error.
         irq: 1 from the end of a run (STATUS.busy is 0), or an error of the load port, until the next start.
         busy, error: as in STATUS.
+        pressure: lowers how many experts the router chooses (see `ExpertRouter`), where experts are built.
 
     Throughput: rows x lanes multiplications a cycle, all of nonzero activations. Reset is synchronous and works at any moment.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        super().__init__(PORTS)
+        super().__init__(ports(config))
 
     def elaborate(self, platform: object) -> Module:
         config = self.config
@@ -83,7 +89,17 @@ class Accelerator(wiring.Component):
             outputs = makes_output(layer, config)
             with m.If(layer.chooses):
                 m.d.comb += loads.eq(0)
-        clears = ResetInserter(abort)  # what an error in a run empties
+        if config.experts:
+            m.submodules.bus_split = bus_split = AxiLiteSplit()
+        # What an error in a run empties: what all rows share, and each row.
+        clears, *clears_row = [ResetInserter(abort)] * (1 + config.rows)
+        clearing: list[Value] = []  # what of it is under way
+        if config.spread:
+            m.submodules.clear_way = clear_way = ClearWay(1 + config.rows)
+            m.d.comb += clear_way.clear.eq(abort)
+            abort = clear_way.cleared
+            clearing.append(clear_way.under_way)
+            clears, *clears_row = (cleared_by(m, f"cleared{number}", clear) for number, clear in enumerate(clear_way.clears))
 
         def buffered(source: wiring.PureInterface, sink: wiring.PureInterface, name: str) -> None:
             """Connect streams of tokens or results by way of a skid buffer; where parts work serially no path is that long."""
@@ -133,11 +149,13 @@ class Accelerator(wiring.Component):
         ]
         rows = []
         for number in range(config.rows):
-            m.submodules[f"fetcher{number}"] = clears(fetcher := (SerialRangeFetcher if config.serial else RangeFetcher)(config))
-            m.submodules[f"row{number}"] = clears(row := Row(config))
+            m.submodules[f"fetcher{number}"] = clears_row[number](
+                fetcher := (SerialRangeFetcher if config.serial else RangeFetcher)(config)
+            )
+            m.submodules[f"row{number}"] = clears_row[number](row := Row(config))
             read = memory.reads[number]
             if config.spread:
-                m.submodules[f"units{number}"] = clears(unit_way := UnitWay(config))
+                m.submodules[f"units{number}"] = clears_row[number](unit_way := UnitWay(config))
                 wiring.connect(m, walker.units[number], unit_way.source)
                 wiring.connect(m, unit_way.sink, fetcher.units)
             else:
@@ -168,11 +186,16 @@ class Accelerator(wiring.Component):
         ]
         for copy in range(config.weight_copies):
             m.submodules[f"weights{copy}"] = weights = WeightMemory(config)
+            to_copy = to_store
+            if config.spread:  # copies are far from each other; two of the same value would be made one, but for what they begin with
+                start = to_store.shape().from_bits(-(copy % 2) & ((1 << to_store.shape().size) - 1))
+                to_copy = Signal(to_store.shape(), reset_less=True, init=start)
+                m.d.sync += to_copy.eq(to_store)
             m.d.comb += [
-                weights.loading.eq(to_store.weights),
-                weights.write_enable.eq(to_store.write_weights),
-                weights.write_address.eq(to_store.address),
-                weights.write_data.eq(to_store.data),
+                weights.loading.eq(to_copy.weights),
+                weights.write_enable.eq(to_copy.write_weights),
+                weights.write_address.eq(to_copy.address),
+                weights.write_data.eq(to_copy.data),
             ]
             for port in range(config.weight_ports):
                 row = rows[copy * config.weight_ports + port]
@@ -187,15 +210,41 @@ class Accelerator(wiring.Component):
         m.submodules.builder = clears(builder := TokenBuilder())
         wiring.connect(m, drain.candidates, requantiser.candidates)
         results = requantiser.results
+        if config.experts:
+            # A gate's results are the router's scores; those of the experts that it chooses are weighed.
+            m.submodules.choice = choice = ExpertChoice(config)
+            m.submodules.weigher = weigher = clears(Weigher(config))
+            requantised, results = results, stream.Signature(Result).create(path=("weighed",))
+            wiring.connect(m, bus_split.upper, choice.bus)
+            m.d.comb += [
+                choice.pressure.eq(self.pressure),
+                choice.layer.eq(layer),
+                choice.start.eq(begin & layer.gates),
+                choice.abort.eq(abort),
+                choice.look.eq(weigher.look),
+                choice.expert.eq(weigher.expert),
+                weigher.start.eq(begin),
+                weigher.layer.eq(layer),
+                weigher.weight.eq(choice.weight),
+                walker.chosen.eq(choice.chosen),
+            ]
+            clearing.append(choice.busy)
+            with m.If(layer.gates):
+                wiring.connect(m, requantised, choice.results)
+            with m.Elif(layer.routed):
+                wiring.connect(m, requantised, weigher.source)
+                wiring.connect(m, weigher.sink, wiring.flipped(results))
+            with m.Else():
+                wiring.connect(m, requantised, wiring.flipped(results))
         if config.winners:
             m.submodules.winners = clears(winners := TensorWinners(config))
-            results = stream.Signature(Result).create(path=("results",))
+            computed, results = results, stream.Signature(Result).create(path=("results",))
             m.d.comb += [winners.start.eq(begin & layer.chooses), winners.layer.eq(layer)]
             with m.If(layer.chooses):
                 wiring.connect(m, winners.read, memory.reads[0])  # row 0 has nothing to read
                 wiring.connect(m, winners.results, wiring.flipped(results))
             with m.Else():
-                wiring.connect(m, requantiser.results, wiring.flipped(results))
+                wiring.connect(m, computed, wiring.flipped(results))
         buffered(results, builder.results, "results")
         tokens = stream.Signature(Token).create(path=("tokens",))  # of the output
         buffered(builder.tokens, wiring.flipped(tokens), "tokens")
@@ -222,7 +271,7 @@ class Accelerator(wiring.Component):
         for number, row in enumerate(rows):
             finished = row
             if config.spread:
-                m.submodules[f"results{number}"] = clears(finished := ResultWay(config))
+                m.submodules[f"results{number}"] = clears_row[number](finished := ResultWay(config))
                 m.d.comb += [
                     finished.row_results.eq(row.results),
                     finished.row_finished.eq(row.finished),
@@ -267,7 +316,7 @@ class Accelerator(wiring.Component):
         running, ended = Signal(), Signal()
         m.d.comb += ended.eq(running & (~loads | loaded) & (~outputs | Mux(layer.to_stream, sent | last_word, buffers.stored)))
         m.d.sync += sequencer.layer_done.eq(ended)
-        with m.If(last_word):
+        with m.If(last_word | choice.routed if config.experts else last_word):
             m.d.sync += sent.eq(1)
         with m.If(begin):
             m.d.sync += [running.eq(1), sent.eq(0)]
@@ -275,12 +324,19 @@ class Accelerator(wiring.Component):
             m.d.sync += running.eq(0)
 
         # Control: registers start and stop runs, the load port fills the memories between them.
-        wiring.connect(m, wiring.flipped(self.s_axil), registers.bus)
+        if config.experts:
+            wiring.connect(m, wiring.flipped(self.s_axil), bus_split.bus)
+            wiring.connect(m, bus_split.lower, registers.bus)
+        else:
+            wiring.connect(m, wiring.flipped(self.s_axil), registers.bus)
         stopping = Signal()
         with m.If(registers.stop & sequencer.busy):
             m.d.sync += stopping.eq(1)
         with m.If(abort | ~sequencer.busy):
             m.d.sync += stopping.eq(0)
+        settled = ~decoder.busy & ~encoder.busy & ~word_kept
+        for part in clearing:
+            settled &= ~part
         for failed, error in ((stopping, Error.STOPPED), *((part.failed, part.error) for part in (loader, buffers, decoder))):
             with m.If(failed):  # the last one of these counts
                 m.d.sync += sequencer.fault_code.eq(error)
@@ -298,7 +354,7 @@ class Accelerator(wiring.Component):
             sequencer.refetch.eq(loader.program_loaded | registers.program_written),
             sequencer.start.eq(registers.start),
             sequencer.clear.eq(registers.clear),
-            sequencer.settled.eq(~decoder.busy & ~encoder.busy & ~word_kept),
+            sequencer.settled.eq(settled),
             # Not while an error's packets are cleared away, nor in the cycle between a write and its effect.
             self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy & ~registers.start & ~registers.clear),
             self.busy.eq(sequencer.busy),

@@ -39,6 +39,8 @@ class Config:
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
         row, 0 where serial is chosen.
     winners: the unit is built that lets a stored tensor keep its k largest elements only; it takes one memory of 256 counters.
+    experts, experts_chosen: a router is built that chooses up to `experts_chosen` of `experts` for each input of a layer, whose other
+        experts are skipped: 2...64, and 1...8 of them; 0 and 0 for none. Not where serial is chosen.
     """
 
     name: str = "custom"
@@ -58,11 +60,13 @@ class Config:
     spread: bool = False
     soft_lanes: int = 0
     winners: bool = False
+    experts: int = 0
+    experts_chosen: int = 0
 
     def __post_init__(self) -> None:
         sizes = (
             *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
-            *("scan", "results", "ranges_ahead", "soft_lanes"),
+            *("scan", "results", "ranges_ahead", "soft_lanes", "experts", "experts_chosen"),
         )
         for item in sizes:
             value = getattr(self, item)
@@ -97,6 +101,13 @@ class Config:
                 raise ValueError(f"{item} must be 1 where serial is chosen, not {getattr(self, item)}")
         if not 0 <= self.soft_lanes <= (0 if self.serial else self.lanes):
             raise ValueError(f"soft_lanes must be from 0 to lanes ({self.lanes}), and 0 where serial is chosen, not {self.soft_lanes}")
+        if self.experts and not 2 <= self.experts <= 64:
+            raise ValueError(f"experts must be from 2 to 64, or 0 for none, not {self.experts}")
+        if self.experts and self.serial:
+            raise ValueError(f"experts must be 0 where serial is chosen, not {self.experts}")
+        if not min(1, self.experts) <= self.experts_chosen <= min(8, self.experts):
+            least, most = min(1, self.experts), min(8, self.experts)
+            raise ValueError(f"experts_chosen must be from {least} to {most} of {self.experts} experts, not {self.experts_chosen}")
         if not (self.channels > 0 and self.channels % self.lanes == 0 and self.channels <= 65536):
             raise ValueError(f"channels must be a multiple of lanes ({self.lanes}) up to 65,536, not {self.channels}")
 

@@ -10,6 +10,9 @@ from .layouts import RUN_BITS, candidate_layout, layer_layout, order_layout
 from .skid import SkidBuffer
 
 
+SKIPPED_AT_ONCE = 1 << (RUN_BITS - 1)  # so that a gap, which is less by itself, can grow by so many
+
+
 def drain_signature(config: Config) -> wiring.Signature:
     """The members of every form of the drain."""
     return wiring.Signature(
@@ -56,6 +59,8 @@ class Drain(wiring.Component):
     An accumulator is a candidate if it is at least its channel's bound: the smallest one that gives an output which is neither
     zero nor below the threshold. A bound that is too low costs cycles and changes no result.
 
+    Units that are skipped, because their expert is not chosen, are zeros, and pass 512 lanes a cycle.
+
     Members:
         start: begins a layer. layer: steady while anything is under way.
         order: the units in order. results, finished, advance, drained: of each row.
@@ -90,7 +95,13 @@ class Drain(wiring.Component):
         m.submodules.skid_order = skid_order = SkidBuffer(order_layout(config))
         wiring.connect(m, wiring.flipped(self.order), skid_order.source)
         order = skid_order.sink.payload
-        lanes_left = Signal(range(config.lanes + 1))
+        step, most_lanes = config.scan, config.lanes
+        if config.experts:
+            skipped = order.skipped
+            step, most_lanes = Mux(skipped, SKIPPED_AT_ONCE, config.scan), max(config.channels, SKIPPED_AT_ONCE)
+            expert_channels, few_channels = Signal(range(most_lanes + 1)), Signal()
+            m.d.sync += [expert_channels.eq(self.layer.expert_groups * config.lanes), few_channels.eq(expert_channels <= SKIPPED_AT_ONCE)]
+        lanes_left = Signal(range(most_lanes + 1))
         begun = Signal()  # slices of the unit have been taken
         left = Signal.like(lanes_left)
         next_is_last, few_lanes = Signal(), Signal()  # the unit's next slice is its last one; a last group has one slice
@@ -98,7 +109,10 @@ class Drain(wiring.Component):
         next_channel = Signal(config.channel_bits)
         last_slice = Signal()
         takes, take = Signal(config.rows), Signal()  # from which row; from any
-        fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(config.scan + 1), "channel": config.channel_bits, "last": 1}
+        most_at_once = max(config.scan, SKIPPED_AT_ONCE if config.experts else 0)
+        fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(most_at_once + 1), "channel": config.channel_bits, "last": 1}
+        if config.experts:
+            fields["skipped"] = 1
         layout = data.StructLayout(fields)
         taken, moved = Signal(layout), Signal(layout)
         kept, looked_up, fetched = (Signal(layout, name=name, reset_less=True) for name in ("kept", "looked_up", "fetched"))
@@ -106,16 +120,21 @@ class Drain(wiring.Component):
         look_up, fetch = Signal(), Signal()  # the stage has room
         compared_layout = data.StructLayout({**fields, "used": config.scan, "survives": config.scan})  # lanes in use, and candidates
         m.submodules.compare = compare = SkidBuffer(compared_layout)
+        unit_lanes = Mux(order.last_group, self.layer.last_lanes, config.lanes)
+        one_slice, next_step = (config.slices == 1) | (order.last_group & few_lanes), config.scan
+        if config.experts:
+            unit_lanes, one_slice = Mux(skipped, expert_channels, unit_lanes), Mux(skipped, few_channels, one_slice)
+            next_step = Mux(skipped, taken.lanes, config.scan)
         m.d.comb += [
-            left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
-            last_slice.eq(Mux(begun, next_is_last, (config.slices == 1) | (order.last_group & few_lanes))),
+            left.eq(Mux(begun, lanes_left, unit_lanes)),
+            last_slice.eq(Mux(begun, next_is_last, one_slice)),
             takes.eq(Cat(skid_order.sink.valid & (order.row == row) & self.finished[row] & ~is_kept for row in range(config.rows))),
             take.eq(takes.any()),
             skid_order.sink.ready.eq(take & last_slice),
             self.advance.eq(takes & (~last_slice).replicate(config.rows)),
             self.drained.eq(takes & last_slice.replicate(config.rows)),
             taken.values.eq(Array(result.as_value() for result in self.results)[order.row]),
-            taken.lanes.eq(Mux(last_slice, left, config.scan)),
+            taken.lanes.eq(Mux(last_slice, left, step)),
             taken.channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
             taken.last.eq(order.last & last_slice),
             moved.eq(Mux(is_kept, kept, taken)),
@@ -124,9 +143,13 @@ class Drain(wiring.Component):
             fetch.eq(~is_fetched | compare.source.ready),
             look_up.eq(~is_looked_up | fetch),
         ]
+        if config.experts:
+            m.d.comb += taken.skipped.eq(skipped)
+            with m.If(skipped):
+                m.d.comb += [takes.eq(0), take.eq(skid_order.sink.valid & ~is_kept)]
         with m.If(take):
-            m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - config.scan), next_is_last.eq(left <= 2 * config.scan)]
-            m.d.sync += next_channel.eq(taken.channel + config.scan)
+            m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - step), next_is_last.eq(left <= 2 * step)]
+            m.d.sync += next_channel.eq(taken.channel + next_step)
         with m.If(~is_kept):
             m.d.sync += kept.eq(taken)
         with m.If(look_up):
@@ -139,7 +162,8 @@ class Drain(wiring.Component):
         fetched_used = Signal(config.scan)  # lanes in use
         with m.If(fetch):
             m.d.sync += [fetched.eq(looked_up), fetched_bounds.eq(read.data), is_fetched.eq(is_looked_up)]
-            m.d.sync += fetched_used.eq(Cat(index < looked_up.lanes for index in range(config.scan)))
+            used = Cat(index < looked_up.lanes for index in range(config.scan))
+            m.d.sync += fetched_used.eq(Mux(looked_up.skipped, 0, used) if config.experts else used)
         # Of a carry chain alone, which yosys makes of < but not of >=.
         at_least = ~Cat(value.as_signed() < bound for value, bound in zip(fetched["values"], fetched_bounds, strict=True))
         m.d.comb += [

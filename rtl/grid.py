@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .config import Config
 from .layouts import entry_layout, range_layout
 from .multiply import Multiplier, MultiplyAccumulate
+from .weights import latency
 
 
 class Step(data.Struct):
@@ -273,7 +274,7 @@ class Row(wiring.Component):
         advance: it is taken, and the next one follows. drained: no more of the unit are wanted.
 
     Throughput: one entry a cycle for all lanes, one result in `slices` cycles. Latency: 10 cycles from a range of one entry to its
-    result, 9 with one result, 8 where serial; one more where rows are spread.
+    result, 9 with one result, 8 where serial; 3 more where rows are spread.
     """
 
     def __init__(self, config: Config) -> None:
@@ -325,9 +326,9 @@ class Row(wiring.Component):
         # The activation waits for the weights; the lanes register both, and their product.
         activation = reader.activation
         stages = ["registered", "accumulate", "commit"]
-        if not config.serial:  # the weights take a cycle more
-            activation = Signal(signed(9), reset_less=True)
-            m.d.sync += activation.eq(reader.activation)
+        for _ in range(latency(config) - 1):
+            waiting, activation = activation, Signal(signed(9), reset_less=True, name="activation")
+            m.d.sync += activation.eq(waiting)
             stages.insert(0, "arrived")
         steps, lasts = [reader.step], [reader.last]
         for stage in stages:

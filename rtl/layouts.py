@@ -32,11 +32,17 @@ class Token(data.Struct):
 
 
 class Opcode(enum.Enum, shape=unsigned(8)):
-    """What a descriptor asks for: LOAD stores an input tensor, LAYER computes, WINNERS lets a tensor keep its largest elements only."""
+    """What a descriptor asks for.
+
+    LOAD stores an input tensor, LAYER computes, WINNERS lets a tensor keep its largest elements only. GATE computes scores, by which the
+    router chooses experts; EXPERTS computes the outputs of those that were chosen last, and weighs them.
+    """
 
     LOAD = 1
     LAYER = 2
     WINNERS = 3
+    GATE = 4
+    EXPERTS = 5
 
 
 class Error(enum.Enum, shape=unsigned(8)):
@@ -78,12 +84,13 @@ class LoadHeader(data.Struct):
 
 
 class Descriptor(data.Struct):
-    """One layer of a program, in 19 words of 32 bits, fields from the least significant bit up.
+    """One layer of a program, in 21 words of 32 bits, fields from the least significant bit up.
 
     Products of sizes stand ready-made in it, so that the hardware only adds. H, W, C are the input's rows, columns and
     channels, K the output's channels, R and S the filter's rows and columns. A unit is one stored output pixel and one
-    group of channels; without pooling its stride is the convolution's. The last two words are fetched only where winners are
-    built; the output of WINNERS is as large as its input.
+    group of channels; without pooling its stride is the convolution's. The last two words are fetched only where experts
+    are built, the two before only where these or winners are; the output of WINNERS is as large as its input. LAYER's fields are GATE's and
+    EXPERTS' as well, but that a GATE's output goes to the router alone.
     """
 
     # word 0
@@ -142,11 +149,16 @@ class Descriptor(data.Struct):
     # words 17 and 18, for WINNERS
     winners: 32  # elements that are kept
     row_elements: 32  # W * C
+    # words 19 and 20, for EXPERTS
+    expert_groups: 16  # groups of each expert, which has a multiple of lanes as output channels
+    expert_weights: 16  # expert_groups * group_weights, modulo 65,536
+    experts: 16  # whose groups are all that there are
+    reserved2: 16
 
 
-DESCRIPTOR_WORDS = 19
-WINNERS_WORDS = 2  # of these, behind the others
+DESCRIPTOR_WORDS = 21
 WINNERS_FIELDS = ("magnitude", "winners", "row_elements")
+EXPERTS_FIELDS = ("expert_groups", "expert_weights", "experts")
 SLOT_WORDS = 32  # that a descriptor has in the program memory
 assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
 
@@ -154,8 +166,8 @@ assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
 def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
-    computes (and chooses, where winners are built) stands for the opcode, and weights_end is only checked. What is kept of a
-    field modulo 65,536 is enough for the addresses of this configuration.
+    computes stands for the opcode (with chooses where winners are built, with gates and routed where experts are), and weights_end is
+    only checked. What is kept of a field modulo 65,536 is enough for the addresses of this configuration.
     """
     coordinate, pixel, weight = config.coordinate_bits, config.pixel_bits, config.weight_bits
     size = config.features.bit_length()
@@ -176,6 +188,9 @@ def layer_layout(config: Config) -> data.StructLayout:
         "last_lanes": config.lanes.bit_length(),
         "winners": config.element_bits,
         "row_elements": size,
+        "expert_groups": channels,
+        "expert_weights": weight,
+        "experts": config.experts.bit_length(),
     }
     fields: dict[str, ShapeLike] = {"computes": 1}
     left_out: tuple[str, ...] = ("opcode", "weights_end")
@@ -183,11 +198,20 @@ def layer_layout(config: Config) -> data.StructLayout:
         fields["chooses"] = 1
     else:
         left_out += WINNERS_FIELDS
+    if config.experts:
+        fields |= {"gates": 1, "routed": 1}
+    else:
+        left_out += EXPERTS_FIELDS
     for name, field in data.StructLayout.cast(Descriptor):
         if isinstance(name, str) and name not in left_out and not name.startswith("reserved"):
             shape = Shape.cast(field.shape)
             fields[name] = Shape(min(shape.width, widths.get(name, shape.width)), shape.signed)
     return data.StructLayout(fields)
+
+
+def descriptor_words(config: Config) -> int:
+    """Words of a descriptor that mean anything to this configuration."""
+    return DESCRIPTOR_WORDS if config.experts else DESCRIPTOR_WORDS - 2 if config.winners else DESCRIPTOR_WORDS - 4
 
 
 def makes_output(layer: data.View, config: Config) -> Value:
@@ -240,8 +264,12 @@ def range_layout(config: Config) -> data.StructLayout:
 
 
 def order_layout(config: Config) -> data.StructLayout:
-    """Which row works on the next unit in order, whether it is a pixel's first or last group, and whether the tensor's last unit."""
-    return data.StructLayout({"row": (config.rows - 1).bit_length(), "first_group": 1, "last_group": 1, "last": 1})
+    """Which row works on the next unit in order, whether it is a pixel's first or last group, and whether the tensor's last unit.
+
+    Where experts are built, skipped: it stands for all units of an expert that is not chosen, and no row works on it.
+    """
+    skipped = {"skipped": 1} if config.experts else {}
+    return data.StructLayout({"row": (config.rows - 1).bit_length(), "first_group": 1, "last_group": 1, "last": 1, **skipped})
 
 
 def candidate_layout(config: Config) -> data.StructLayout:

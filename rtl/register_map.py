@@ -7,6 +7,7 @@ IDENTIFICATION = 0x534B4744  # "SKGD"
 VERSION = (0, 1, 0)
 ADDRESS_BITS = 12
 LAYER_CYCLES = 0x400  # of layer n at + 4 n; read-only
+ROUTER_BASE = 0x800  # the expert router's registers, where it is built
 
 
 class Access(Enum):

@@ -6,7 +6,17 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .layouts import DESCRIPTOR_WORDS, SLOT_WORDS, WINNERS_FIELDS, WINNERS_WORDS, Descriptor, Error, Opcode, layer_layout, makes_output
+from .layouts import (
+    EXPERTS_FIELDS,
+    SLOT_WORDS,
+    WINNERS_FIELDS,
+    Descriptor,
+    Error,
+    Opcode,
+    descriptor_words,
+    layer_layout,
+    makes_output,
+)
 
 DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one first
     Error.DESCRIPTOR_UNKNOWN,
@@ -32,7 +42,7 @@ class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
     The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 22 cycles, 21 where parts work
-    serially, and 2 more where winners are built.
+    serially, and 2 more where winners are built, or 4 where experts are.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
@@ -83,7 +93,7 @@ class Sequencer(wiring.Component):
         m = Module()
         m.submodules.program = program = Memory(shape=32, depth=config.layers * SLOT_WORDS, init=[])
         write, read = program.write_port(), program.read_port()
-        words = DESCRIPTOR_WORDS - (0 if config.winners else WINNERS_WORDS)
+        words = descriptor_words(config)
         word = Signal(range(words + 3))
         fetched, lag = read.data, 1  # cycles from an address to its word
         if not config.serial:
@@ -177,8 +187,12 @@ class Sequencer(wiring.Component):
                 continue
             value = word[field.offset % 32 :][: field.width]
             if name == "opcode":
-                m.d.sync += self.layer.computes.eq(value == Opcode.LAYER)
-                unknown = (value != Opcode.LAYER) & (value != Opcode.LOAD)
+                computes, unknown = value == Opcode.LAYER, (value != Opcode.LAYER) & (value != Opcode.LOAD)
+                if self.config.experts:
+                    gates, routed = value == Opcode.GATE, value == Opcode.EXPERTS
+                    m.d.sync += [self.layer.gates.eq(gates), self.layer.routed.eq(routed)]
+                    computes, unknown = computes | gates | routed, unknown & ~gates & ~routed
+                m.d.sync += self.layer.computes.eq(computes)
                 if self.config.winners:
                     m.d.sync += self.layer.chooses.eq(value == Opcode.WINNERS)
                     unknown &= value != Opcode.WINNERS
@@ -187,8 +201,10 @@ class Sequencer(wiring.Component):
             if name == "weights_end":
                 found[Error.WEIGHTS_TOO_MANY].append(self._counts(name) & (value > self.config.weights))
                 continue
-            if name.startswith("reserved") or (name in WINNERS_FIELDS and not self.config.winners):
+            if name.startswith("reserved") or name not in self.layer.shape().members:
                 continue
+            if name == "to_stream" and self.config.experts:
+                value = value | (word[:8] == Opcode.GATE)  # what goes to the router is not stored
             stored = Value.cast(self.layer[name])
             m.d.sync += stored.eq(value)
             over = value[len(stored) :]
@@ -196,7 +212,7 @@ class Sequencer(wiring.Component):
                 if stored.shape().signed:
                     over = over ^ value[len(stored) - 1].replicate(len(over))
                 found[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name) & over.any())
-            if name in STORED_SIZES or name in COMPUTED_SIZES:
+            if name in STORED_SIZES or name in COMPUTED_SIZES or name in ("expert_groups", "experts"):
                 found[Error.DESCRIPTOR_SIZE].append(self._counts(name) & ~value.any())
         for error, conditions in found.items():
             if conditions:
@@ -208,6 +224,8 @@ class Sequencer(wiring.Component):
             return Const(1)
         if name in OUTPUT_SIZES:
             return makes_output(self.layer, self.config)
+        if name in EXPERTS_FIELDS:
+            return self.layer.routed
         return self.layer.chooses if name in WINNERS_FIELDS else self.layer.computes
 
     def _reads_buffer(self) -> Value:
@@ -222,6 +240,9 @@ class Sequencer(wiring.Component):
         mismatch = (layer.groups * config.lanes + layer.last_lanes != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
         unaligned = (layer.channels_base & (config.lanes - 1)).any()
         too_long = (config.features < layer.C) | (makes_output(layer, config) & ~layer.to_stream & (config.features < layer.K))
+        if config.experts:
+            whole = (layer.experts * layer.expert_groups == layer.groups) & (layer.last_lanes == config.lanes)
+            mismatch |= layer.routed & ~(whole & (layer.experts <= config.experts))
         beyond = layer.channels_base + layer.groups * config.lanes > config.channels
         contradictions = {
             Error.NOT_BUILT: config.serial & layer.computes & layer.from_stream & ~layer.to_stream,

@@ -14,8 +14,11 @@ RANGES_AHEAD = 4  # at least
 class WindowWalker(wiring.Component):
     """Walks a layer's output pixels in (y, x) order, all groups of one before the next, and hands each unit to a row that is free.
 
+    Where experts are built, it skips the units of those that are not chosen, an expert a cycle.
+
     Members:
         start: begins the layer of `layer`, which stays the same while `busy`.
+        chosen: a bit for each expert that is built; steady while `busy`.
         rows: feature-map rows of the input that are stored; a unit waits until all that it needs are.
         units: one stream a row; of the rows that are ready the first one takes the next unit. What is offered to a row that is
             not ready may go to another one.
@@ -29,7 +32,8 @@ class WindowWalker(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         super().__init__(
-            {
+            ({"chosen": In(config.experts)} if config.experts else {})
+            | {
                 "start": In(1),
                 "layer": In(layer_layout(config)),
                 "rows": In(config.coordinate_bits),
@@ -54,8 +58,17 @@ class WindowWalker(wiring.Component):
         steady, available = Signal(), Signal()
         m.d.sync += available.eq((self.rows == layer.H) | (unit.y + layer.span_rows <= self.rows))
         last_column, last_row = Signal(), Signal()
+        last_group, step, step_weights = groups_left == 1, 1, layer.group_weights
+        if config.experts:
+            skips = Signal()
+            chosen_left = Signal(config.experts)  # from the expert on whose turn it is
+            experts_left, expert_left = Signal.like(layer.experts), Signal.like(layer.expert_groups)  # of the pixel; its groups
+            m.d.comb += skips.eq(layer.routed & (expert_left == layer.expert_groups) & ~chosen_left[0])
+            m.d.comb += self.order.payload.skipped.eq(skips)
+            last_group = Mux(layer.routed, (experts_left == 1) & (skips | (expert_left == 1)), groups_left == 1)
+            step, step_weights = Mux(skips, layer.expert_groups, 1), Mux(skips, layer.expert_weights, layer.group_weights)
         m.d.comb += [
-            unit.last_group.eq(groups_left == 1),
+            unit.last_group.eq(last_group),
             last_column.eq(columns_left == 1),
             last_row.eq(rows_left == 1),
             self.waiting.eq(self.busy & steady & ~available),
@@ -70,6 +83,9 @@ class WindowWalker(wiring.Component):
                 m.d.comb += [self.order.payload.row.eq(row), self.order.valid.eq(go)]
         for row, units in enumerate(self.units):
             m.d.comb += units.valid.eq(go & (self.order.payload.row == row))
+        if config.experts:
+            with m.If(skips):
+                m.d.comb += [self.order.valid.eq(go), *(units.valid.eq(0) for units in self.units)]
 
         m.d.sync += steady.eq(1)
         with m.If(self.start):
@@ -78,9 +94,15 @@ class WindowWalker(wiring.Component):
             with m.If(unit.last_group & last_column):
                 m.d.sync += steady.eq(0)
             m.d.sync += [
-                groups_left.eq(groups_left - 1),
-                unit.weight.eq(unit.weight + layer.group_weights),
+                groups_left.eq(groups_left - step),
+                unit.weight.eq(unit.weight + step_weights),
             ]
+            if config.experts:
+                m.d.sync += expert_left.eq(expert_left - 1)
+                with m.If(skips | (expert_left == 1)):
+                    m.d.sync += [expert_left.eq(layer.expert_groups), experts_left.eq(experts_left - 1), chosen_left.eq(chosen_left >> 1)]
+                with m.If(last_group):
+                    m.d.sync += [experts_left.eq(layer.experts), chosen_left.eq(self.chosen)]
             with m.If(unit.last_group):
                 m.d.sync += [
                     groups_left.eq(layer.groups),
@@ -102,6 +124,9 @@ class WindowWalker(wiring.Component):
                     with m.If(last_row):
                         m.d.sync += self.busy.eq(0)
 
+        if config.experts:
+            with m.If(self.start):
+                m.d.sync += [expert_left.eq(layer.expert_groups), experts_left.eq(layer.experts), chosen_left.eq(self.chosen)]
         with m.If(self.start):
             m.d.sync += [
                 self.busy.eq(1),

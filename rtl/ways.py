@@ -1,12 +1,12 @@
 """Long ways, on a large FPGA, between the rows and what they share: with registers, so that no cycle holds a way there and back."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
 from .layouts import unit_layout
-from .skid import SkidBuffer
 
 
 class UnitWay(wiring.Component):
@@ -43,7 +43,9 @@ class ResultWay(wiring.Component):
         row_results, row_finished, row_advance, row_drained: of the row, which gives all slices of each unit.
         results, finished, advance, drained: the same as the drain sees them; slices that it does not want are passed over.
 
-    Throughput: one slice a cycle. Latency: 1 cycle. Cost: 2 x scan x 32 registers.
+    Throughput: one slice a cycle. Latency: 1 cycle.
+    Cost: 4 x scan x 32 bits with an asynchronous read port (LUT RAM): whether the drain takes a slice turns to two bits of an address
+        there, and not to every bit's register.
     """
 
     def __init__(self, config: Config) -> None:
@@ -64,15 +66,16 @@ class ResultWay(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.skid = skid = SkidBuffer(data.StructLayout({"values": self.slice, "last": 1}))
-        source, sink = skid.source, skid.sink
+        layout = data.StructLayout({"values": self.slice, "last": 1})
+        m.submodules.fifo = fifo = SyncFIFO(width=layout.size, depth=4)
+        source, sink = data.View(layout, fifo.w_data), data.View(layout, fifo.r_data)
         number = Signal(range(self.config.slices))  # of the row's slice within its unit
-        taken = source.valid & source.ready
+        taken = fifo.w_en & fifo.w_rdy
         last = number == self.config.slices - 1
         m.d.comb += [
-            source.payload.values.eq(self.row_results),
-            source.payload.last.eq(last),
-            source.valid.eq(self.row_finished),
+            source.values.eq(self.row_results),
+            source.last.eq(last),
+            fifo.w_en.eq(self.row_finished),
             self.row_advance.eq(taken & ~last),
             self.row_drained.eq(taken & last),
         ]
@@ -81,10 +84,56 @@ class ResultWay(wiring.Component):
 
         passes = Signal()  # over the rest of a unit
         m.d.comb += [
-            self.results.eq(sink.payload.values),
-            self.finished.eq(sink.valid & ~passes),
-            sink.ready.eq(self.advance | self.drained | passes),
+            self.results.eq(sink.values),
+            self.finished.eq(fifo.r_rdy & ~passes),
+            fifo.r_en.eq(self.advance | self.drained | passes),
         ]
-        with m.If(self.drained | (passes & sink.valid)):
-            m.d.sync += passes.eq(~sink.payload.last)
+        with m.If(self.drained | (passes & fifo.r_rdy)):
+            m.d.sync += passes.eq(~sink.last)
         return m
+
+
+class ClearWay(wiring.Component):
+    """The way of the pulse that empties all parts, after a reset too: a tree of registers, each of which has two others behind it.
+
+    Parameters: ways: into how many places it leads.
+    Members:
+        clear: the pulse. cleared: it has arrived, in all places in the same cycle. under_way: it has left, and not arrived.
+        clears: it has arrived in one place, or a reset has.
+
+    Latency: 1 + log2(ways) cycles, rounded up.
+    """
+
+    def __init__(self, ways: int) -> None:
+        self.ways = ways
+        super().__init__({"clear": In(1), "cleared": Out(1), "under_way": Out(1), "clears": Out(ways)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        root = Signal(init=1)  # as a reset leaves it
+        m.d.sync += root.eq(self.clear)
+        level, number = [root], 0
+        delayed = [self.clear]
+        while True:
+            now = Signal(name=f"cleared{number}")
+            m.d.sync += now.eq(delayed[-1])
+            delayed.append(now)
+            if len(level) >= self.ways:
+                break
+            number += 1
+            # Two of the same value would be made one, but for what they begin with.
+            below = [Signal(name=f"clears{number}_{place}", init=place % 2, reset_less=True) for place in range(2 * len(level))]
+            m.d.sync += [signal.eq(level[place // 2]) for place, signal in enumerate(below)]
+            level = below
+        for place in range(self.ways):
+            m.d.comb += self.clears[place].eq(level[place])
+        m.d.comb += [self.cleared.eq(delayed[-1]), self.under_way.eq(Cat(delayed[:-1]).any())]
+        return m
+
+
+def cleared_by(m: Module, name: str, clear: Value) -> DomainRenamer:
+    """What puts a part into a clock domain of its own, which is like `sync` but for its reset: that is `clear` alone."""
+    domain = ClockDomain(name, local=True)
+    m.domains += domain
+    m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(clear)]
+    return DomainRenamer(name)

@@ -17,8 +17,11 @@ DP16KD_WIDTHS = (1, 2, 4, 9, 18)  # each with half the addresses of the one befo
 
 
 def latency(config: Config) -> int:
-    """Cycles from an address to its weights: of the memory, and where parts do not work serially of a register behind it."""
-    return 1 if config.serial else 2
+    """Cycles from an address to its weights: of the memory, and where parts do not work serially of a register behind it.
+
+    Where rows are spread, the blocks are, too: the address takes a cycle to them, and their weights one to the multipliers.
+    """
+    return 1 if config.serial else 4 if config.spread else 2
 
 
 def _pins(name: str, value: Value, width: int) -> dict[str, Value]:
@@ -32,7 +35,7 @@ class WeightBlock(wiring.Component):
     Members:
         loading: the memory is written, not read. It is written at the address of the first port.
         write_enable: only while loading. write_data: int8 weights of the four lanes.
-        addresses, words: for each row; words follow the address by `latency(config)` cycles in which the memory is not loading.
+        addresses, words: for each row; words follow the address by 2 cycles in which the memory is not loading, by 1 where serial.
 
     Cost: on iCE40 UltraPlus two SPRAMs; on ECP5 as many DP16KD as the bits need, whose output registers are the second cycle;
         elsewhere, and for memories that these do not fit, what synthesis finds.
@@ -55,7 +58,7 @@ class WeightBlock(wiring.Component):
         config = self.config
         m = Module()
         words = [Signal(WORD_BITS, name=f"word{port}") for port in range(config.weight_ports)]
-        registered = latency(config) == 1  # that is all there is to do
+        registered = config.serial  # that is all there is to do
         sprams = WORD_BITS // SPRAM_BITS * (config.lanes // LANES_A_WORD)
         if is_ecp5(platform) and config.weight_bits <= DP16KD_ADDRESS_BITS:
             self._dp16kd(m, words)
@@ -115,7 +118,7 @@ class WeightBlock(wiring.Component):
                 output = Signal(DP16KD_BITS, name=f"output{name}{low}")
                 connections |= {
                     f"p_DATA_WIDTH_{name}": DP16KD_WIDTHS[shape],
-                    f"p_REGMODE_{name}": "NOREG" if latency(self.config) == 1 else "OUTREG",
+                    f"p_REGMODE_{name}": "NOREG" if self.config.serial else "OUTREG",
                     f"i_CLK{name}": ClockSignal(),
                     f"i_CE{name}": 1,
                     f"i_OCE{name}": 1,
@@ -162,17 +165,31 @@ class WeightMemory(wiring.Component):
         config = self.config
         m = Module()
         words: list[list[Value]] = [[] for _ in range(config.weight_ports)]
-        for number in range(config.lanes // LANES_A_WORD):
+        blocks = config.lanes // LANES_A_WORD
+        for number in range(blocks):
             m.submodules[f"lanes{LANES_A_WORD * number}"] = block = WeightBlock(config)
-            m.d.comb += [
-                block.loading.eq(self.loading),
-                block.write_enable.eq(self.write_enable[number]),
-                block.write_data.eq(self.write_data),
+            to_block: list[tuple[Signal, Value]] = [
+                (block.loading, self.loading),
+                (block.write_enable, self.write_enable[number]),
+                (block.write_data, self.write_data),
             ]
             for port in range(config.weight_ports):
                 address = Mux(self.loading, self.write_address, self.addresses[port]) if port == 0 else self.addresses[port]
-                m.d.comb += block.addresses[port].eq(address)
-                words[port].append(block.words[port])
+                to_block.append((block.addresses[port], address))
+            for sink, value in to_block:
+                way = m.d.comb
+                if config.spread:  # each half of the lanes has registers of its own, kept apart by what they begin with
+                    start = -(number * 2 // blocks) & ((1 << len(sink)) - 1)
+                    way, far, sink = m.d.sync, sink, Signal(len(sink), reset_less=True, init=start, name=f"near_{sink.name}")
+                    m.d.comb += far.eq(sink)
+                way += sink.eq(value)
+            for port in range(config.weight_ports):
+                word = block.words[port]
+                if config.spread:
+                    arrived = Signal.like(word, reset_less=True)
+                    m.d.sync += arrived.eq(word)
+                    word = arrived
+                words[port].append(word)
         for port in range(config.weight_ports):
             m.d.comb += self.weights[port].eq(Cat(*words[port]))
         return m
