@@ -110,9 +110,8 @@ def _check_experts(name: str, mixture: Mixture, K: int, config: Config) -> None:
             f" of {config.experts}"
         )
     if K // mixture.experts % config.lanes:
-        raise DoesNotFit(
-            f"{name}: each expert has {K // mixture.experts} output channels, which is no multiple of the {config.lanes} lanes of {config.name}"
-        )
+        each = K // mixture.experts
+        raise DoesNotFit(f"{name}: each expert has {each} output channels, no multiple of the {config.lanes} lanes of {config.name}")
 
 
 def load_packets(placed: list[Placed], config: Config) -> list[Words]:

@@ -27,7 +27,7 @@ from .serial_requantise import SerialRequantiser
 from .skid import SkidBuffer
 from .tokens import TokenBuilder
 from .walker import RangeFetcher, WindowWalker
-from .ways import ClearWay, ResultWay, UnitWay, cleared_by
+from .ways import ClearWay, ResultWay, UnitWay, cleared_by, near
 from .weights import WeightMemory
 from .winners import TensorWinners
 
@@ -187,10 +187,8 @@ class Accelerator(wiring.Component):
         for copy in range(config.weight_copies):
             m.submodules[f"weights{copy}"] = weights = WeightMemory(config)
             to_copy = to_store
-            if config.spread:  # copies are far from each other; two of the same value would be made one, but for what they begin with
-                start = to_store.shape().from_bits(-(copy % 2) & ((1 << to_store.shape().size) - 1))
-                to_copy = Signal(to_store.shape(), reset_less=True, init=start)
-                m.d.sync += to_copy.eq(to_store)
+            if config.spread:  # copies are far from each other
+                to_copy = data.View(to_store.shape(), near(m, to_store.as_value(), copy % 2))
             m.d.comb += [
                 weights.loading.eq(to_copy.weights),
                 weights.write_enable.eq(to_copy.write_weights),

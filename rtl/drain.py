@@ -9,7 +9,6 @@ from .config import Config
 from .layouts import RUN_BITS, candidate_layout, layer_layout, order_layout
 from .skid import SkidBuffer
 
-
 SKIPPED_AT_ONCE = 1 << (RUN_BITS - 1)  # so that a gap, which is less by itself, can grow by so many
 
 

@@ -9,6 +9,16 @@ from .config import Config
 from .layouts import unit_layout
 
 
+def near(m: Module, value: Value, place: int) -> Signal:
+    """A register of a value that goes to two far places, 0 and 1: each has one of its own.
+
+    They begin with different bits, without which synthesis would find them equal, and make them one. A reset does not change them.
+    """
+    register = Signal(len(value), reset_less=True, init=-place & ((1 << len(value)) - 1), name=f"near{place}")
+    m.d.sync += register.eq(value)
+    return register
+
+
 class UnitWay(wiring.Component):
     """The way of units from the window walker to a row's range fetcher.
 
@@ -110,24 +120,18 @@ class ClearWay(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        stages = 1 + (self.ways - 1).bit_length()
+        pulse = Signal(stages)  # on its way, as long as the tree is high
         root = Signal(init=1)  # as a reset leaves it
-        m.d.sync += root.eq(self.clear)
-        level, number = [root], 0
-        delayed = [self.clear]
-        while True:
-            now = Signal(name=f"cleared{number}")
-            m.d.sync += now.eq(delayed[-1])
-            delayed.append(now)
-            if len(level) >= self.ways:
-                break
-            number += 1
-            # Two of the same value would be made one, but for what they begin with.
-            below = [Signal(name=f"clears{number}_{place}", init=place % 2, reset_less=True) for place in range(2 * len(level))]
-            m.d.sync += [signal.eq(level[place // 2]) for place, signal in enumerate(below)]
-            level = below
-        for place in range(self.ways):
-            m.d.comb += self.clears[place].eq(level[place])
-        m.d.comb += [self.cleared.eq(delayed[-1]), self.under_way.eq(Cat(delayed[:-1]).any())]
+        m.d.sync += [pulse.eq(Cat(self.clear, pulse)), root.eq(self.clear)]
+        level = [root]
+        while len(level) < self.ways:
+            level = [near(m, above, place) for above in level for place in range(2)]
+        m.d.comb += [
+            self.clears.eq(Cat(level)),
+            self.cleared.eq(pulse[-1]),
+            self.under_way.eq(Cat(self.clear, pulse[:-1]).any()),
+        ]
         return m
 
 

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import Config
 from .vendors import is_ecp5, is_ultraplus
+from .ways import near
 
 LANES_A_WORD = 4
 WORD_BITS = 8 * LANES_A_WORD
@@ -177,12 +178,7 @@ class WeightMemory(wiring.Component):
                 address = Mux(self.loading, self.write_address, self.addresses[port]) if port == 0 else self.addresses[port]
                 to_block.append((block.addresses[port], address))
             for sink, value in to_block:
-                way = m.d.comb
-                if config.spread:  # each half of the lanes has registers of its own, kept apart by what they begin with
-                    start = -(number * 2 // blocks) & ((1 << len(sink)) - 1)
-                    way, far, sink = m.d.sync, sink, Signal(len(sink), reset_less=True, init=start, name=f"near_{sink.name}")
-                    m.d.comb += far.eq(sink)
-                way += sink.eq(value)
+                m.d.comb += sink.eq(near(m, value, number * 2 // blocks) if config.spread else value)  # each half of the lanes is a place
             for port in range(config.weight_ports):
                 word = block.words[port]
                 if config.spread:
