@@ -3,6 +3,7 @@
 """The components that can be synthesised by themselves, by name."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from inspect import signature
 from typing import Any
 
@@ -75,7 +76,17 @@ def read_settings(name: str, texts: list[str]) -> dict[str, int]:
         if texts:
             raise ValueError(f"the unit {name!r} has no settings: it follows from the preset")
         return {}
-    settings = {key: parameter.default for key, parameter in signature(ALONE[name]).parameters.items()}
+    return _changed(name, {key: parameter.default for key, parameter in signature(ALONE[name]).parameters.items()}, texts)
+
+
+def with_settings(config: Config, texts: list[str]) -> Config:
+    """A configuration with the parameters of the texts "name=value" changed; ValueError names one that is not there, or cannot be so."""
+    parameters = {key: value for key, value in asdict(config).items() if key != "name"}
+    changed = _changed(config.name, dict(parameters), texts)
+    return config if changed == parameters else config.replaced(name=f"{config.name}-custom", **changed)
+
+
+def _changed(name: str, settings: dict[str, int], texts: list[str]) -> dict[str, int]:
     for text in texts:
         key, _, value = text.partition("=")
         if key not in settings:

@@ -9,6 +9,7 @@ import typer
 from skipgrid.fpga.board import find_config
 from skipgrid.rtl.config import Config
 
+from .bench_experts import experts
 from .bench_winners import winners
 from .console import JsonOption, PresetOption, bar, notes, output, table, working, write_json, wrote
 
@@ -155,6 +156,7 @@ def router(
 
 
 bench.command()(winners)
+bench.command()(experts)
 
 
 def measure_router(seed: int = 0) -> dict[str, Any]:

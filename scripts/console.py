@@ -21,7 +21,7 @@ PresetOption = Annotated[
 ]
 BoardOption = Annotated[str, typer.Option("--board", "-b", help="One of those that `skipgrid boards` lists.")]
 SettingsOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the unit, such as cells=8; any number of times.")
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as cells=8; any number of times.")
 ]
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too.")]
 

@@ -22,7 +22,7 @@ from skipgrid.rtl.layouts import (
     pointer_shape,
 )
 from skipgrid.rtl.loader import WORDS_A_CHANNEL
-from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Register
+from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, ROUTER_BASE, VERSION, Register
 from skipgrid.rtl.weights import LANES_A_WORD
 
 
@@ -111,6 +111,7 @@ def describe(config: Config) -> dict[str, Any]:
             "identification": IDENTIFICATION,
             "map": register_list(REGISTERS.values()),
             "layer_cycles": {"address": LAYER_CYCLES, "stride": 4, "count": config.layers},
+            **({"router": {"base": ROUTER_BASE, **router_registers(config.experts)}} if config.experts else {}),
         },
         "descriptor": {
             "words": DESCRIPTOR_WORDS,

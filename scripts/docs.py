@@ -64,8 +64,8 @@ def made_pages() -> dict[str, str]:
     config = preset("4x32")
     reference = REFERENCE.format(
         config=config,
-        ports=pages.ports(),
-        registers=pages.registers(),
+        ports=pages.ports(config),
+        registers=pages.registers(config),
         load=pages.load_packets(config),
         descriptor=pages.descriptor(),
         errors=pages.errors(),

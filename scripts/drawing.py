@@ -122,6 +122,35 @@ def draw_winners(report: dict[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
+def draw_experts(report: dict[str, Any], path: Path) -> None:
+    """Of a `bench experts` report: how often digits of each class went to each expert, and the cycles of a few experts and of all."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    left.set_title(f"which {report['chosen']} of {report['experts']} experts the digits go to", fontsize=12)
+    shares = np.array(report["chosen_by"], float)
+    shares *= 100 * report["chosen"] / np.maximum(shares.sum(axis=1, keepdims=True), 1)
+    for (digit, expert), share in np.ndenumerate(shares):
+        if share >= 0.5:
+            left.text(expert, digit, f"{share:.0f}", ha="center", va="center", fontsize=8, color="white" if share > 50 else "black")
+    left.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    left.set_xticks(range(shares.shape[1]))
+    left.set_yticks(range(shares.shape[0]))
+    left.set_xlabel("expert")
+    left.set_ylabel("digit; % of its images")
+    right.set_title(f"cycles on {report['preset']}", fontsize=12)
+    few = report["cycles"] - report["gate_cycles"]
+    names = [f"{report['chosen']} of {report['experts']}", "all"]
+    gates = [report["gate_cycles"], report["gate_cycles_all_experts"]]
+    right.bar(names, gates, width=0.6, color=PALE, label="gate and router")
+    right.bar(names, [few, report["all_experts_cycles"]], bottom=gates, width=0.6, color=ACCENT, label="experts")
+    right.yaxis.set_major_formatter("{x:,.0f}")
+    right.set_xlabel("experts for a digit")
+    right.legend(frameon=False, loc="upper left")
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")

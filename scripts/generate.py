@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from skipgrid.fpga.board import find_config
+from skipgrid.fpga.units import with_settings
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import VERSION
 
@@ -140,18 +141,20 @@ def generate(
     (ports, registers, descriptors, errors), `lint.vlt` (Verilator's waivers with their reasons) and `skipgrid.core` (FuseSoC). With
     --unit, the Verilog is `skipgrid_UNIT.v`, and there is no `skipgrid.core`.
 
+    --set changes a parameter of the preset (all are in params.json; rtl/config.py says what they mean), or a setting of the unit.
+
     Examples:
 
     - `skipgrid generate --preset 4x32 -o out/4x32`
+
+    - `skipgrid generate --preset 1x8 --set experts=8 --set experts_chosen=2 --set winners=true -o out/experts`
 
     - `cd out/4x32 && verilator --lint-only -Wall lint.vlt skipgrid.v`
 
     - `skipgrid generate --unit streaming-topk --set cells=4 --set signed=true -o out/topk`
     """
     if unit is None:
-        if settings:
-            raise ValueError("--set goes with --unit; a preset has no settings")
-        config = find_config(preset_name)
+        config = with_settings(find_config(preset_name), settings or [])
         with working(f"generating the Verilog of {config.name}"):
             files = made_files(config)
     else:
@@ -181,8 +184,8 @@ def made_files(config: Config) -> dict[str, str]:
         "params.json": json.dumps(describe(config), indent=2) + "\n",
         "README.md": README.format(
             **names,
-            ports=pages.ports(),
-            registers=pages.registers(),
+            ports=pages.ports(config),
+            registers=pages.registers(config),
             load=pages.load_packets(config),
             slot=SLOT_WORDS,
             descriptor=pages.descriptor(),

