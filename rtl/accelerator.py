@@ -248,6 +248,10 @@ class Accelerator(wiring.Component):
         buffered(builder.tokens, wiring.flipped(tokens), "tokens")
         ordered = stream.Signature(order_shape).create(path=("ordered",))
         buffered(walker.order, wiring.flipped(ordered), "order")
+        drain_start = begin & computes
+        if config.spread:  # it gets there before a unit ends
+            m.d.sync += (drain_starts := Signal()).eq(drain_start)
+            drain_start = drain_starts
         m.d.comb += [
             order.w_data.eq(ordered.payload),
             order.w_en.eq(ordered.valid),
@@ -255,7 +259,7 @@ class Accelerator(wiring.Component):
             drain.order.payload.eq(order.r_data),
             drain.order.valid.eq(order.r_rdy),
             order.r_en.eq(drain.order.ready),
-            drain.start.eq(begin & computes),
+            drain.start.eq(drain_start),
             drain.layer.eq(layer),
             drain.bound_enable.eq(to_store.write_channels[2]),
             drain.bound_address.eq(to_store.address),

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
@@ -53,10 +53,12 @@ class ResultWay(wiring.Component):
         row_results, row_finished, row_advance, row_drained: of the row, which gives all slices of each unit.
         results, finished, advance, drained: the same as the drain sees them; slices that it does not want are passed over.
 
-    Throughput: one slice a cycle. Latency: 1 cycle.
-    Cost: 4 x scan x 32 bits with an asynchronous read port (LUT RAM): whether the drain takes a slice turns to two bits of an address
-        there, and not to every bit's register.
+    Throughput: one slice a cycle. Latency: 2 cycles.
+    Cost: scan x 32 registers, and 8 x scan x 32 bits with an asynchronous read port (LUT RAM): whether the drain takes a slice turns to
+        an address there, and not to every bit's register.
     """
+
+    DEPTH = 8
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -77,29 +79,40 @@ class ResultWay(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layout = data.StructLayout({"values": self.slice, "last": 1})
-        m.submodules.fifo = fifo = SyncFIFO(width=layout.size, depth=4)
-        source, sink = data.View(layout, fifo.w_data), data.View(layout, fifo.r_data)
         number = Signal(range(self.config.slices))  # of the row's slice within its unit
-        taken = fifo.w_en & fifo.w_rdy
-        last = number == self.config.slices - 1
+        room, arrives = Signal(), Signal()
+        arrived = Signal(layout, reset_less=True)
+        taken, last = Signal(), Signal()
         m.d.comb += [
-            source.values.eq(self.row_results),
-            source.last.eq(last),
-            fifo.w_en.eq(self.row_finished),
+            taken.eq(self.row_finished & room),
+            last.eq(number == self.config.slices - 1),
             self.row_advance.eq(taken & ~last),
             self.row_drained.eq(taken & last),
         ]
+        m.d.sync += [arrives.eq(taken), arrived.values.eq(self.row_results), arrived.last.eq(last)]
         with m.If(taken):
             m.d.sync += number.eq(number + 1)
 
-        passes = Signal()  # over the rest of a unit
+        m.submodules.memory = memory = Memory(shape=layout, depth=self.DEPTH, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        tail, head = Signal(range(self.DEPTH)), Signal(range(self.DEPTH))
+        level, some = Signal(range(self.DEPTH + 1)), Signal()
+        leaves, passes = Signal(), Signal()  # over the rest of a unit
+        behind = level + arrives - leaves
         m.d.comb += [
-            self.results.eq(sink.values),
-            self.finished.eq(fifo.r_rdy & ~passes),
-            fifo.r_en.eq(self.advance | self.drained | passes),
+            write.addr.eq(tail),
+            write.data.eq(arrived),
+            write.en.eq(arrives),
+            read.addr.eq(head),
+            self.results.eq(read.data.values),
+            self.finished.eq(some & ~passes),
+            leaves.eq(self.advance | self.drained | (passes & some)),
         ]
-        with m.If(self.drained | (passes & fifo.r_rdy)):
-            m.d.sync += passes.eq(~sink.last)
+        # As it comes from a register, two more slices may be on their way.
+        m.d.sync += [level.eq(behind), some.eq(behind != 0), room.eq(level < self.DEPTH - 2)]
+        m.d.sync += [tail.eq(tail + arrives), head.eq(head + leaves)]
+        with m.If(self.drained | (passes & some)):
+            m.d.sync += passes.eq(~read.data.last)
         return m
 
 

@@ -1,9 +1,9 @@
 """skipgrid bench experts: what a mixture of experts saves and loses, when each image goes to a few of them only."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,6 @@ from skipgrid.rtl.config import Config
 
 from .console import JsonOption, PresetOption, bar, output, table, working, write_json, wrote
 from .run import read_data
-
-if TYPE_CHECKING:
-    from skipgrid.host.runner import ImageResult
 
 
 def experts(
@@ -86,10 +83,7 @@ def measure_experts(config: Config, seed: int = 0, limit: int | None = None) -> 
         with working(f"building the simulation of {config.name} with {mixture.experts} experts (once; later runs find it)"):
             device = SimulatedDevice(with_experts(config, network, chosen))
         with bar() as progress:
-
-            def track(done: Iterator["ImageResult"], name: str = f"{chosen} experts on {config.name}") -> Iterable["ImageResult"]:
-                return progress.track(done, total=len(images), description=name)  # noqa: B023 - used before the loop goes on
-
+            track = partial(progress.track, total=len(images), description=f"{chosen} experts on {config.name}")
             results.append(bench_experts(device, with_chosen(network, chosen), images, labels, track))
     few, everyone = results
     with working("measuring the router by itself"):

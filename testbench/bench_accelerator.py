@@ -14,6 +14,7 @@ async def prepare(ports: Ports, network: Network) -> tuple[int, int]:
     coded = coded_bytes(network.x, network.layers[0].x)
     k_in = ports.random.choice((best_k(coded), ports.random.randrange(8)))
     await ports.load(*network.packets(ports.config))
+    await ports.set_router(network.layers)
     return k_in, ports.random.randrange(8)
 
 
@@ -55,7 +56,8 @@ def describe(network: Network) -> str:
     """What a failure names."""
     return "; ".join(
         f"C,H,W={layer.shape} K,C,R,S={layer.weights.shape} stride={layer.stride} pads={layer.pads} pool={layer.pool}/{layer.pool_stride} "
-        f"x={layer.x} y={layer.y} clamp={layer.clamp} threshold={layer.threshold} winners={layer.winners}"
+        f"x={layer.x} y={layer.y} clamp={layer.clamp} threshold={layer.threshold} winners={layer.winners} "
+        f"experts={layer.mixture and (layer.mixture.experts, layer.mixture.k)}"
         for layer in network.layers
     )
 

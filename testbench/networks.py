@@ -8,16 +8,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Winners, accumulate, coded_bytes, run_layer, run_network
+from skipgrid.golden import Activation, Layer, Mixture, Winners, accumulate, coded_bytes, route, run_layer, run_network
 from skipgrid.golden.layer import Dtype
 from skipgrid.host.compiler import (
     DoesNotFit,
     Placed,
-    channel_packet,
+    load_packets,
     network_program,
     place,
     program_packet,
-    weight_packet,
 )
 from skipgrid.rtl.config import Config
 
@@ -38,7 +37,7 @@ class Network:
 
     def packets(self, config: Config) -> list[Words]:
         """The load packets of all weights and channels."""
-        return [packet(placed, config) for placed in self.placed for packet in (weight_packet, channel_packet)]
+        return load_packets(self.placed, config)
 
     def program(self, config: Config, *, k_in: int, k_out: int, buffer: int, load: bool) -> tuple[Words, int]:
         """The program's packet and its number of descriptors; `load` gives the input a LOAD descriptor of its own."""
@@ -123,8 +122,12 @@ def random_network(rng: random.Random, numbers: np.random.Generator, config: Con
             x = tensor(rng, numbers, shape, held)
             layers: list[Layer] = []
             step, step_held, value = shape, held, x
+            experts = rng.randint(2, config.experts) if config.experts else 0
+            chosen = rng.randint(1, min(experts, config.experts_chosen)) if config.experts else 0
             for _ in range(depth):
                 layer = random_layer(rng, numbers, step, step_held, value, most_channels=2 * config.lanes + 1, **fixed)
+                if experts and rng.random() < 0.7:
+                    layer = with_experts(rng, numbers, layer, value, experts * config.lanes * rng.randint(1, 2), experts, chosen)
                 layers.append(layer.replaced(winners=random_winners(rng, int(np.prod(layer.out_shape)))) if config.winners else layer)
                 value = run_network(value, layers[-1:])[0]
                 step, step_held = layers[-1].out_shape, layers[-1].y
@@ -133,6 +136,17 @@ def random_network(rng: random.Random, numbers: np.random.Generator, config: Con
                 return network
         except (DoesNotFit, ValueError):
             continue
+
+
+def with_experts(rng: random.Random, numbers: np.random.Generator, layer: Layer, x: Tensor, K: int, experts: int, chosen: int) -> Layer:
+    """The layer with K output channels, divided among experts, and a gate whose scores are often equal."""
+    channels = np.arange(K) % len(layer.bias)
+    weights = numbers.permutation(layer.weights[channels])
+    gate = random_layer(rng, numbers, layer.shape, layer.x, x, most_channels=1)
+    fully = numbers.integers(-128, 128, (experts, *layer.shape)).astype(np.int8)
+    fields: dict[str, Any] = {"stride": (1, 1), "pads": (0, 0, 0, 0), "pool": (1, 1), "pool_stride": (1, 1)}
+    gate = gate.replaced(weights=fully, bias=gate.bias.repeat(experts), scale=gate.scale.repeat(experts), low=None, **fields)
+    return layer.replaced(weights=weights, bias=layer.bias[channels], scale=layer.scale[channels], mixture=Mixture(gate, chosen))
 
 
 def random_winners(rng: random.Random, elements: int) -> Winners | None:
@@ -171,6 +185,9 @@ def coded_outputs(network: Network) -> list[NDArray[np.uint8]]:
 
 def walked_macs(x: Tensor, layer: Layer) -> int:
     """The multiplications that the grid does: a window that two pools share is walked twice, one that no pool takes is not."""
+    if layer.mixture is not None:
+        every = walked_macs(x, layer.replaced(mixture=None))
+        return walked_macs(x, layer.mixture.gate) + every // layer.mixture.experts * len(route(x, layer.mixture))
     top, left, bottom, right = layer.pads
     nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
     windows = sliding_window_view(nonzeros, layer.weights.shape[2:])[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))

@@ -22,8 +22,11 @@ from cocotbext.axi import (
 )
 from numpy.typing import NDArray
 
+from skipgrid.golden import Layer
+from skipgrid.host.compiler import routing
 from skipgrid.rtl.layouts import Error
-from skipgrid.rtl.register_map import REGISTERS
+from skipgrid.rtl.register_map import REGISTERS, ROUTER_BASE
+from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS
 from streams import HALF_PERIOD, PROFILES, config, pace
 
 Words = Sequence[int] | NDArray[np.uint32]
@@ -52,6 +55,8 @@ class Ports:
         self.random = random.Random(random.getrandbits(64))
         self.numbers = np.random.default_rng(self.random.getrandbits(64))
         dut.rst.value = 1
+        if self.config.experts:
+            dut.pressure.value = 0
         Clock(dut.clk, 2 * HALF_PERIOD, "ns").start()
         self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         stream = {"clock": dut.clk, "reset": dut.rst, "byte_lanes": 1}
@@ -108,6 +113,13 @@ class Ports:
     async def put(self, name: str, value: int) -> None:
         """Write a register by name."""
         await self.write(REGISTERS[name].address, value)
+
+    async def set_router(self, layers: Sequence[Layer]) -> None:
+        """How many experts the layers have, and how many of them are chosen, if they have any."""
+        chosen = routing(layers)
+        if chosen is not None:
+            await self.write(ROUTER_BASE + ROUTER_REGISTERS["EXPERTS"].address, chosen[0])
+            await self.write(ROUTER_BASE + ROUTER_REGISTERS["K"].address, chosen[1])
 
     async def status(self) -> tuple[int, int, int]:
         """busy, done, error, of which a finished run has one."""

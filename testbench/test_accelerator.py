@@ -16,6 +16,10 @@ CONFIGS = {
     "spread, 1 result": SMALL.replaced(results=1, scan=4, spread=True),
     "serial": SERIAL.replaced(lanes=8),
     "2x4 with winners": SMALL.replaced(winners=True, layers=8),
+    "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
+    "all": SMALL.replaced(
+        rows=4, lanes=4, scan=4, results=1, experts=3, experts_chosen=2, winners=True, spread=True, layers=16, weights=1024, channels=128
+    ),
     "serial with winners": SERIAL.replaced(winners=True, layers=8),
 }
 
