@@ -154,7 +154,7 @@ class Weigher(wiring.Component):
         m.d.sync += channels.eq(layer.expert_groups * config.lanes)
         m.d.comb += [
             is_last.eq(self.expert == layer.experts - 1),
-            crosses.eq(self.source.valid & (zeros >= left)),
+            crosses.eq(self.source.valid & (zeros >= left) & ~(result.null & result.last)),  # behind the last one nothing is weighed
             self.source.ready.eq(go & ~crosses),
         ]
         behind = left - zeros - ~result.null  # it, and the zeros

@@ -211,7 +211,7 @@ async def stopped_or_reset_at_any_moment(dut: Any) -> None:
 
 @cocotb.test
 async def the_time(dut: Any) -> None:
-    """An expert that is not chosen takes a cycle at most, of the walker and of the drain."""
+    """An expert that is not chosen takes a cycle of the walker, and one of the weigher if others come behind it."""
     bench = ExpertsBench(dut)
     await bench.begin("full")
     config = bench.config
@@ -223,4 +223,4 @@ async def the_time(dut: Any) -> None:
         macs = useful_macs(x, layer) - useful_macs(x, layer.mixture.gate)
         assert np.count_nonzero(run_layer(x, layer) != layer.y.zero_point)
         over.append(await bench.read(LAYER_CYCLES + 4) - macs / (config.rows * config.lanes))
-    assert max(over) < 100 + config.experts, over
+    assert max(over) < 100 + 2 * config.experts, over
