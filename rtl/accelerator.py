@@ -91,16 +91,15 @@ class Accelerator(wiring.Component):
                 m.d.comb += loads.eq(0)
         if config.experts:
             m.submodules.bus_split = bus_split = AxiLiteSplit()
-        # What an error in a run empties: what is before all rows, what is behind them, and each row.
-        clears, clears_behind, *clears_row = [ResetInserter(abort)] * (2 + config.rows)
+        # What an error in a run empties: what all rows share, and each row.
+        clears, *clears_row = [ResetInserter(abort)] * (1 + config.rows)
         clearing: list[Value] = []  # what of it is under way
         if config.spread:
-            m.submodules.clear_way = clear_way = ClearWay(2 + config.rows)
+            m.submodules.clear_way = clear_way = ClearWay(1 + config.rows)
             m.d.comb += clear_way.clear.eq(abort)
             abort = clear_way.cleared
             clearing.append(clear_way.under_way)
-            parts = [cleared_by(m, f"cleared{number}", clear) for number, clear in enumerate(clear_way.clears)]
-            clears, clears_behind, *clears_row = parts
+            clears, *clears_row = (cleared_by(m, f"cleared{number}", clear) for number, clear in enumerate(clear_way.clears))
 
         def buffered(source: wiring.PureInterface, sink: wiring.PureInterface, name: str) -> None:
             """Connect streams of tokens or results by way of a skid buffer; where parts work serially no path is that long."""
@@ -204,15 +203,15 @@ class Accelerator(wiring.Component):
         order_shape = order_layout(config)
         under_way = UNITS_UNDER_WAY_SERIAL if config.serial else UNITS_UNDER_WAY_SPREAD if config.spread else UNITS_UNDER_WAY
         m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=config.rows * (config.results + under_way)))
-        m.submodules.drain = clears_behind(drain := (SerialDrain if config.serial else Drain)(config))
-        m.submodules.requantiser = clears_behind(requantiser := (SerialRequantiser if config.serial else Requantiser)(config))
-        m.submodules.builder = clears_behind(builder := TokenBuilder())
+        m.submodules.drain = clears(drain := (SerialDrain if config.serial else Drain)(config))
+        m.submodules.requantiser = clears(requantiser := (SerialRequantiser if config.serial else Requantiser)(config))
+        m.submodules.builder = clears(builder := TokenBuilder())
         wiring.connect(m, drain.candidates, requantiser.candidates)
         results = requantiser.results
         if config.experts:
             # A gate's results are the router's scores; those of the experts that it chooses are weighed.
             m.submodules.choice = choice = ExpertChoice(config)
-            m.submodules.weigher = weigher = clears_behind(Weigher(config))
+            m.submodules.weigher = weigher = clears(Weigher(config))
             requantised, results = results, stream.Signature(Result).create(path=("weighed",))
             wiring.connect(m, bus_split.upper, choice.bus)
             m.d.comb += [
@@ -236,7 +235,7 @@ class Accelerator(wiring.Component):
             with m.Else():
                 wiring.connect(m, requantised, wiring.flipped(results))
         if config.winners:
-            m.submodules.winners = clears_behind(winners := TensorWinners(config))
+            m.submodules.winners = clears(winners := TensorWinners(config))
             computed, results = results, stream.Signature(Result).create(path=("results",))
             m.d.comb += [winners.start.eq(begin & layer.chooses), winners.layer.eq(layer)]
             with m.If(layer.chooses):
@@ -251,9 +250,9 @@ class Accelerator(wiring.Component):
         buffered(walker.order, wiring.flipped(ordered), "order")
         drain_start = begin & computes
         if config.spread:  # it gets there before a unit ends
-            started = Signal()
-            m.d.sync += started.eq(drain_start)
-            drain_start = started
+            drain_starts = Signal()
+            m.d.sync += drain_starts.eq(drain_start)
+            drain_start = drain_starts
         m.d.comb += [
             order.w_data.eq(ordered.payload),
             order.w_en.eq(ordered.valid),

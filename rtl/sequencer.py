@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from .config import Config
 from .layouts import (
@@ -42,7 +43,7 @@ class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
     The first descriptor is fetched while nothing runs, so that a run begins at once; each further one takes 22 cycles, 21 where parts work
-    serially, and 2 more where winners are built, or 4 where experts are.
+    serially, and 2 more where winners are built, or 4 where experts are; 10 or 11 with `wide_program`.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
@@ -91,22 +92,27 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
-        m.submodules.program = program = Memory(shape=32, depth=config.layers * SLOT_WORDS, init=[])
-        write, read = program.write_port(), program.read_port()
-        words = descriptor_words(config)
+        at_once = config.words_fetched
+        m.submodules.program = program = Memory(shape=32 * at_once, depth=config.layers * SLOT_WORDS // at_once, init=[])
+        write, read = program.write_port(granularity=32 if at_once > 1 else None), program.read_port()
+        words = -(-descriptor_words(config) // at_once)  # of the memory
         word = Signal(range(words + 3))
         fetched, lag = read.data, 1  # cycles from an address to its word
         if not config.serial:
-            fetched, lag = Signal(32, reset_less=True), 2
+            fetched, lag = Signal(32 * at_once, reset_less=True), 2
             m.d.sync += fetched.eq(read.data)
         input_ready = Signal()
         m.d.sync += input_ready.eq(self.input_ready)
-        m.d.comb += [
-            write.en.eq(self.program_write),
-            write.addr.eq(self.program_address),
-            write.data.eq(self.program_data),
-            read.addr.eq(word + self.number * SLOT_WORDS),
-        ]
+        place, address = self.program_address[: exact_log2(at_once)], self.program_address[exact_log2(at_once) :]
+        if at_once == 1:
+            m.d.comb += [write.en.eq(self.program_write), write.addr.eq(self.program_address), write.data.eq(self.program_data)]
+        else:
+            m.d.comb += [
+                write.en.eq(self.program_write << place),
+                write.addr.eq(address),
+                write.data.eq(self.program_data.replicate(at_once)),
+            ]
+        m.d.comb += read.addr.eq(word + self.number * (SLOT_WORDS // at_once))
 
         checked = Signal(Error)
         # What is wrong with the word taken in this cycle, in the cycle before, and with those before that.
@@ -144,7 +150,7 @@ class Sequencer(wiring.Component):
                         m.d.sync += [fault.eq(0) for fault in faults.values()]
                     for index in range(words):
                         with m.Case(index + lag):
-                            self._take(m, index, fetched, wrong)
+                            self._take(m, range(index * at_once, (index + 1) * at_once), fetched, wrong)
                 with m.If(word == words + lag - 1):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -179,13 +185,13 @@ class Sequencer(wiring.Component):
                 m.next = "REWIND"
         return m
 
-    def _take(self, m: Module, index: int, word: Value, wrong: dict[Error, Signal]) -> None:
-        """Store the fields of the descriptor's word `index`, and note those that are zero or too large."""
+    def _take(self, m: Module, places: range, word: Value, wrong: dict[Error, Signal]) -> None:
+        """Store the fields of the descriptor's words at some places, and note those that are zero or too large."""
         found: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
         for name, field in data.StructLayout.cast(Descriptor):
-            if field.offset // 32 != index:
+            if field.offset // 32 not in places:
                 continue
-            value = word[field.offset % 32 :][: field.width]
+            value = word[field.offset - 32 * places[0] :][: field.width]
             if name == "opcode":
                 computes, unknown = value == Opcode.LAYER, (value != Opcode.LAYER) & (value != Opcode.LOAD)
                 if self.config.experts:
