@@ -30,7 +30,7 @@ def save_network(network: Network, path: Path) -> None:
 def load_network(path: Path) -> Network:
     """The network of a file; ModelError if it holds none."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         text = json.loads(str(arrays[TEXT]))
         if text["version"] != VERSION:

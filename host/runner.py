@@ -78,12 +78,12 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run over a set of labelled images gave; cycles are means over the images."""
+    """What a run over a set of labelled images gave; cycles are means over the images; None if there is no ONNX model to compare with."""
 
     images: int
     correct: int
     bit_exact_golden: bool
-    bit_exact_onnxruntime: bool
+    bit_exact_onnxruntime: bool | None
     cycles_per_image: float
     dense_cycles_per_image: int
     layers: list[LayerSummary]
@@ -158,9 +158,9 @@ def summarise(
     config: Config,
     results: list[ImageResult],
     labels: NDArray[np.integer],
-    reference: NDArray[np.generic],
+    reference: NDArray[np.generic] | None,
 ) -> Summary:
-    """Means and totals of a run; reference holds ONNX Runtime's outputs for the same images."""
+    """Means and totals of a run; reference holds ONNX Runtime's outputs for the same images, if there is an ONNX model."""
     outputs = network.results(np.stack([result.output for result in results]))
     cells = config.rows * config.lanes
     layers = []
@@ -173,7 +173,7 @@ def summarise(
         images=len(results),
         correct=int((recognised(outputs) == labels).sum()),
         bit_exact_golden=all(result.bit_exact_golden for result in results),
-        bit_exact_onnxruntime=np.array_equal(outputs, reference.reshape(outputs.shape)),
+        bit_exact_onnxruntime=None if reference is None else np.array_equal(outputs, reference.reshape(outputs.shape)),
         cycles_per_image=float(np.mean([result.cycles for result in results])),
         dense_cycles_per_image=sum(dense_cycles(layer, config.rows, config.lanes) for layer in network.layers),
         layers=layers,

@@ -44,7 +44,7 @@ def experts(
     output.print(
         f"Cycles are {report['cycles'] / report['bound_cycles']:.3f} times the bound, {report['bound_cycles']:,.0f}.", highlight=False
     )
-    shown = table("How often each expert was chosen", "expert", "digits", "share")
+    shown = table("The experts' load", "expert", "digits", "share")
     for number, load in enumerate(report["load"]):
         shown.add_row(str(number), f"{load:,}", f"{load / sum(report['load']):.1%}")
     output.print(shown)

@@ -145,6 +145,7 @@ def draw_experts(report: dict[str, Any], path: Path) -> None:
     right.bar(names, [few, report["all_experts_cycles"]], bottom=gates, width=0.6, color=ACCENT, label="experts")
     right.yaxis.set_major_formatter("{x:,.0f}")
     right.set_xlabel("experts for a digit")
+    right.set_ylim(0, 1.25 * (gates[1] + report["all_experts_cycles"]))
     right.legend(frameon=False, loc="upper left")
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)

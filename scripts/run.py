@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from skipgrid.fpga.board import find_config
+from skipgrid.fpga.units import with_settings
 from skipgrid.rtl.config import Config
 
-from .console import JsonOption, bar, output, table, working, write_json, wrote
+from .console import JsonOption, SettingsOption, bar, output, table, working, write_json, wrote
 from .devices import BaudOption, chosen_config, opened
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An int8 model, as ONNX Runtime's static quantisation writes it.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="An int8 model, as ONNX Runtime's static quantisation writes it; or a network in an .npz."),
+    ],
     data: Annotated[
         Path, typer.Argument(metavar="DATA.npz", help="`images`, of the model's own type and shape, batch first, and `labels`.")
     ],
@@ -40,13 +44,14 @@ def run(
         Path | None, typer.Option("--trace", metavar="FILE.fst", help="Write the waveforms, for GTKWave or Surfer (.vcd too); slow.")
     ] = None,
     draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw the images with what was recognised.")] = None,
+    settings: SettingsOption = None,
 ) -> None:
     """Run a model over images, on the simulated accelerator, or with `--device` on a board.
 
     The simulation's Verilog is generated and compiled once, and kept for later runs. Every output is compared, bit for bit, with the
-    golden model's and with ONNX Runtime's. Cycles count from an image's first input word to its last output word, with the weights
-    resident; the dense grid that they are compared with has the same size and is always busy. On a board, they include the time in which
-    the input comes over the link.
+    golden model's, and with ONNX Runtime's if the model is one of ONNX. Cycles count from an image's first input word to its last output
+    word, with the weights resident; the dense grid that they are compared with has the same size and is always busy. On a board, they
+    include the time in which the input comes over the link. --set changes a parameter of the accelerator.
 
     Examples:
 
@@ -57,10 +62,14 @@ def run(
     - `skipgrid run models/lenet5.onnx models/digits.npz --limit 1 --trace digit.fst`
 
     - `skipgrid run models/lenet5.onnx models/digits.npz --device /dev/ttyUSB1`
+
+    - `skipgrid run models/experts.npz models/digits.npz --preset 1x8 --set experts=8 --set experts_chosen=2 --set weights=32768`
     """
     chosen = chosen_config(preset_name, board_name)
     images, labels = read_data(data, limit)
     if device_name:
+        if settings:
+            raise ValueError("a board is what it was built as; leave --set or --device away")
         if trace:
             raise ValueError("waveforms come from the simulated accelerator; leave --trace or --device away")
         with opened(device_name, baud, chosen) as device:
@@ -69,7 +78,7 @@ def run(
     else:
         if baud:
             raise ValueError("--baud is a board's; say which one with --device")
-        config = chosen or find_config("4x32")
+        config = with_settings(chosen or find_config("4x32"), settings or [])
         summary, classes = measure(config, model, images, labels, trace=trace)
     _show(config, model, summary)
     write_json(json, asdict(summary))
@@ -81,7 +90,7 @@ def run(
     if trace:
         wrote(trace)
     for equal, whom in ((summary.bit_exact_golden, "the golden model"), (summary.bit_exact_onnxruntime, "ONNX Runtime")):
-        if not equal:
+        if equal is False:
             raise RuntimeError(f"the accelerator's outputs differ from those of {whom}")
 
 
@@ -104,17 +113,21 @@ def measure_on(device: "Device", model: Path, images: "NDArray[Any]", labels: "N
     """Run a model over images on a device: the summary, and the class recognised in each image."""
     import numpy as np
 
+    from skipgrid.host.network_file import ENDING, load_network
     from skipgrid.host.onnx_import import import_model
     from skipgrid.host.runner import compile_network, recognised, run_images, run_onnxruntime, summarise
 
     config = device.config
-    network = import_model(model)
+    of_onnx = model.suffix != ENDING
+    network = import_model(model) if of_onnx else load_network(model)
     inputs = network.activations(images)
     program = compile_network(network, config, inputs)
     with bar() as progress:
         results = list(progress.track(run_images(device, program, inputs), total=len(inputs), description=f"images on {config.name}"))
-    with working("running ONNX Runtime"):
-        reference = run_onnxruntime(model, images)
+    reference = None
+    if of_onnx:
+        with working("running ONNX Runtime"):
+            reference = run_onnxruntime(model, images)
     outputs = network.results(np.stack([result.output for result in results]))
     return summarise(network, config, results, labels, reference), recognised(outputs)
 
@@ -161,7 +174,7 @@ def _show(config: Config, model: Path, summary: "Summary") -> None:
             f"{layer.utilisation:.1%}",
         )
     output.print(shown)
-    verdict = {True: "[green]yes[/]", False: "[red]NO[/]"}
+    verdict = {True: "[green]yes[/]", False: "[red]NO[/]", None: "not compared"}
     output.print(f"recognised            {summary.correct} of {summary.images}", highlight=False)
     output.print(f"cycles an image       {summary.cycles_per_image:,.0f}", highlight=False)
     speedup = summary.dense_cycles_per_image / summary.cycles_per_image

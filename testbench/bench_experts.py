@@ -38,7 +38,7 @@ class ExpertsBench(Ports):
         gate = fully(experts, Activation("int8", self.random.choice((0, 0, -7))), 0.0008)
         layer = fully(experts * groups * self.config.lanes, Activation("int8", 5), 0.004, mixture=Mixture(gate, chosen))
         self.network = Network(place([layer], self.config), x)
-        self.layer = layer
+        self.layer, self.mixture = layer, Mixture(gate, chosen)
 
     def some_layer(self) -> None:
         """Any number of experts, and of those that are chosen."""
@@ -90,7 +90,7 @@ async def both_register_maps(dut: Any) -> None:
         bench.some_layer()
         await bench.works()
         tokens += 1
-        for expert, _ in route(bench.network.x, bench.layer.mixture):
+        for expert, _ in route(bench.network.x, bench.mixture):
             counted[expert] += 1
         assert await bench.router("TOKENS") == tokens
         assert await bench.loads() == counted.tolist()
@@ -116,7 +116,7 @@ async def pressure_leaves_the_best_expert(dut: Any) -> None:
         await bench.ready(bench.program())
         await bench.start()
         await bench.finish()
-        best, _ = route(bench.network.x, bench.layer.mixture)[0]
+        best, _ = route(bench.network.x, bench.mixture)[0]
         assert [int(expert == best) for expert in range(len(before))] == (np.array(await bench.loads()) - before).tolist()
         bench.received()
         bench.taken()
@@ -220,7 +220,7 @@ async def the_time(dut: Any) -> None:
         bench.begin_layer(config.experts, chosen, groups=2, zeros=0.1)
         await bench.works()
         x, layer = bench.network.x, bench.layer
-        macs = useful_macs(x, layer) - useful_macs(x, layer.mixture.gate)
+        macs = useful_macs(x, layer) - useful_macs(x, bench.mixture.gate)
         assert np.count_nonzero(run_layer(x, layer) != layer.y.zero_point)
         over.append(await bench.read(LAYER_CYCLES + 4) - macs / (config.rows * config.lanes))
     assert max(over) < 100 + 2 * config.experts, over

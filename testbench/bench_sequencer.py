@@ -9,8 +9,10 @@ from skipgrid.host.compiler import load_descriptor, winners_descriptor
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
 from streams import Bench, Packing, config, narrow_layer
 
-WINNERS = config().winners
-FETCH = 24 if WINNERS else 22
+WINNERS, EXPERTS = config().winners, config().experts
+FETCH = 5 + -(-(21 if EXPERTS else 19 if WINNERS else 17) // config().words_fetched)
+OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.WINNERS] if WINNERS else []), *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
+UNKNOWN = [opcode for opcode in range(256) if opcode not in {known.value for known in OPCODES}]
 DESCRIPTOR = Packing(Descriptor)
 
 
@@ -46,22 +48,31 @@ class SequencerBench(Bench):
             words = winners_descriptor((C, H, W), chosen, Activation(), buffer=0, to_stream=self.random.random() < 0.5, final=final)
             return dict(DESCRIPTOR.unpack(int.from_bytes(words.tobytes(), "little")))
         groups, last_lanes = self.random.randint(1, 3), self.random.randint(1, self.config.lanes)
+        opcode, experts = Opcode.LAYER, {}
+        if EXPERTS and self.random.random() < 0.5:
+            opcode = self.random.choice((Opcode.GATE, Opcode.EXPERTS))
+            if opcode == Opcode.EXPERTS:
+                last_lanes, experts = self.config.lanes, {"experts": groups, "expert_groups": 1, "expert_weights": 3}
         sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns")
-        return {
-            "opcode": Opcode.LAYER.value,
-            "from_stream": self.random.getrandbits(1),
-            "to_stream": 1,
-            "final": int(final),
-            "elements": C * H * W,
-            "C": C,
-            "H": H,
-            "W": W,
-            "K": (groups - 1) * self.config.lanes + last_lanes,
-            "groups": groups,
-            "last_lanes": last_lanes,
-            "channels_base": self.config.lanes * self.random.randint(0, 3),
-            "low": -self.random.randrange(256),
-        } | {name: self.random.randint(1, 9) for name in sizes}
+        return (
+            {
+                "opcode": opcode.value,
+                "from_stream": self.random.getrandbits(1),
+                "to_stream": 1,
+                "final": int(final),
+                "elements": C * H * W,
+                "C": C,
+                "H": H,
+                "W": W,
+                "K": (groups - 1) * self.config.lanes + last_lanes,
+                "groups": groups,
+                "last_lanes": last_lanes,
+                "channels_base": self.config.lanes * self.random.randint(0, 3),
+                "low": -self.random.randrange(256),
+            }
+            | {name: self.random.randint(1, 9) for name in sizes}
+            | experts
+        )
 
     async def start(self, program: int = 0) -> None:
         """Start at a descriptor, at once or when it has been fetched."""
@@ -134,9 +145,7 @@ async def every_error(dut: object) -> None:
         layer = bench.good(final=True)
     layer["from_stream"] = 1
     wrong: list[tuple[Error, dict[str, int]]] = [
-        (Error.DESCRIPTOR_UNKNOWN, {"opcode": 0}),
-        (Error.DESCRIPTOR_UNKNOWN, {"opcode": Opcode.WINNERS.value + WINNERS}),
-        (Error.DESCRIPTOR_UNKNOWN, {"opcode": bench.random.randint(Opcode.WINNERS.value + WINNERS, 255)}),
+        *((Error.DESCRIPTOR_UNKNOWN, {"opcode": opcode}) for opcode in (*UNKNOWN[:3], UNKNOWN[-1], bench.random.choice(UNKNOWN))),
         *((Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups")),
         *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.side}) for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns")),
         (Error.DESCRIPTOR_SIZE, {"K": layer["K"] + 1}),
@@ -154,6 +163,18 @@ async def every_error(dut: object) -> None:
             (Error.FEATURES_TOO_MANY, winners | {"row_elements": 2 * settings.features}),
             (Error.FEATURES_TOO_MANY, winners | {"to_stream": 0, "K": settings.features + 1}),
         ]
+    if EXPERTS:
+        groups = {"K": 2 * settings.lanes, "groups": 2, "last_lanes": settings.lanes}
+        experts = groups | {"opcode": Opcode.EXPERTS.value, "experts": 2, "expert_groups": 1}
+        contradictions = [{name: 0} for name in ("K", "R", "experts", "expert_groups")]
+        contradictions += [
+            {"experts": 1},
+            {"expert_groups": 2},
+            {"experts": 65535},
+            {"K": 2 * settings.lanes - 1, "last_lanes": settings.lanes - 1},
+        ]
+        wrong += [(Error.DESCRIPTOR_SIZE, experts | fields) for fields in contradictions]
+        wrong += [(Error.WEIGHTS_TOO_MANY, {"opcode": Opcode.GATE.value, "weights_end": 65535})]
     for error, fields in wrong:
         place = bench.random.randrange(settings.layers)
         program = [bench.good(final=False) for _ in range(place)] + [layer | fields]

@@ -76,7 +76,14 @@ def narrow_layer(fields: dict[str, Any]) -> int:
     """The bits of a component's port `layer` for a descriptor's fields; those not given are 0."""
     layout = layer_layout(config())
     opcode = Opcode(fields.get("opcode", Opcode.LAYER.value))
-    opcodes = {"computes": int(opcode == Opcode.LAYER), "chooses": int(opcode == Opcode.WINNERS)}
+    opcodes = {
+        "computes": int(opcode in (Opcode.LAYER, Opcode.GATE, Opcode.EXPERTS)),
+        "chooses": int(opcode == Opcode.WINNERS),
+        "gates": int(opcode == Opcode.GATE),
+        "routed": int(opcode == Opcode.EXPERTS),
+    }
+    if opcode == Opcode.GATE:
+        fields = fields | {"to_stream": 1}
     return Packing(layout).pack({name: value for name, value in (fields | opcodes).items() if name in layout.members})
 
 

@@ -15,10 +15,21 @@ CONFIGS = {
     "spread": SMALL.replaced(rows=4, lanes=8, scan=2, results=2, weights=512, entries=1024, channels=64, spread=True),
     "spread, 1 result": SMALL.replaced(results=1, scan=4, spread=True),
     "serial": SERIAL.replaced(lanes=8),
-    "2x4 with winners": SMALL.replaced(winners=True, layers=8),
+    "2x4 with winners": SMALL.replaced(winners=True, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
     "all": SMALL.replaced(
-        rows=4, lanes=4, scan=4, results=1, experts=3, experts_chosen=2, winners=True, spread=True, layers=16, weights=1024, channels=128
+        rows=4,
+        lanes=4,
+        scan=4,
+        results=1,
+        experts=3,
+        experts_chosen=2,
+        winners=True,
+        spread=True,
+        wide_program=True,
+        layers=16,
+        weights=1024,
+        channels=128,
     ),
     "serial with winners": SERIAL.replaced(winners=True, layers=8),
 }

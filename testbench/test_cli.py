@@ -295,6 +295,30 @@ def test_bench_winners(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert written[1].read_bytes().startswith(PNG)
 
 
+@SIMULATES
+def test_bench_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
+    written = tmp_path / "experts.json", tmp_path / "experts.png"
+    outcome = skipgrid("bench", "experts", "--limit", 3, "--json", written[0], "--draw", written[1])
+    assert "The experts' load" in outcome.output
+    report = json.loads(written[0].read_text())
+    assert report["bit_exact"]
+    assert report["router"]["bit_exact"]
+    assert (len(report["load"]), sum(report["load"])) == (8, 6)
+    assert report["gate_cycles"] < report["cycles"] < report["all_experts_cycles"]
+    assert report["cycles"] <= 1.15 * (report["gate_cycles"] + report["all_experts_cycles"] * 2 / 8)
+    assert written[1].read_bytes().startswith(PNG)
+
+
+@SIMULATES
+def test_run_takes_a_network_in_a_file(skipgrid: CommandLine, data: Path) -> None:
+    settings = [word for text in ("experts=8", "experts_chosen=2", "weights=32768") for word in ("--set", text)]
+    outcome = skipgrid("run", MODEL.with_name("experts.npz"), data, "--preset", "1x8", *settings)
+    assert "equal to golden       yes" in outcome.output
+    assert "not compared" in outcome.output
+    sentence = skipgrid.refuses("run", MODEL.with_name("experts.npz"), data, "--preset", "1x8")
+    assert sentence == "experts: it chooses from 8 experts, but 1x8 was built without a router"
+
+
 def test_bench_winners_fails_when_an_output_differs(skipgrid: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"share": None, "accuracy": 1, "cycles_per_image": 1, "bits_per_image": 1, "bit_exact": False}
     monkeypatch.setattr("skipgrid.scripts.bench_winners.measure_winners", lambda *_: {"preset": "1x8", "plain": wrong, "shares": []})

@@ -16,7 +16,16 @@ def test_loader(simulate: Callable[..., None], config: Config) -> None:
     simulate(Loader(config), "bench_loader", config)
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(winners=True)], ids=["2 rows", "winners"])
+SEQUENCERS = {
+    "2 rows": SMALL,
+    "winners": SMALL.replaced(winners=True),
+    "wide": SMALL.replaced(wide_program=True),
+    "wide, all": SMALL.replaced(wide_program=True, winners=True, experts=4, experts_chosen=2),
+    "experts": SMALL.replaced(experts=4, experts_chosen=2),
+}
+
+
+@pytest.mark.parametrize("config", SEQUENCERS.values(), ids=SEQUENCERS)
 def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
     simulate(Sequencer(config), "bench_sequencer", config)
 
