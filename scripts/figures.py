@@ -20,7 +20,7 @@ from skipgrid.rtl.config import PRESETS, preset
 from .console import notes, write_json, wrote
 from .docs import project
 from .sources import hash_of, with_imports
-from .unit_figures import COST, CYCLES, PAGE, UNITS, WINNERS, with_tables
+from .unit_figures import COST, CYCLES, EXPERTS, EXPERTS_PAGE, PAGE, UNITS, WINNERS, with_experts_table, with_tables
 from .unit_figures import measured as measured_units
 
 BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
@@ -34,7 +34,7 @@ SEED = 0
 def figures(
     table_only: Annotated[bool, typer.Option("--table-only", help="Measure nothing; write the table from the kept figures.")] = False,
 ) -> None:
-    """Measure the figures of the README and of docs/topk.md, keep them in docs/figures, and write the tables.
+    """Measure the figures of the README, docs/topk.md and docs/experts.md, keep them in docs/figures, and write the tables.
 
     Each kept file has the command that gives the same figures, the tools' versions, the seed, and a hash of the sources that they
     depend on; a test compares that hash, so that figures that are older than the hardware are noticed.
@@ -46,7 +46,7 @@ def figures(
                 _keep(title, command, report)
         for title, command, report in measured_units(SEED):
             _keep(title, command, report)
-    for page, written in (("README.md", with_table), (PAGE, with_tables)):
+    for page, written in (("README.md", with_table), (PAGE, with_tables), (EXPERTS_PAGE, with_experts_table)):
         path = folder / page
         path.write_text(written(path.read_text(), kept(folder)))
         wrote(path)
@@ -68,6 +68,9 @@ def sources_of(name: str) -> set[Path]:
     measured = with_imports(*(host / f"{module}.py" for module in ("simulated", "runner", "layer_bench", "onnx_import")))
     if name.startswith(WINNERS):
         measured |= with_imports(host / "winners_bench.py")
+    if name.startswith(EXPERTS):
+        measured |= {*with_imports(*(host / f"{module}.py" for module in ("experts_bench", "network_file", "router_bench")))}
+        measured.add(host / "router_harness.cpp")
     return {*measured, host / "harness.cpp", *workloads.glob("*.csv"), *models.glob("*.onnx"), *models.glob("*.npz")}
 
 
@@ -144,9 +147,10 @@ def _table(records: dict[str, dict[str, Any]]) -> str:
 
 
 def _draw(folder: Path) -> None:
-    from .drawing import draw_density, draw_layers, draw_winners
+    from .drawing import draw_density, draw_experts, draw_layers, draw_winners
 
-    for name, draw in (("layers-4x32", draw_layers), ("density-4x32", draw_density), ("winners-1x8", draw_winners)):
+    pictures = {"layers-4x32": draw_layers, "density-4x32": draw_density, "winners-1x8": draw_winners, "experts-1x8": draw_experts}
+    for name, draw in pictures.items():
         path = folder / FIGURES / f"{name}.png"
         draw(kept(folder)[name]["report"], path)
         wrote(path)

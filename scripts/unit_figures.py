@@ -1,4 +1,4 @@
-"""The figures in docs/topk.md: cycles, area and clock of units, a network with k winners; and their tables."""
+"""The figures in docs/topk.md and docs/experts.md: units' cycles, area and clock, networks with k winners and experts; their tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,8 @@ UNITS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 WINNERS = "winners"  # begins the names of the records, which a preset's ends
 WINNERS_PRESETS = ("1x8", "4x32")
-MARKS = {name: (f"<!-- {name}: written by `make figures` -->", f"<!-- end of {name} -->") for name in (CYCLES, COST, WINNERS)}
+EXPERTS, EXPERTS_PRESET, EXPERTS_PAGE = "experts", "1x8", Path("docs/experts.md")
+MARKS = {name: (f"<!-- {name}: written by `make figures` -->", f"<!-- end of {name} -->") for name in (CYCLES, COST, WINNERS, EXPERTS)}
 
 
 def measured(seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -23,6 +24,7 @@ def measured(seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     from skipgrid.rtl.config import preset
 
     from .bench import measure_topk
+    from .bench_experts import measure_experts
     from .bench_winners import measure_winners
     from .synth import measure
 
@@ -31,21 +33,32 @@ def measured(seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield COST, f"skipgrid synth --family {FAMILY} --unit UNIT --set NAME=VALUE", {"units": units}
     for name in WINNERS_PRESETS:
         yield f"{WINNERS}-{name}", f"skipgrid bench winners --preset {name}", measure_winners(preset(name))
+    command = f"skipgrid bench experts --preset {EXPERTS_PRESET} --seed {seed}"
+    yield f"{EXPERTS}-{EXPERTS_PRESET}", command, measure_experts(preset(EXPERTS_PRESET), seed)
 
 
 def with_tables(text: str, records: dict[str, dict[str, Any]]) -> str:
-    """The page's text with the tables of these records between their marks; ValueError if a mark is missing."""
+    """The text of docs/topk.md with the tables of these records between their marks; ValueError if a mark is missing."""
     tables = {
         CYCLES: _cycles(records[CYCLES]["report"]["units"]),
         COST: _cost(records[COST]["report"]["units"]),
         WINNERS: _winners([records[f"{WINNERS}-{name}"]["report"] for name in WINNERS_PRESETS]),
     }
+    return _placed(text, tables, PAGE)
+
+
+def with_experts_table(text: str, records: dict[str, dict[str, Any]]) -> str:
+    """The same for docs/experts.md."""
+    return _placed(text, {EXPERTS: _experts(records[f"{EXPERTS}-{EXPERTS_PRESET}"]["report"])}, EXPERTS_PAGE)
+
+
+def _placed(text: str, tables: dict[str, str], page: Path) -> str:
     for name, made in tables.items():
         begin, end = MARKS[name]
         before, begun, rest = text.partition(begin)
         _, ended, after = rest.partition(end)
         if not begun or not ended:
-            raise ValueError(f"{PAGE} has no place for the figures, between {begin!r} and {end!r}")
+            raise ValueError(f"{page} has no place for the figures, between {begin!r} and {end!r}")
         text = f"{before}{begin}\n\n{made}\n\n{end}{after}"
     return text
 
@@ -83,3 +96,29 @@ def _winners(reports: list[dict[str, Any]]) -> str:
         exact = "yes" if all(each["bit_exact"] for each in points) else "**no**"
         lines.append(f"| {'none chosen' if share is None else f'{share:.0%}'} | {' | '.join(cells)} | {exact} |")
     return "\n".join(lines)
+
+
+def _experts(report: dict[str, Any]) -> str:
+    few, every = f"{report['chosen']} of {report['experts']} experts", "all experts"
+    all_cycles = report["gate_cycles_all_experts"] + report["all_experts_cycles"]
+    whole = (report["cycles_per_image"], report["cycles_per_image_all_experts"])
+    rows = [
+        ("recognised", f"{report['accuracy']:.1%}", f"{report['accuracy_all_experts']:.1%}"),
+        ("cycles of gate and router", f"{report['gate_cycles']:,.0f}", f"{report['gate_cycles_all_experts']:,.0f}"),
+        ("cycles of gate, router and experts", f"{report['cycles']:,.0f}", f"{all_cycles:,.0f}"),
+        ("cycles of the network, with its convolutions", *(f"{cycles:,.0f}" for cycles in whole)),
+    ]
+    lines = [f"| {report['images']:,} digits on `{report['preset']}`, mean | {few} | {every} |", "| --- | ---: | ---: |"]
+    lines += [f"| {name} | {one} | {other} |" for name, one, other in rows]
+    loads = ", ".join(f"{load:,}" for load in report["load"])
+    ratio = report["cycles"] / report["bound_cycles"]
+    exact = "Every output, and what the router counted, equals" if report["bit_exact"] else "**Some outputs differ from**"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"That is {ratio:.3f} times the gate's cycles and {report['chosen']}/{report['experts']} of all experts'."
+            f" The experts got {loads} digits.",
+            f"{exact} the golden model's.",
+        ]
+    )

@@ -10,7 +10,18 @@ from skipgrid.rtl.config import PRESETS
 from skipgrid.scripts.docs import made_pages
 from skipgrid.scripts.figures import kept, sources_of, with_table
 from skipgrid.scripts.sources import hash_of
-from skipgrid.scripts.unit_figures import COST, CYCLES, PAGE, WINNERS, WINNERS_PRESETS, with_tables
+from skipgrid.scripts.unit_figures import (
+    COST,
+    CYCLES,
+    EXPERTS,
+    EXPERTS_PAGE,
+    EXPERTS_PRESET,
+    PAGE,
+    WINNERS,
+    WINNERS_PRESETS,
+    with_experts_table,
+    with_tables,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")])
@@ -29,6 +40,19 @@ def test_the_readmes_table_shows_the_kept_figures() -> None:
 def test_the_tables_of_the_units_show_the_kept_figures() -> None:
     text = (ROOT / PAGE).read_text()
     assert text == with_tables(text, kept(ROOT)), f"the tables of {PAGE} are not those of docs/figures; type: skipgrid figures --table-only"
+
+
+def test_the_table_of_the_experts_shows_the_kept_figures() -> None:
+    text = (ROOT / EXPERTS_PAGE).read_text()
+    assert text == with_experts_table(text, kept(ROOT)), f"{EXPERTS_PAGE} is not as docs/figures; type: skipgrid figures --table-only"
+
+
+def test_the_experts_cost_what_they_should() -> None:
+    """A tenth more than the gate and the chosen experts' share of all experts' cycles, and a point of accuracy."""
+    report = kept(ROOT)[f"{EXPERTS}-{EXPERTS_PRESET}"]["report"]
+    assert report["bit_exact"]
+    assert report["cycles"] <= 1.1 * (report["gate_cycles"] + report["all_experts_cycles"] * report["chosen"] / report["experts"])
+    assert report["accuracy"] >= report["accuracy_all_experts"] - 0.01
 
 
 def test_streaming_topk_costs_in_proportion_to_its_cells() -> None:
@@ -53,6 +77,7 @@ def test_the_figures_were_measured_with_these_sources() -> None:
         CYCLES,
         COST,
         *(f"{WINNERS}-{name}" for name in WINNERS_PRESETS),
+        f"{EXPERTS}-{EXPERTS_PRESET}",
         *(f"{kind}-{name}" for kind in ("digits", "layers") for name in PRESETS),
     } <= set(records)
     stale = [name for name, record in records.items() if record["sources"] != hash_of(sources_of(name))]
