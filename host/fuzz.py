@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, coded_bytes, encode, run_network
+from skipgrid.golden import Activation, Layer, Mixture, Winners, coded_bytes, encode, run_layer, run_network
 from skipgrid.rtl.config import Config
 
 from .compiler import DoesNotFit, load_packets, network_program, place, program_packet
@@ -77,6 +77,23 @@ def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activ
     )
 
 
+def random_choices(rng: np.random.Generator, layer: Layer, config: Config, experts: int) -> Layer:
+    """The layer, where the configuration has the units for it, with so many experts, or winners, or both."""
+    if experts and rng.random() < 0.5:
+        K = experts * config.lanes * int(rng.integers(1, 3))
+        channels = rng.integers(0, len(layer.bias), K)
+        weights = rng.integers(-128, 128, (experts, *layer.shape)).astype(np.int8)
+        bias = rng.integers(-20000, 20000, experts).astype(np.int32)
+        scale = np.full(experts, 10.0 ** rng.uniform(-5, -2), np.float32)
+        gate = Layer(f"{layer.name}, gate", weights, bias, scale, layer.shape, x=layer.x, y=random_activation(rng))
+        some = {name: getattr(layer, name)[channels] for name in ("weights", "bias", "scale")}
+        layer = layer.replaced(**some, mixture=Mixture(gate, min(experts, config.experts_chosen)))
+    if config.winners and rng.random() < 0.4:
+        share = float(rng.choice([0, 0.1, 0.5, 1]))
+        layer = layer.replaced(winners=Winners(share=share, magnitude=bool(rng.random() < 0.5)))
+    return layer
+
+
 def random_input(rng: np.random.Generator, shape: tuple[int, int, int], held: Activation) -> Tensor:
     """A tensor of any sparsity, with empty rows, columns and channels, extreme values among the others."""
     values = rng.integers(held.low, held.high + 1, shape)
@@ -97,18 +114,20 @@ def run_trial(device: Device, seed: int) -> Trial:
     held = random_activation(rng)
     x = random_input(rng, shape, held)
     layers: list[Layer] = []
+    experts = int(rng.integers(2, config.experts + 1)) if config.experts else 0
     for number in range(int(rng.integers(1, min(5, config.layers)))):
         layer = random_layer(rng, layers[-1].out_shape if layers else shape, layers[-1].y if layers else held, number)
+        layer = random_choices(rng, layer, config, experts)
         try:
-            place([*layers, layer], config)
+            network_program(place([*layers, layer], config), config, load=True, k_in=0, k_out=0)
         except DoesNotFit:
             break
         layers.append(layer)
     if not layers:
-        small = layer.replaced(weights=layer.weights[:, :, :1, :1].copy(), pads=(0, 0, 0, 0), pool=(1, 1))
+        small = layer.replaced(weights=layer.weights[:, :, :1, :1].copy(), pads=(0, 0, 0, 0), pool=(1, 1), mixture=None, winners=None)
         layers = [with_channels(small, cut_channels(small, config)[0])]
     tensors = [x, *run_network(x, layers)]
-    full = not _fit(tensors, [held, *(layer.y for layer in layers)], config)
+    full = not _fit(x, layers, config)
     coded = coded_bytes(x, held)
     k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
     right = encode(coded_bytes(tensors[-1], layers[-1].y), k_out)
@@ -130,9 +149,15 @@ def run_trial(device: Device, seed: int) -> Trial:
     return Trial(seed, len(layers), exact, full)
 
 
-def _fit(tensors: list[Tensor], held: list[Activation], config: Config) -> bool:
-    """Whether each layer's input and output fit the two buffers together; the last output goes to the stream."""
-    entries = [int(np.count_nonzero(coded_bytes(tensor, how))) for tensor, how in zip(tensors[:-1], held[:-1], strict=True)]
-    pixels = [tensor.shape[1] * tensor.shape[2] + 1 for tensor in tensors[:-1]]
+def _fit(x: Tensor, layers: list[Layer], config: Config) -> bool:
+    """Whether what is stored fits the two buffers, each tensor with the one before; the last output goes to the stream."""
+    stored = [(x, layers[0].x)]
+    for layer in layers:
+        if layer.winners is not None:
+            stored.append((run_layer(x, layer.replaced(winners=None)), layer.y))
+        x = run_layer(x, layer)
+        stored.append((x, layer.y))
+    entries = [int(np.count_nonzero(coded_bytes(tensor, how))) for tensor, how in stored[:-1]]
+    pixels = [tensor.shape[1] * tensor.shape[2] + 1 for tensor, _ in stored[:-1]]
     limits = ((entries, config.entries), (pixels, config.pixels))
     return all(sum(sizes[number : number + 2]) <= limit for sizes, limit in limits for number in range(len(entries)))

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from skipgrid.fpga.board import find_config
+from skipgrid.fpga.units import with_settings
 
-from .console import JsonOption, bar, notes, output, working, write_json
+from .console import JsonOption, SettingsOption, bar, notes, output, working, write_json
 
 
 def fuzz(
@@ -18,18 +19,24 @@ def fuzz(
         str, typer.Option("--preset", "-p", help="The accelerator: a preset, or small, which is soon full and quickly compiled.")
     ] = "small",
     json: JsonOption = None,
+    settings: SettingsOption = None,
 ) -> None:
     """Run random networks on the simulated device and compare every output word with the golden model's.
 
-    Sizes, strides, paddings, pools, types, zero points, thresholds, weights and sparsities are random, their edges among them. Network n
-    is made with seed + n, so one that fails is run again with `--count 1 --seed`.
+    Sizes, strides, paddings, pools, types, zero points, thresholds, weights and sparsities are random, their edges among them; where the
+    accelerator has the units for it, so are winners and experts. Network n is made with seed + n, so one that fails is run again with
+    `--count 1 --seed`.
 
-    Example: `skipgrid fuzz --count 20000 --json fuzz.json`
+    Examples:
+
+    - `skipgrid fuzz --count 20000 --json fuzz.json`
+
+    - `skipgrid fuzz --set winners=true --set experts=4 --set experts_chosen=2`
     """
     from skipgrid.host.fuzz import SMALL, run_trial
     from skipgrid.host.simulated import SimulatedDevice, sources_hash
 
-    config = SMALL if preset_name == SMALL.name else find_config(preset_name)
+    config = with_settings(SMALL if preset_name == SMALL.name else find_config(preset_name), settings or [])
     with working(f"building the simulation of {config.name} (once; later runs find it)"):
         device = SimulatedDevice(config)
     with bar() as progress:

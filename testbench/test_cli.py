@@ -21,6 +21,8 @@ TAUGHT = [[name] for name in ("presets", "generate", "run", "boards", "build", "
     ["bench", "layers"],
     ["bench", "topk"],
     ["bench", "router"],
+    ["bench", "winners"],
+    ["bench", "experts"],
 ]
 SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, the others need not wait
 
@@ -333,6 +335,15 @@ def test_fuzz(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert report["wrong_seeds"] == []
     assert report["bit_exact"] + report["buffers_full"] == report["networks"] == 1000
     assert report["buffers_full"] > 0
+
+
+def test_fuzz_with_winners_and_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
+    settings = ("winners=true", "wide_program=true", "experts=4", "experts_chosen=2", "channels=256")
+    chosen = [word for text in settings for word in ("--set", text)]
+    assert skipgrid("fuzz", "--count", 300, "--json", tmp_path / "fuzz.json", *chosen).code == 0
+    report = json.loads((tmp_path / "fuzz.json").read_text())
+    assert (report["wrong_seeds"], report["config"]["experts"]) == ([], 4)
+    assert report["bit_exact"] > 100
 
 
 def test_fuzz_refuses(skipgrid: CommandLine) -> None:
