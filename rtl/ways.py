@@ -121,7 +121,7 @@ class ClearWay(wiring.Component):
 
     Parameters: ways: into how many places it leads.
     Members:
-        clear: the pulse. cleared: it has arrived, in all places in the same cycle. under_way: it has left, and not arrived.
+        clear: the pulse. cleared: it has arrived, in all places in the same cycle. under_way: it has left, and has not been acted on.
         clears: it has arrived in one place, or a reset has.
 
     Latency: 1 + log2(ways) cycles, rounded up.
@@ -143,7 +143,7 @@ class ClearWay(wiring.Component):
         m.d.comb += [
             self.clears.eq(Cat(level)),
             self.cleared.eq(pulse[-1]),
-            self.under_way.eq(Cat(self.clear, pulse[:-1]).any()),
+            self.under_way.eq(Cat(self.clear, pulse).any()),
         ]
         return m
 
