@@ -10,7 +10,8 @@ A tensor's way, in the order of the modules:
       -> requantise: + bias, * scale, round, + zero point, clamp           numerics.py
       -> max_pool -> apply_threshold                                       network.py, numerics.py
       -> weighed, if the layer is a mixture of experts                     numerics.py, with the weights of network.py's route
-      -> keep_winners, if the layer says so -> y, the next layer's x       topk.py
+      -> keep_winners or keep_pixel_winners, if the layer says so          topk.py; with `Thresholds`, keep_reaching
+      -> y, the next layer's x
 
 `run_layer` and `run_network` take the lower half in one step. What a layer must cost at least is in `limits`; other ways to
 store the same tensor, to compare with, are in `formats`. The k largest of some values are found by `topk`, and what weight each
@@ -26,10 +27,10 @@ from .codec import CodecError, best_k, coded_bytes, decode, encode, from_coded, 
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
 from .layer import Activation, Layer, Mixture, Winners
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
-from .network import SCORE_FRACTION, accumulate, check_network, max_pool, route, run_layer, run_network
+from .network import SCORE_FRACTION, Thresholds, accumulate, check_network, max_pool, route, run_layer, run_network
 from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded, weighed
 from .router import Overflow, Router, Routing
-from .topk import keep_winners, topk, winners
+from .topk import keep_pixel_winners, keep_reaching, keep_winners, smallest_winner, topk, winners
 
 __all__ = [
     "SCORE_FRACTION",
@@ -42,6 +43,7 @@ __all__ = [
     "Overflow",
     "Router",
     "Routing",
+    "Thresholds",
     "Winners",
     "accumulate",
     "adaptive_k",
@@ -56,6 +58,8 @@ __all__ = [
     "encode",
     "entropy_bits",
     "from_coded",
+    "keep_pixel_winners",
+    "keep_reaching",
     "keep_winners",
     "limit_cycles",
     "max_pool",
@@ -66,6 +70,7 @@ __all__ = [
     "run_layer",
     "run_network",
     "size_bits",
+    "smallest_winner",
     "softmax",
     "sparsemax",
     "sparsity",

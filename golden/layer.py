@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Dtype = Literal["uint8", "int8"]
+MAX_PERIOD = 32767
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,16 @@ class Winners:
 
     k: the number, 0 or more; all win if there are fewer elements. share: instead of k, their share of all elements, 0...1.
     magnitude: the largest |y - zero_point| win instead of the largest y - zero_point.
+    per_pixel: k channels of each pixel win, or a share of them, instead of elements of the whole tensor.
+    period: k winners are chosen of every so many tensors, 1...32,767, the first one among them; in those between, all elements win that
+        are not smaller than the smallest winner was.
     """
 
     k: int | None = None
     share: float | None = None
     magnitude: bool = False
+    per_pixel: bool = False
+    period: int = 1
 
     def __post_init__(self) -> None:
         if (self.k is None) == (self.share is None):
@@ -56,6 +62,10 @@ class Winners:
             raise ValueError(f"k is 0 or more, not {self.k}")
         if self.share is not None and not 0 <= self.share <= 1:
             raise ValueError(f"the share of winners lies in 0...1, not at {self.share}")
+        if not 1 <= self.period <= MAX_PERIOD:
+            raise ValueError(f"winners are chosen anew after a period of 1 to {MAX_PERIOD:,} tensors, not of {self.period}")
+        if self.per_pixel and self.period > 1:
+            raise ValueError(f"the winners of pixels are chosen anew in each tensor, not after a period of {self.period}")
 
     def count(self, elements: int) -> int:
         """The winners among so many elements; a share is rounded to the nearest number, to the even one of two."""
@@ -81,6 +91,8 @@ class Mixture:
     def __post_init__(self) -> None:
         if self.gate.out_shape != (self.experts, 1, 1) or self.gate.mixture is not None:
             raise ValueError(f"layer {self.gate.name}: a gate gives one score for each expert, not a tensor of {self.gate.out_shape}")
+        if self.gate.winners is not None:
+            raise ValueError(f"layer {self.gate.name}: all scores of a gate count, so it has no winners")
         if not 1 <= self.k <= self.experts:
             raise ValueError(f"layer {self.gate.name}: of {self.experts} experts 1 to all are chosen, not {self.k}")
 

@@ -1,6 +1,7 @@
 """Layers as mathematics: convolution, pooling, a whole network, in exact integers and with no hardware in mind."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +11,19 @@ from numpy.typing import NDArray
 from .layer import Layer, Mixture
 from .numerics import INT32, apply_threshold, check_activations, requantise, weighed
 from .router import Router
-from .topk import keep_winners
+from .topk import keep_pixel_winners, keep_reaching, keep_winners, smallest_winner
 
 SCORE_FRACTION = 4
 """Bits behind the point of a gate's scores."""
+
+
+@dataclass
+class Thresholds:
+    """What the layers of a network keep from one input to the next ones: of each, by its number, the smallest winner, and for how many
+    further tensors it is the threshold.
+    """
+
+    kept: dict[int, tuple[int | None, int]] = field(default_factory=dict)
 
 
 def accumulate(x: NDArray[np.integer], layer: Layer) -> NDArray[np.int32]:
@@ -58,7 +68,21 @@ def run_layer(x: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
         y = weighed(y, layer.y.zero_point, of_channel)
     if layer.winners is None:
         return y
+    if layer.winners.per_pixel:
+        return keep_pixel_winners(y, layer.y.zero_point, layer.winners.count(len(y)), magnitude=layer.winners.magnitude)
     return keep_winners(y, layer.y.zero_point, layer.winners.count(y.size), magnitude=layer.winners.magnitude)
+
+
+def _choose(y: NDArray[np.integer], layer: Layer, number: int, thresholds: Thresholds) -> NDArray[np.integer]:
+    """A layer's output with its winners only, of those whose winners have a period."""
+    assert layer.winners is not None
+    zero_point, magnitude, k = layer.y.zero_point, layer.winners.magnitude, layer.winners.count(y.size)
+    threshold, tensors = thresholds.kept.get(number, (None, 0))
+    if tensors:
+        thresholds.kept[number] = threshold, tensors - 1
+        return keep_reaching(y, zero_point, threshold, magnitude=magnitude)
+    thresholds.kept[number] = smallest_winner(y, zero_point, k, magnitude=magnitude), layer.winners.period - 1
+    return keep_winners(y, zero_point, k, magnitude=magnitude)
 
 
 def route(x: NDArray[np.integer], mixture: Mixture) -> list[tuple[int, int]]:
@@ -68,12 +92,19 @@ def route(x: NDArray[np.integer], mixture: Mixture) -> list[tuple[int, int]]:
     return router.route(scores)
 
 
-def run_network(x: NDArray[np.integer], layers: Sequence[Layer]) -> list[NDArray[np.integer]]:
-    """The stored output of every layer, in order, for one input (C, H, W)."""
+def run_network(x: NDArray[np.integer], layers: Sequence[Layer], thresholds: Thresholds | None = None) -> list[NDArray[np.integer]]:
+    """The stored output of every layer, in order, for one input (C, H, W).
+
+    thresholds: what the inputs before this one have left, which is brought up to date; without it, this one is the first.
+    """
+    thresholds = Thresholds() if thresholds is None else thresholds
     check_network(layers)
     outputs: list[NDArray[np.integer]] = []
-    for layer in layers:
-        x = run_layer(x, layer)
+    for number, layer in enumerate(layers):
+        if layer.winners is not None and layer.winners.period > 1:
+            x = _choose(run_layer(x, layer.replaced(winners=None)), layer, number, thresholds)
+        else:
+            x = run_layer(x, layer)
         outputs.append(x)
     return outputs
 

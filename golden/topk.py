@@ -30,6 +30,29 @@ def keep_winners(y: NDArray[np.integer], zero_point: int, k: int, *, magnitude: 
     return np.ascontiguousarray((kept + zero_point).astype(y.dtype).reshape(H, W, C).transpose(2, 0, 1))
 
 
+def keep_pixel_winners(y: NDArray[np.integer], zero_point: int, k: int, *, magnitude: bool = False) -> NDArray[np.integer]:
+    """The same for each pixel by itself: k of its C channels win."""
+    kept = np.empty_like(y)
+    for row, column in np.ndindex(y.shape[1:]):
+        pixel = (slice(None), slice(row, row + 1), slice(column, column + 1))
+        kept[pixel] = keep_winners(y[pixel], zero_point, k, magnitude=magnitude)
+    return kept
+
+
+def smallest_winner(y: NDArray[np.integer], zero_point: int, k: int, *, magnitude: bool = False) -> int | None:
+    """The smallest of the k winners' y - zero_point, or |y - zero_point|; None if none wins."""
+    values = y.reshape(-1).astype(np.int32) - zero_point
+    chosen = values[topk(values, k, magnitude=magnitude)]
+    return int((np.abs(chosen) if magnitude else chosen).min()) if len(chosen) else None
+
+
+def keep_reaching(y: NDArray[np.integer], zero_point: int, threshold: int | None, *, magnitude: bool = False) -> NDArray[np.integer]:
+    """y with all elements at the zero point but those whose y - zero_point, or |y - zero_point|, is not below the threshold."""
+    values = y.astype(np.int32) - zero_point
+    reach = np.zeros(y.shape, bool) if threshold is None else (np.abs(values) if magnitude else values) >= threshold
+    return np.where(reach, y, zero_point).astype(y.dtype)
+
+
 def _check(values: NDArray[np.integer], k: int) -> None:
     if not np.issubdtype(values.dtype, np.integer):
         raise TypeError(f"Top-K orders integers, not {values.dtype}")

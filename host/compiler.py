@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Mixture, Winners, requantise
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode
+from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode, WinnersOf
 
 from .device import Words
 
@@ -77,11 +77,12 @@ def check_fits(layer: Layer, config: Config) -> None:
     top, left, bottom, right = layer.pads
     if group_weights(layer) > config.weights:
         raise DoesNotFit(f"{layer.name}: one group has {group_weights(layer):,} weights a lane, but {config.name} holds {config.weights:,}")
-    if layer.winners is not None and not config.winners:
-        raise DoesNotFit(f"{layer.name}: it keeps its winners only, but {config.name} was built without the unit that chooses them")
+    winners = choosing(layer)
+    if winners is not None:
+        _check_winners(layer.name, winners, K, config)
     if layer.mixture is not None:
         _check_experts(layer.name, layer.mixture, K, config)
-    stored = layer.winners is not None  # then the output is, whatever follows
+    stored = chooses_apart(layer)  # then the output is, whatever follows
     for what, size, limit in (
         ("columns x channels of its input", W * C, config.features),
         ("pixels of its input", H * W + 1, config.pixels),
@@ -99,6 +100,30 @@ def check_fits(layer: Layer, config: Config) -> None:
     ):
         if size > limit:
             raise DoesNotFit(f"{layer.name}: there are {size:,} {what}, but {config.name} holds {limit:,}")
+
+
+def choosing(layer: Layer) -> Winners | None:
+    """The winners of a layer, unless all of its outputs win."""
+    winners = layer.winners
+    if winners is None or winners.period > 1:
+        return winners
+    K, rows, columns = layer.out_shape
+    elements = K if winners.per_pixel else K * rows * columns
+    return winners if winners.count(elements) < elements else None
+
+
+def chooses_apart(layer: Layer) -> bool:
+    """Whether a layer's output is stored, and winners are chosen from it then; but where a threshold is kept, as they pass."""
+    winners = choosing(layer)
+    return winners is not None and not winners.per_pixel
+
+
+def _check_winners(name: str, winners: Winners, K: int, config: Config) -> None:
+    if not (config.pixel_winners if winners.per_pixel else config.winners):
+        whose = "each pixel's winners" if winners.per_pixel else "its winners"
+        raise DoesNotFit(f"{name}: it keeps {whose} only, but {config.name} was built without the unit that chooses them")
+    if winners.per_pixel and winners.count(K) > config.pixel_winners:
+        raise DoesNotFit(f"{name}: {winners.count(K):,} channels of each pixel win, but {config.name} finds up to {config.pixel_winners}")
 
 
 def _check_experts(name: str, mixture: Mixture, K: int, config: Config) -> None:
@@ -189,7 +214,7 @@ def descriptor(
     k_out: int = 0,
     opcode: Opcode = Opcode.LAYER,
 ) -> Words:
-    """The words of a LAYER descriptor, or a GATE's or of EXPERTS."""
+    """The words of a LAYER descriptor, or a GATE's or of EXPERTS, with the layer's winners."""
     layer = placed.layer
     C, H, W = layer.shape
     K, _, R, S = layer.weights.shape
@@ -205,6 +230,15 @@ def descriptor(
     if layer.mixture is not None:
         each = count // layer.mixture.experts
         experts = {"experts": layer.mixture.experts, "expert_groups": each, "expert_weights": each * group_weights(layer)}
+    winners: dict[str, int] = {}
+    chosen = choosing(layer)
+    if chosen is not None:
+        if chosen.per_pixel:
+            winners = {"winners_of": WinnersOf.PIXEL.value, "winners": chosen.count(K)}
+        else:
+            winners = {"winners_of": WinnersOf.TENSOR.value, "winners": chosen.count(K * out_rows * out_columns)}
+            winners |= {"row_elements": out_columns * K, "period": chosen.period}
+        winners["magnitude"] = chosen.magnitude
     return _words(
         opcode=opcode.value,
         from_stream=from_stream,
@@ -250,6 +284,7 @@ def descriptor(
         channels_base=placed.channels_base,
         groups=count,
         last_lanes=K - (count - 1) * config.lanes,
+        **winners,
         **experts,
     )
 
@@ -257,20 +292,18 @@ def descriptor(
 def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, load: bool = False, k_in: int, k_out: int) -> list[Words]:
     """The descriptors of a network, from its input stream to its output stream; DoesNotFit if they are too many.
 
-    A layer's winners are chosen by a descriptor behind its own, which reads the layer's output and writes where its input was. A
-    layer's experts are chosen by a descriptor before its own, which reads the same input.
+    A layer's experts are chosen by a descriptor before its own, which reads the same input.
 
     buffer: of the input. load: a LOAD descriptor of its own stores the input before the first layer begins; where the
-    configuration is serial there is always one, unless the first layer is the last one too.
+    configuration is serial there is always one, unless the first layer is the last one too and nothing of it is stored.
     """
     steps = sum(descriptors(item.layer) for item in placed)
-    load = load or (config.serial and steps > 1)
+    load = load or (config.serial and (steps > 1 or chooses_apart(placed[0].layer)))
     if load + steps > config.layers:
         raise DoesNotFit(f"the network needs {load + steps} descriptors, but {config.name} holds {config.layers}")
     words = [load_descriptor(placed[0].layer.shape, buffer=buffer, k_in=k_in, final=False)] if load else []
     for number, item in enumerate(placed):
         last = number == len(placed) - 1
-        ends = last and item.layer.winners is None
         from_stream = number == 0 and not load
         opcode = Opcode.LAYER
         if item.gate is not None:
@@ -281,46 +314,16 @@ def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, lo
             from_stream, opcode = False, Opcode.EXPERTS
         words.append(
             descriptor(
-                item, config, buffer=buffer, from_stream=from_stream, to_stream=ends, final=ends, k_in=k_in, k_out=k_out, opcode=opcode
+                item, config, buffer=buffer, from_stream=from_stream, to_stream=last, final=last, k_in=k_in, k_out=k_out, opcode=opcode
             )
         )
         buffer ^= 1
-        if item.layer.winners is not None:
-            shape, chosen, held = item.layer.out_shape, item.layer.winners, item.layer.y
-            words.append(winners_descriptor(shape, chosen, held, buffer=buffer, to_stream=last, final=last, k_out=k_out))
-            buffer ^= 1
     return words
 
 
 def descriptors(layer: Layer) -> int:
     """How many descriptors a layer takes."""
-    return 1 + (layer.mixture is not None) + (layer.winners is not None)
-
-
-def winners_descriptor(
-    shape: tuple[int, int, int], winners: Winners, held: Activation, *, buffer: int, to_stream: bool, final: bool, k_out: int = 0
-) -> Words:
-    """The words of a WINNERS descriptor for a tensor of shape (C, H, W) in `buffer`; it goes to the other buffer or to the stream."""
-    C, H, W = shape
-    elements = C * H * W
-    return _words(
-        opcode=Opcode.WINNERS.value,
-        to_stream=to_stream,
-        buffer=buffer,
-        final=final,
-        k_out=k_out,
-        positive_max=positive_max(held),
-        magnitude=winners.magnitude,
-        elements=elements,
-        C=C,
-        H=H,
-        W=W,
-        out_rows=H,
-        out_columns=W,
-        K=C,
-        winners=winners.count(elements),
-        row_elements=W * C,
-    )
+    return 1 + (layer.mixture is not None)
 
 
 def load_descriptor(shape: tuple[int, int, int], *, buffer: int, k_in: int, final: bool) -> Words:

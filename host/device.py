@@ -56,6 +56,7 @@ class Counters:
     skipped_zeros: int
     words_in: int
     words_out: int
+    winners_cycles: int  # 0 where no unit is built that chooses winners
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class Device(ABC):
             skipped_zeros=read("SKIPPED_ZEROS"),
             words_in=read("WORDS_IN"),
             words_out=read("WORDS_OUT"),
+            winners_cycles=read("WINNERS_CYCLES") if self.config.some_winners else 0,
         )
 
 

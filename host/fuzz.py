@@ -1,14 +1,15 @@
 """Random networks on a device, each output compared with the golden model bit for bit."""
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Mixture, Winners, coded_bytes, encode, run_layer, run_network
+from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, coded_bytes, encode, run_layer, run_network
 from skipgrid.rtl.config import Config
 
-from .compiler import DoesNotFit, load_packets, network_program, place, program_packet
+from .compiler import DoesNotFit, chooses_apart, load_packets, network_program, place, program_packet
 from .device import Device, DeviceError
 from .passes import cut_channels, with_channels
 from .runner import set_router
@@ -89,8 +90,11 @@ def random_choices(rng: np.random.Generator, layer: Layer, config: Config, exper
         some = {name: getattr(layer, name)[channels] for name in ("weights", "bias", "scale")}
         layer = layer.replaced(**some, mixture=Mixture(gate, min(experts, config.experts_chosen)))
     if config.winners and rng.random() < 0.4:
-        share = float(rng.choice([0, 0.1, 0.5, 1]))
-        layer = layer.replaced(winners=Winners(share=share, magnitude=bool(rng.random() < 0.5)))
+        share, period = float(rng.choice([0, 0.1, 0.5, 1])), int(rng.choice([1, 1, 2, 3]))
+        layer = layer.replaced(winners=Winners(share=share, magnitude=bool(rng.random() < 0.5), period=period))
+    elif config.pixel_winners and rng.random() < 0.4:
+        k = int(rng.integers(0, config.pixel_winners + 1))
+        layer = layer.replaced(winners=Winners(k, magnitude=bool(rng.random() < 0.5), per_pixel=True))
     return layer
 
 
@@ -107,7 +111,10 @@ def random_input(rng: np.random.Generator, shape: tuple[int, int, int], held: Ac
 
 
 def run_trial(device: Device, seed: int) -> Trial:
-    """Make the network of a seed, run it from its first input word to its last output word, and again from a stored input."""
+    """Make the network of a seed, run it from its first input word to its last output word, and again from a stored input.
+
+    Where winners have a period, each time over several inputs.
+    """
     rng = np.random.default_rng(seed)
     config = device.config
     shape = (int(rng.integers(1, 9)), int(rng.integers(1, 13)), int(rng.integers(1, 13)))
@@ -126,38 +133,49 @@ def run_trial(device: Device, seed: int) -> Trial:
     if not layers:
         small = layer.replaced(weights=layer.weights[:, :, :1, :1].copy(), pads=(0, 0, 0, 0), pool=(1, 1), mixture=None, winners=None)
         layers = [with_channels(small, cut_channels(small, config)[0])]
-    tensors = [x, *run_network(x, layers)]
-    full = not _fit(x, layers, config)
-    coded = coded_bytes(x, held)
+    # Where winners have a period, later inputs show it.
+    periods = [layer.winners.period for layer in layers if layer.winners is not None]
+    inputs = [x, *(random_input(rng, shape, held) for _ in range(3 if max(periods, default=1) > 1 else 0))]
     k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
-    right = encode(coded_bytes(tensors[-1], layers[-1].y), k_out)
     placed = place(layers, config)
     for packet in load_packets(placed, config):
         device.load(packet)
     set_router(device, layers)
-    words = [encode(coded, k_in)]
-    packets = []
-    try:
-        for load in (False, True):
-            device.load(program_packet(network_program(placed, config, load=load, k_in=k_in, k_out=k_out)))
-            packets.append(device.run(words).packets)
-    except DeviceError as error:
-        if error.code.name not in FULL:
-            raise
-        return Trial(seed, len(layers), exact=full, full=full)
-    exact = not full and all(len(sent) == 1 and np.array_equal(sent[0], right) for sent in packets)
-    return Trial(seed, len(layers), exact, full)
+    exact = True
+    for load in (False, True):
+        device.load(program_packet(network_program(placed, config, load=load, k_in=k_in, k_out=k_out)))
+        thresholds = Thresholds()
+        for tensor in inputs:
+            stored = stored_tensors(tensor, layers, thresholds)
+            output = run_network(tensor, layers, thresholds)[-1]
+            try:
+                run = device.run([encode(coded_bytes(tensor, held), k_in)])
+            except DeviceError as error:
+                if error.code.name not in FULL:
+                    raise
+                return Trial(seed, len(layers), exact=exact and not _fit(stored, config), full=True)
+            right = encode(coded_bytes(output, layers[-1].y), k_out)
+            exact = exact and _fit(stored, config) and len(run.packets) == 1 and np.array_equal(run.packets[0], right)
+    return Trial(seed, len(layers), exact, full=False)
 
 
-def _fit(x: Tensor, layers: list[Layer], config: Config) -> bool:
-    """Whether what is stored fits the two buffers, each tensor with the one before; the last output goes to the stream."""
-    stored = [(x, layers[0].x)]
-    for layer in layers:
-        if layer.winners is not None:
-            stored.append((run_layer(x, layer.replaced(winners=None)), layer.y))
-        x = run_layer(x, layer)
-        stored.append((x, layer.y))
-    entries = [int(np.count_nonzero(coded_bytes(tensor, how))) for tensor, how in stored[:-1]]
-    pixels = [tensor.shape[1] * tensor.shape[2] + 1 for tensor, _ in stored[:-1]]
+def stored_tensors(x: Tensor, layers: list[Layer], thresholds: Thresholds) -> list[tuple[Tensor, Activation]]:
+    """What is stored when a network runs, in order: x, and all outputs but the last one, which goes to the stream; also what winners are
+    chosen from, which they are not where a threshold is kept.
+    """
+    kept = {number for number, (_, tensors) in thresholds.kept.items() if tensors}
+    outputs = run_network(x, layers, deepcopy(thresholds))
+    stored = []
+    for number, (layer, tensor) in enumerate(zip(layers, [x, *outputs[:-1]], strict=True)):
+        stored.append((tensor, layer.x))
+        if chooses_apart(layer) and number not in kept:
+            stored.append((run_layer(tensor, layer.replaced(winners=None)), layer.y))
+    return stored
+
+
+def _fit(stored: list[tuple[Tensor, Activation]], config: Config) -> bool:
+    """Whether it fits the two buffers, each tensor with the one before."""
+    entries = [int(np.count_nonzero(coded_bytes(tensor, how))) for tensor, how in stored]
+    pixels = [tensor.shape[1] * tensor.shape[2] + 1 for tensor, _ in stored]
     limits = ((entries, config.entries), (pixels, config.pixels))
     return all(sum(sizes[number : number + 2]) <= limit for sizes, limit in limits for number in range(len(entries)))

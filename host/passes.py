@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skipgrid.golden import Layer, best_k, coded_bytes, size_bits
 from skipgrid.rtl.config import Config
 
-from .compiler import DoesNotFit, check_fits, group_weights, groups
+from .compiler import DoesNotFit, check_fits, choosing, group_weights, groups
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ def plan(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
     no group of `lanes` channels, or not even the input rows under one row of the output; or if there are several passes, but
     winners to be chosen from all of the output; or if the layer has experts.
     """
+    if layer.mixture is not None:
+        raise DoesNotFit(f"{layer.name}: a layer with experts is computed with its network, not by itself in passes")
     bands = cut_rows(layer, x, config)
     channels = cut_channels(layer, config)
     # What the outer loop goes over is loaded once; what the inner loop goes over again in each round, unless it is a single part
@@ -48,12 +50,10 @@ def plan(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
         order = [(band, cut) for cut in channels for band in bands]
     else:
         order = [(band, cut) for band in bands for cut in channels]
-    if layer.mixture is not None:
-        raise DoesNotFit(f"{layer.name}: a layer with experts is computed with its network, not by itself in passes")
-    if layer.winners is not None and len(order) > 1:
-        raise DoesNotFit(
-            f"{layer.name}: winners are chosen from a whole output, but {config.name} computes this one in {len(order)} passes"
-        )
+    winners = choosing(layer)
+    if winners is not None and len(channels if winners.per_pixel else order) > 1:
+        of = "all channels of a pixel" if winners.per_pixel else "a whole output"
+        raise DoesNotFit(f"{layer.name}: winners are chosen from {of}, but {config.name} computes this one in {len(order)} passes")
     return [replace(band, layer=with_channels(band.layer, cut), channels=cut) for band, cut in order]
 
 

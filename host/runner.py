@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import (
     Layer,
+    Thresholds,
     best_k,
     coded_bytes,
     decode,
@@ -50,7 +51,8 @@ class ImageResult:
     """One image's run.
 
     output: the last layer's, (K, rows, columns). cycles: from the start, with the first input word at the port, to the last
-    output word. layer_cycles: of each layer. descriptor_cycles: of each step of the program.
+    output word. layer_cycles: of each layer. descriptor_cycles: of each step of the program. winners_cycles: in which all else waited
+    until winners were chosen.
     bit_exact_golden: the output equals the golden model's.
     sparsity, useful_macs: of each layer's input, from the golden model.
     """
@@ -59,6 +61,7 @@ class ImageResult:
     cycles: int
     layer_cycles: list[int]
     descriptor_cycles: list[int]
+    winners_cycles: int
     bit_exact_golden: bool
     sparsity: list[float]
     useful_macs: list[int]
@@ -116,20 +119,22 @@ def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) ->
     for packet in program.packets:
         device.load(packet)
     set_router(device, layers)
+    thresholds = Thresholds()  # as the device keeps them, from the program's first run on
     for x in inputs:
         run = device.run([encode(coded_bytes(x, layers[0].x), program.k_in)], layers=program.descriptors)
         shape = layers[-1].out_shape
         output = from_coded(decode(run.packets[0], int(np.prod(shape)), program.k_out), shape, layers[-1].y)
-        steps = [descriptors(layer) for layer in layers]  # choosing winners, or experts, counts as part of their layer
+        steps = [descriptors(layer) for layer in layers]  # choosing experts counts as part of their layer
         steps[0] += program.descriptors - sum(steps)  # and loading the input as part of the first one
         layer_cycles = [sum(run.layer_cycles[end - count : end]) for count, end in zip(steps, accumulate(steps), strict=True)]
-        expected = run_network(x, layers)
+        expected = run_network(x, layers, thresholds)
         tensors = [x, *expected[:-1]]
         yield ImageResult(
             output=output,
             cycles=run.counters.total_cycles,
             layer_cycles=layer_cycles,
             descriptor_cycles=run.layer_cycles,
+            winners_cycles=run.counters.winners_cycles,
             bit_exact_golden=np.array_equal(output, expected[-1]),
             sparsity=[sparsity(coded_bytes(tensor, layer.x)) for tensor, layer in zip(tensors, layers, strict=True)],
             useful_macs=[useful_macs(tensor, layer) for tensor, layer in zip(tensors, layers, strict=True)],

@@ -16,6 +16,7 @@ from .experts import ExpertChoice, Weigher
 from .grid import Row
 from .layouts import Error, Result, Token, Word, makes_output, order_layout
 from .loader import Loader
+from .pixel_winners import PixelWinners
 from .registers import Registers
 from .requantise import Requantiser
 from .sequencer import Sequencer
@@ -25,6 +26,7 @@ from .serial_encoder import SerialEncoder
 from .serial_fetcher import SerialRangeFetcher
 from .serial_requantise import SerialRequantiser
 from .skid import SkidBuffer
+from .thresholds import KeptThresholds
 from .tokens import TokenBuilder
 from .walker import RangeFetcher, WindowWalker
 from .ways import ClearWay, ResultWay, UnitWay, cleared_by, near
@@ -234,15 +236,32 @@ class Accelerator(wiring.Component):
                 wiring.connect(m, weigher.sink, wiring.flipped(results))
             with m.Else():
                 wiring.connect(m, requantised, wiring.flipped(results))
+        waits = Const(0)  # for winners
+        if config.pixel_winners:
+            m.submodules.pixel_winners = pixel_winners = clears(PixelWinners(config))
+            m.d.comb += pixel_winners.layer.eq(layer)
+            wiring.connect(m, results, pixel_winners.source)
+            results = pixel_winners.sink
+            waits |= pixel_winners.waits
         if config.winners:
-            m.submodules.winners = clears(winners := TensorWinners(config))
-            computed, results = results, stream.Signature(Result).create(path=("results",))
-            m.d.comb += [winners.start.eq(begin & layer.chooses), winners.layer.eq(layer)]
+            m.submodules.winners = winners = clears(TensorWinners(config))
+            m.submodules.thresholds = thresholds = KeptThresholds(config)
+            wiring.connect(m, results, winners.source)
+            results = winners.sink
+            m.d.comb += [
+                thresholds.number.eq(sequencer.number),
+                thresholds.period.eq(layer.period),
+                thresholds.smallest.eq(winners.smallest),
+                thresholds.ended.eq(sequencer.ended & layer.of_tensor),
+                thresholds.forget.eq(loader.program_loaded | abort),
+                sequencer.kept.eq(thresholds.kept),
+                winners.begin.eq(begin),
+                winners.layer.eq(layer),
+                winners.threshold.eq(thresholds.threshold),
+            ]
             with m.If(layer.chooses):
                 wiring.connect(m, winners.read, memory.reads[0])  # row 0 has nothing to read
-                wiring.connect(m, winners.results, wiring.flipped(results))
-            with m.Else():
-                wiring.connect(m, computed, wiring.flipped(results))
+            waits |= winners.waits | layer.chooses
         buffered(results, builder.results, "results")
         tokens = stream.Signature(Token).create(path=("tokens",))  # of the output
         buffered(builder.tokens, wiring.flipped(tokens), "tokens")
@@ -318,6 +337,9 @@ class Accelerator(wiring.Component):
         last_word = words_out.valid & words_out.ready & words_out.payload.last
         running, ended = Signal(), Signal()
         m.d.comb += ended.eq(running & (~loads | loaded) & (~outputs | Mux(layer.to_stream, sent | last_word, buffers.stored)))
+        if config.winners:  # even where a descriptor contradicts itself, nothing of it is left when the next one begins
+            with m.If(layer.chooses & winners.busy):
+                m.d.comb += ended.eq(0)
         m.d.sync += sequencer.layer_done.eq(ended)
         with m.If(last_word | choice.routed if config.experts else last_word):
             m.d.sync += sent.eq(1)
@@ -379,7 +401,9 @@ class Accelerator(wiring.Component):
             registers.word_out.eq(words_out.valid & words_out.ready),
             registers.macs.eq(sum(Mux(row.multiplies, Mux(row.last_group, layer.last_lanes, config.lanes), 0) for row in rows)),
             registers.zeros.eq(buffers.zeros),
-            registers.layer_done.eq(sequencer.layer_done),
+            registers.layer_done.eq(sequencer.ended if config.winners else sequencer.layer_done),
             registers.layer.eq(sequencer.number),
         ]
+        if config.some_winners:
+            m.d.comb += registers.winners.eq(waits & sequencer.busy)
         return m

@@ -38,7 +38,9 @@ class Config:
         clock up, and a unit takes a few cycles more from end to end. With 2 rows or more.
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
         row, 0 where serial is chosen.
-    winners: the unit is built that lets a stored tensor keep its k largest elements only; it takes one memory of 256 counters.
+    winners: the unit is built that lets a layer's output keep its k largest elements only; it takes one memory of 256 counters.
+    pixel_winners: likewise the unit that lets each pixel keep its k largest channels only, with so many compare cells: k is 1...64 at
+        most; 0 for none.
     wide_program: a descriptor is fetched four words a cycle, which takes more memory blocks, and some 15 cycles less for each layer.
     experts, experts_chosen: a router is built that chooses up to `experts_chosen` of `experts` for each input of a layer, whose other
         experts are skipped: 2...64, and 1...8 of them; 0 and 0 for none. Not where serial is chosen.
@@ -61,6 +63,7 @@ class Config:
     spread: bool = False
     soft_lanes: int = 0
     winners: bool = False
+    pixel_winners: int = 0
     wide_program: bool = False
     experts: int = 0
     experts_chosen: int = 0
@@ -68,7 +71,7 @@ class Config:
     def __post_init__(self) -> None:
         sizes = (
             *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
-            *("scan", "results", "ranges_ahead", "soft_lanes", "experts", "experts_chosen"),
+            *("scan", "results", "ranges_ahead", "soft_lanes", "pixel_winners", "experts", "experts_chosen"),
         )
         for item in sizes:
             value = getattr(self, item)
@@ -103,6 +106,8 @@ class Config:
                 raise ValueError(f"{item} must be 1 where serial is chosen, not {getattr(self, item)}")
         if not 0 <= self.soft_lanes <= (0 if self.serial else self.lanes):
             raise ValueError(f"soft_lanes must be from 0 to lanes ({self.lanes}), and 0 where serial is chosen, not {self.soft_lanes}")
+        if not 0 <= self.pixel_winners <= 64:
+            raise ValueError(f"pixel_winners must be from 1 to 64, or 0 for none, not {self.pixel_winners}")
         if self.experts and not 2 <= self.experts <= 64:
             raise ValueError(f"experts must be from 2 to 64, or 0 for none, not {self.experts}")
         if self.experts and self.serial:
@@ -112,6 +117,11 @@ class Config:
             raise ValueError(f"experts_chosen must be from {least} to {most} of {self.experts} experts, not {self.experts_chosen}")
         if not (self.channels > 0 and self.channels % self.lanes == 0 and self.channels <= 65536):
             raise ValueError(f"channels must be a multiple of lanes ({self.lanes}) up to 65,536, not {self.channels}")
+
+    @property
+    def some_winners(self) -> bool:
+        """Whether a unit that chooses winners is built."""
+        return self.winners or self.pixel_winners > 0
 
     @property
     def weight_ports(self) -> int:

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
-from .register_map import COUNTERS
+from .register_map import COUNTERS, built_counters
 
 LAYERS_BASE = 16  # of the layers' cycles in the memory, behind the counters
 BETWEEN_TURNS = 15  # cycles: one for each counter, for a layer that ends, and for reads of layers' cycles
@@ -23,7 +23,7 @@ class PerformanceCounters(wiring.Component):
 
     Members:
         clear: all counters begin at 0 again; the layers' cycles stay.
-        multiplying, input_stall, output_stall, word_in, word_out, busy: count this cycle. macs, zeros: are added in this cycle.
+        multiplying, input_stall, output_stall, word_in, word_out, busy, winners: count this cycle. macs, zeros: are added in this cycle.
         layer_done, layer: store the cycles since the layer before ended (or since clear) for layer number `layer`; in at most one of
             15 cycles.
         read, index: ask for a counter, or with `of_layer` for a layer's cycles; they stay until `found`.
@@ -36,6 +36,7 @@ class PerformanceCounters(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.layer_bits = (config.layers - 1).bit_length()
+        self.names = built_counters(winners=config.some_winners)
         super().__init__(
             {
                 "clear": In(1),
@@ -45,6 +46,7 @@ class PerformanceCounters(wiring.Component):
                 "output_stall": In(1),
                 "word_in": In(1),
                 "word_out": In(1),
+                **({"winners": In(1)} if config.some_winners else {}),
                 "macs": In(range(config.rows * config.lanes + 1)),
                 "zeros": In(range(config.zeros_at_once + 1)),
                 "layer_done": In(1),
@@ -72,20 +74,22 @@ class PerformanceCounters(wiring.Component):
             "WORDS_IN": self.word_in,
             "WORDS_OUT": self.word_out,
         }
+        if self.config.some_winners:
+            inputs["WINNERS_CYCLES"] = self.winners
         events: dict[str, Value] = {"TOTAL_CYCLES": self.busy, "USEFUL_MACS_HIGH": carry} | inputs
         if not self.config.serial:
             for name, value in inputs.items():  # from all parts, on paths that are long already
                 events[name] = Signal.like(value, name=name.lower())
                 m.d.sync += events[name].eq(value)
         most = {"USEFUL_MACS_LOW": self.config.rows * self.config.lanes, "SKIPPED_ZEROS": self.config.zeros_at_once}
-        waiting = [Signal(range(BETWEEN_TURNS * most.get(name, 1) + 1), name=f"waiting_{name.lower()}") for name in COUNTERS]
+        waiting = [Signal(range(BETWEEN_TURNS * most.get(name, 1) + 1), name=f"waiting_{name.lower()}") for name in self.names]
 
-        turn = Signal(range(len(COUNTERS)))  # its word has been looked up
+        turn = Signal(range(len(self.names)))  # its word has been looked up
         following = Signal.like(turn)
         layer_looked_up = Signal()  # instead of a counter's word
         right = Signal()  # the word that is asked for has been looked up
         stores = Signal()
-        fresh = Signal(range(len(COUNTERS) + 1), init=len(COUNTERS))  # turns until all words are of the time after clear
+        fresh = Signal(range(len(self.names) + 1), init=len(self.names))  # turns until all words are of the time after clear
         added, layer_cycles = Signal(32), Signal(32, init=1)  # with the cycle that a layer's end is in
         base, total = Signal(32), Signal(33)
         with m.If(self.layer_done):
@@ -93,19 +97,19 @@ class PerformanceCounters(wiring.Component):
         with m.Elif(~layer_looked_up):
             m.d.comb += added.eq(Array(waiting)[turn])
         m.d.comb += [
-            following.eq(Mux(turn == len(COUNTERS) - 1, 0, turn + 1)),
+            following.eq(Mux(turn == len(self.names) - 1, 0, turn + 1)),
             stores.eq(~self.layer_done & ~layer_looked_up),
             base.eq(Mux(self.layer_done | (stores & fresh.any()), 0, read.data)),
             total.eq(base + added),
         ]
-        for number, (name, register) in enumerate(zip(COUNTERS, waiting, strict=True)):
+        for number, (name, register) in enumerate(zip(self.names, waiting, strict=True)):
             m.d.sync += register.eq(Mux(stores & (turn == number), 0, register) + events[name])
-        m.d.sync += carry.eq(stores & ~fresh.any() & ~self.clear & total[32] & (turn == COUNTERS.index("USEFUL_MACS_LOW")))
+        m.d.sync += carry.eq(stores & ~fresh.any() & ~self.clear & total[32] & (turn == self.names.index("USEFUL_MACS_LOW")))
         with m.If(stores):
             m.d.sync += fresh.eq(fresh - fresh.any())
         m.d.sync += layer_cycles.eq(Mux(self.layer_done, 1, layer_cycles + self.busy))
         with m.If(self.clear):
-            m.d.sync += [fresh.eq(len(COUNTERS)), layer_cycles.eq(1), *(register.eq(0) for register in waiting)]
+            m.d.sync += [fresh.eq(len(self.names)), layer_cycles.eq(1), *(register.eq(0) for register in waiting)]
 
         # A layer's end takes the write port, and its look-up the read port, instead of a counter, whose turn comes then.
         looks_up_layer = self.read & self.of_layer & ~layer_looked_up & stores

@@ -34,15 +34,22 @@ class Token(data.Struct):
 class Opcode(enum.Enum, shape=unsigned(8)):
     """What a descriptor asks for.
 
-    LOAD stores an input tensor, LAYER computes, WINNERS lets a tensor keep its largest elements only. GATE computes scores, by which the
-    router chooses experts; EXPERTS computes the outputs of those that were chosen last, and weighs them.
+    LOAD stores an input tensor, LAYER computes. GATE computes scores, by which the router chooses experts; EXPERTS computes the outputs
+    of those that were chosen last, and weighs them.
     """
 
     LOAD = 1
     LAYER = 2
-    WINNERS = 3
-    GATE = 4
-    EXPERTS = 5
+    GATE = 3
+    EXPERTS = 4
+
+
+class WinnersOf(enum.Enum, shape=unsigned(4)):
+    """Among what a layer's outputs win: not at all, among all of its output, or among the channels of their pixel."""
+
+    NONE = 0
+    TENSOR = 1
+    PIXEL = 2
 
 
 class Error(enum.Enum, shape=unsigned(8)):
@@ -89,19 +96,20 @@ class Descriptor(data.Struct):
     Products of sizes stand ready-made in it, so that the hardware only adds. H, W, C are the input's rows, columns and
     channels, K the output's channels, R and S the filter's rows and columns. A unit is one stored output pixel and one
     group of channels; without pooling its stride is the convolution's. The last two words are fetched only where experts
-    are built, the two before only where these or winners are; the output of WINNERS is as large as its input. LAYER's fields are GATE's and
+    are built, the two before only where these or winners are; where no winners are, winners_of must be 0. LAYER's fields are GATE's and
     EXPERTS' as well, but that a GATE's output goes to the router alone.
     """
 
     # word 0
-    opcode: 8
+    opcode: 4
+    winners_of: 4  # WinnersOf
     from_stream: 1  # LAYER: the input comes from the stream, and is walked while it is loaded
     to_stream: 1  # LAYER: the output goes to the stream; otherwise into the other buffer
-    buffer: 1  # of the input
+    buffer: 1  # of the input; inverted for each layer before whose winners went back to the buffer of its input
     final: 1  # the program ends here
     k_in: 3
     k_out: 3
-    magnitude: 1  # WINNERS: the largest |value| are kept
+    magnitude: 1  # the largest |value| win
     reserved0: 5
     positive_max: 8  # coded bytes above it stand for negative activations: byte - 256
     # word 1
@@ -146,9 +154,10 @@ class Descriptor(data.Struct):
     # word 16
     groups: 16  # ceil(K / lanes)
     last_lanes: 16  # lanes used by the last group
-    # words 17 and 18, for WINNERS
-    winners: 32  # elements that are kept
-    row_elements: 32  # W * C
+    # words 17 and 18, for winners
+    winners: 32  # k: elements that win
+    row_elements: 17  # out_columns * K
+    period: 15  # of a TENSOR's winners: every so many tensors they are chosen, and meanwhile all that reach the smallest one of them win
     # words 19 and 20, for EXPERTS
     expert_groups: 16  # groups of each expert, which has a multiple of lanes as output channels
     expert_weights: 16  # expert_groups * group_weights, modulo 65,536
@@ -157,7 +166,8 @@ class Descriptor(data.Struct):
 
 
 DESCRIPTOR_WORDS = 21
-WINNERS_FIELDS = ("magnitude", "winners", "row_elements")
+WINNERS_FIELDS = ("magnitude", "winners", "row_elements", "period")
+TENSOR_FIELDS = ("row_elements", "period")
 EXPERTS_FIELDS = ("expert_groups", "expert_weights", "experts")
 SLOT_WORDS = 32  # that a descriptor has in the program memory
 assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
@@ -166,8 +176,10 @@ assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
 def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
-    computes stands for the opcode (with chooses where winners are built, with gates and routed where experts are), and weights_end is
-    only checked. What is kept of a field modulo 65,536 is enough for the addresses of this configuration.
+    computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
+    field modulo 65,536 is enough for the addresses of this configuration. Where winners are built, of_tensor and of_pixel stand for
+    winners_of. A layer with winners of its tensor has a second part, in which it only chooses, and no longer computes: so the fields
+    chooses, buffer and to_stream change then. With kept there is none: what reaches the threshold kept from an earlier tensor wins.
     """
     coordinate, pixel, weight = config.coordinate_bits, config.pixel_bits, config.weight_bits
     size = config.features.bit_length()
@@ -186,17 +198,21 @@ def layer_layout(config: Config) -> data.StructLayout:
         "channels_base": config.channel_bits,
         "groups": channels,
         "last_lanes": config.lanes.bit_length(),
-        "winners": config.element_bits,
+        "winners": config.element_bits if config.winners else config.pixel_winners.bit_length(),
         "row_elements": size,
         "expert_groups": channels,
         "expert_weights": weight,
         "experts": config.experts.bit_length(),
     }
     fields: dict[str, ShapeLike] = {"computes": 1}
-    left_out: tuple[str, ...] = ("opcode", "weights_end")
+    left_out: tuple[str, ...] = ("opcode", "winners_of", "weights_end")
     if config.winners:
-        fields["chooses"] = 1
+        fields |= {"of_tensor": 1, "kept": 1, "chooses": 1}
     else:
+        left_out += TENSOR_FIELDS
+    if config.pixel_winners:
+        fields["of_pixel"] = 1
+    elif not config.winners:
         left_out += WINNERS_FIELDS
     if config.experts:
         fields |= {"gates": 1, "routed": 1}
@@ -211,11 +227,11 @@ def layer_layout(config: Config) -> data.StructLayout:
 
 def descriptor_words(config: Config) -> int:
     """Words of a descriptor that mean anything to this configuration."""
-    return DESCRIPTOR_WORDS if config.experts else DESCRIPTOR_WORDS - 2 if config.winners else DESCRIPTOR_WORDS - 4
+    return DESCRIPTOR_WORDS if config.experts else DESCRIPTOR_WORDS - 2 if config.some_winners else DESCRIPTOR_WORDS - 4
 
 
 def makes_output(layer: data.View, config: Config) -> Value:
-    """Whether a layer has an output: it computes, or winners are chosen."""
+    """Whether a layer has an output: it computes, or chooses winners from what it has computed."""
     return layer.computes | layer.chooses if config.winners else layer.computes
 
 

@@ -89,6 +89,12 @@ REGISTERS = {
         Register("SKIPPED_ZEROS", 0x038, _READ, "zeros in the tensors that were stored"),
         Register("WORDS_IN", 0x03C, _READ, "words taken from the input stream"),
         Register("WORDS_OUT", 0x040, _READ, "words sent to the output stream"),
+        Register(
+            "WINNERS_CYCLES",
+            0x044,
+            _READ,
+            "of these, cycles in which all else waited until winners were chosen; where they are built",
+        ),
     )
 }
 
@@ -102,8 +108,15 @@ COUNTERS = (
     "SKIPPED_ZEROS",
     "WORDS_IN",
     "WORDS_OUT",
+    "WINNERS_CYCLES",
 )
-"""The performance counters, at adjacent addresses in this order."""
+"""The performance counters, at adjacent addresses in this order; the last one is there only where winners are built."""
+
+
+def built_counters(*, winners: bool) -> tuple[str, ...]:
+    """Those of a design with or without winners."""
+    return COUNTERS if winners else COUNTERS[:-1]
+
 
 COUNTERS_BASE = REGISTERS[COUNTERS[0]].address
 assert [REGISTERS[name].address for name in COUNTERS] == [COUNTERS_BASE + 4 * number for number in range(len(COUNTERS))]

@@ -8,7 +8,7 @@ from .axi import AxiLite
 from .config import Config
 from .counters import PerformanceCounters
 from .layouts import Error
-from .register_map import ADDRESS_BITS, COUNTERS, COUNTERS_BASE, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
+from .register_map import ADDRESS_BITS, COUNTERS_BASE, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
 
 OKAY, SLVERR = 0, 2
 COUNTED = ("busy", "multiplying", "input_stall", "output_stall", "word_in", "word_out", "macs", "zeros", "layer_done", "layer")
@@ -24,7 +24,7 @@ class Registers(wiring.Component):
         bus: the AXI4-Lite port.
         start, stop, clear: pulses from CONTROL. program: number of the first layer. program_written: it has been set.
         ready, busy, done, failed, error, error_layer: for STATUS and ERROR.
-        multiplying, input_stall, output_stall, word_in, word_out: count this cycle. macs, zeros: are added in this cycle.
+        multiplying, input_stall, output_stall, word_in, word_out, winners: count this cycle. macs, zeros: are added in this cycle.
         layer_done, layer: store the cycles since the layer before ended (or since start) for layer number `layer`.
 
     Latency: 2 cycles from an address to its data, for counters until their turn has come, up to 15; 1 cycle from a write to its answer.
@@ -52,6 +52,7 @@ class Registers(wiring.Component):
                 "output_stall": In(1),
                 "word_in": In(1),
                 "word_out": In(1),
+                **({"winners": In(1)} if config.some_winners else {}),
                 "macs": In(range(config.rows * config.lanes + 1)),
                 "zeros": In(range(config.zeros_at_once + 1)),
                 "layer_done": In(1),
@@ -67,6 +68,8 @@ class Registers(wiring.Component):
         m.submodules.counters = counters = PerformanceCounters(config)
         m.d.comb += [counters.clear.eq(self.start)]
         m.d.comb += [getattr(counters, name).eq(getattr(self, name)) for name in COUNTED]
+        if config.some_winners:
+            m.d.comb += counters.winners.eq(self.winners)
 
         # Writes: address and data are taken together.
         write, write_ok = Signal(), Signal()
@@ -113,7 +116,7 @@ class Registers(wiring.Component):
         layer_index = word[:8]
         m.d.comb += [
             bus.arready.eq(~reading & ~bus.rvalid),
-            counter.eq((address[:2] == 0) & (word >= COUNTERS_BASE // 4) & (word < COUNTERS_BASE // 4 + len(COUNTERS))),
+            counter.eq((address[:2] == 0) & (word >= COUNTERS_BASE // 4) & (word < COUNTERS_BASE // 4 + len(counters.names))),
             layer.eq((address[:2] == 0) & (address[10:] == LAYER_CYCLES >> 10) & (layer_index < config.layers)),
             counters.read.eq(reading & (counter | layer)),
             counters.of_layer.eq(layer),

@@ -10,13 +10,14 @@ from .config import Config
 from .layouts import (
     EXPERTS_FIELDS,
     SLOT_WORDS,
+    TENSOR_FIELDS,
     WINNERS_FIELDS,
     Descriptor,
     Error,
     Opcode,
+    WinnersOf,
     descriptor_words,
     layer_layout,
-    makes_output,
 )
 
 DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one first
@@ -28,8 +29,7 @@ DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one
     Error.CHANNELS_TOO_MANY,
 )
 STORED_SIZES = ("elements", "C", "H", "W")  # at least 1, whatever the opcode
-OUTPUT_SIZES = ("K", "out_rows", "out_columns")  # at least 1 where there is an output
-COMPUTED_SIZES = (*OUTPUT_SIZES, "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")
+COMPUTED_SIZES = ("K", "out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")  # likewise, unless LOAD
 MODULAR = ("_pixels", "_weights", "first_pixel", "first_weight")  # only the lower bits of these fields are used
 TOO_LARGE = {
     "C": Error.FEATURES_TOO_MANY,
@@ -49,8 +49,9 @@ class Sequencer(wiring.Component):
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
         program: number of the first layer. refetch: it, or the program, has changed.
         start: begins a run; only while `busy` is 0. clear: forgets how the last one ended; likewise.
-        layer, number: the descriptor that runs.
-        begin: for one cycle, the layer begins. layer_done: it has ended. input_ready: the input buffer holds the layer's input.
+        layer, number: the descriptor that runs. kept: a threshold is kept for it. ended: it has ended, with its winners chosen.
+        begin: for one cycle, the layer begins, or its second part. layer_done: it has ended.
+        input_ready: the input buffer holds the layer's input.
         fault, fault_code: an error of the datapath, or a stop; it counts while a layer runs.
         load_fault: likewise with fault_code, an error of the load port; it counts while nothing runs.
         abort: for one cycle, everything under way is dropped. settled: and nothing of it is left.
@@ -60,6 +61,8 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._choosers = {"of_tensor": WinnersOf.TENSOR} if config.winners else {}
+        self._choosers |= {"of_pixel": WinnersOf.PIXEL} if config.pixel_winners else {}
         layer_bits = (config.layers - 1).bit_length()
         super().__init__(
             {
@@ -74,6 +77,7 @@ class Sequencer(wiring.Component):
                 "number": Out(layer_bits),
                 "begin": Out(1),
                 "layer_done": In(1),
+                **({"kept": In(1), "ended": Out(1)} if config.winners else {}),
                 "input_ready": In(1),
                 "fault": In(1),
                 "load_fault": In(1),
@@ -122,6 +126,12 @@ class Sequencer(wiring.Component):
         for error in DESCRIPTOR_ERRORS:
             m.d.sync += [latest[error].eq(wrong[error]), faults[error].eq(faults[error] | latest[error])]
 
+        if config.winners:
+            self._choose_after = Signal()  # when the layer has computed, its winners are chosen
+            self._streams = Signal()  # then they are sent
+            self._swapped = Signal()  # an odd number of layers had their winners stored where their input was
+            m.d.comb += self.ended.eq(self.layer_done & ~self._choose_after)
+
         def fail(code: Value | Error) -> None:
             m.d.sync += [self.error.eq(code), self.error_layer.eq(self.number), self.failed.eq(1)]
             m.d.sync += self.abort.eq(1)
@@ -142,6 +152,8 @@ class Sequencer(wiring.Component):
         with m.FSM():
             with m.State("REWIND"):
                 m.d.sync += [self.number.eq(self.program), word.eq(0), stale.eq(self.refetch)]
+                if config.winners:
+                    m.d.sync += self._swapped.eq(0)
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += word.eq(word + 1)
@@ -163,15 +175,22 @@ class Sequencer(wiring.Component):
                 with m.Elif(self.busy | self.start):
                     with m.If(checked != Error.NONE):
                         fail(checked)
-                    with m.Elif(self._reads_buffer() & ~input_ready):
+                    with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):
                         fail(Error.INPUT_MISSING)
                     with m.Else():
                         m.d.sync += self.begin.eq(1)
                         m.next = "RUN"
+                        if config.winners:
+                            self._begin(m)
             with m.State("RUN"):
                 with m.If(self.fault):
                     fail(self.fault_code)
+                if config.winners:
+                    with m.Elif(self.layer_done & self._choose_after):
+                        self._choose(m)
                 with m.Elif(self.layer_done):
+                    if config.winners:
+                        m.d.sync += self._swapped.eq(self._swapped ^ self.layer.chooses)
                     m.d.sync += [self.number.eq(self.number + 1), word.eq(0)]
                     with m.If(self.layer.final):
                         m.d.sync += [self.busy.eq(0), self.done.eq(1)]
@@ -185,6 +204,31 @@ class Sequencer(wiring.Component):
                 m.next = "REWIND"
         return m
 
+    def _begin(self, m: Module) -> None:
+        """The layer begins: what it computes is stored first if winners are to be chosen from it."""
+        layer = self.layer
+        after = layer.of_tensor & ~self.kept
+        m.d.sync += [
+            layer.kept.eq(layer.of_tensor & self.kept),
+            self._choose_after.eq(after),
+            self._streams.eq(layer.to_stream),
+            layer.to_stream.eq(layer.to_stream & ~after),
+        ]
+
+    def _choose(self, m: Module) -> None:
+        """Its second part begins: from the buffer of its output to that of its input, or to the stream."""
+        layer = self.layer
+        m.d.sync += [
+            self.begin.eq(1),
+            self._choose_after.eq(0),
+            layer.computes.eq(0),
+            layer.chooses.eq(1),
+            layer.buffer.eq(~layer.buffer),
+            layer.to_stream.eq(self._streams),
+        ]
+        if self.config.experts:
+            m.d.sync += layer.routed.eq(0)
+
     def _take(self, m: Module, places: range, word: Value, wrong: dict[Error, Signal]) -> None:
         """Store the fields of the descriptor's words at some places, and note those that are zero or too large."""
         found: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
@@ -193,16 +237,24 @@ class Sequencer(wiring.Component):
                 continue
             value = word[field.offset - 32 * places[0] :][: field.width]
             if name == "opcode":
+                if not self._choosers:
+                    value = word[:8]  # winners_of with it, which is 0
                 computes, unknown = value == Opcode.LAYER, (value != Opcode.LAYER) & (value != Opcode.LOAD)
                 if self.config.experts:
                     gates, routed = value == Opcode.GATE, value == Opcode.EXPERTS
                     m.d.sync += [self.layer.gates.eq(gates), self.layer.routed.eq(routed)]
                     computes, unknown = computes | gates | routed, unknown & ~gates & ~routed
                 m.d.sync += self.layer.computes.eq(computes)
-                if self.config.winners:
-                    m.d.sync += self.layer.chooses.eq(value == Opcode.WINNERS)
-                    unknown &= value != Opcode.WINNERS
                 found[Error.DESCRIPTOR_UNKNOWN].append(unknown)
+                continue
+            if name == "winners_of":
+                if self._choosers:
+                    stored = computes & ~gates if self.config.experts else computes
+                    known = (value == WinnersOf.NONE) | (stored & Cat(value == choice for choice in self._choosers.values()).any())
+                    found[Error.DESCRIPTOR_UNKNOWN].append(~known)
+                    m.d.sync += [self.layer[chosen].eq(value == choice) for chosen, choice in self._choosers.items()]
+                if self.config.winners:
+                    m.d.sync += self.layer.chooses.eq(0)
                 continue
             if name == "weights_end":
                 found[Error.WEIGHTS_TOO_MANY].append(self._counts(name) & (value > self.config.weights))
@@ -210,15 +262,15 @@ class Sequencer(wiring.Component):
             if name.startswith("reserved") or name not in self.layer.shape().members:
                 continue
             if name == "to_stream" and self.config.experts:
-                value = value | (word[:8] == Opcode.GATE)  # what goes to the router is not stored
+                value = value | gates  # what goes to the router is not stored
             stored = Value.cast(self.layer[name])
-            m.d.sync += stored.eq(value)
+            m.d.sync += stored.eq(value ^ self._swapped if name == "buffer" and self.config.winners else value)
             over = value[len(stored) :]
             if len(over) and not name.endswith(MODULAR):
                 if stored.shape().signed:
                     over = over ^ value[len(stored) - 1].replicate(len(over))
                 found[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name) & over.any())
-            if name in STORED_SIZES or name in COMPUTED_SIZES or name in ("expert_groups", "experts"):
+            if name in STORED_SIZES or name in COMPUTED_SIZES or name in ("expert_groups", "experts", "period"):
                 found[Error.DESCRIPTOR_SIZE].append(self._counts(name) & ~value.any())
         for error, conditions in found.items():
             if conditions:
@@ -228,16 +280,13 @@ class Sequencer(wiring.Component):
         """Whether the field means anything for the descriptor's opcode."""
         if name in STORED_SIZES:
             return Const(1)
-        if name in OUTPUT_SIZES:
-            return makes_output(self.layer, self.config)
         if name in EXPERTS_FIELDS:
             return self.layer.routed
-        return self.layer.chooses if name in WINNERS_FIELDS else self.layer.computes
-
-    def _reads_buffer(self) -> Value:
-        """Whether the layer's input has to lie in its buffer."""
-        computed = self.layer.computes & ~self.layer.from_stream
-        return computed | self.layer.chooses if self.config.winners else computed
+        if name in TENSOR_FIELDS:
+            return self.layer.of_tensor
+        if name in WINNERS_FIELDS:
+            return Cat(self.layer[field] for field in self._choosers).any()
+        return self.layer.computes
 
     def _check(self, m: Module, faults: dict[Error, Value]) -> Signal:
         """What is wrong with the descriptor, whatever the buffers hold: fields by themselves, and with each other."""
@@ -245,13 +294,18 @@ class Sequencer(wiring.Component):
         wrong = Signal(Error)
         mismatch = (layer.groups * config.lanes + layer.last_lanes != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
         unaligned = (layer.channels_base & (config.lanes - 1)).any()
-        too_long = (config.features < layer.C) | (makes_output(layer, config) & ~layer.to_stream & (config.features < layer.K))
+        too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.K))
         if config.experts:
             whole = (layer.experts * layer.expert_groups == layer.groups) & (layer.last_lanes == config.lanes)
             mismatch |= layer.routed & ~(whole & (layer.experts <= config.experts))
+        stores = ~layer.to_stream
+        if config.winners:
+            stores |= layer.of_tensor
+        if config.pixel_winners:
+            mismatch |= layer.of_pixel & (layer.winners > config.pixel_winners)
         beyond = layer.channels_base + layer.groups * config.lanes > config.channels
         contradictions = {
-            Error.NOT_BUILT: config.serial & layer.computes & layer.from_stream & ~layer.to_stream,
+            Error.NOT_BUILT: config.serial & layer.computes & layer.from_stream & stores,
             Error.DESCRIPTOR_SIZE: layer.computes & (mismatch | unaligned),
             Error.FEATURES_TOO_MANY: too_long,
             Error.CHANNELS_TOO_MANY: layer.computes & beyond,

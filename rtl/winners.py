@@ -1,32 +1,50 @@
-"""A stored tensor's k winners: its entries are replayed twice, first to find how large a winner is, then to keep the winners."""
+"""The winners of a layer's output, among all of it: counted while it is stored, kept when it is sent again."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .activations import read_signature
-from .config import MAX_RUN, Config
+from .config import Config
 from .histogram_topk import HistogramTopK
-from .layouts import RUN_BITS, Result, layer_layout
+from .kept import KeptResults
+from .layouts import Result, layer_layout
+
+THRESHOLD_BITS = 9  # a rank, or 256, which no element reaches
+
+
+def last_positive(layer: data.View) -> Value:
+    """The largest coded byte that stands for an output above its zero point; bytes above it stand for negative ones."""
+    return Mux(layer.high < 0, 0, layer.high[:8])
+
+
+def rank(byte: Value, layer: data.View) -> Value:
+    """8 bits that are larger for the output that wins, by its value or its magnitude."""
+    most = last_positive(layer)
+    return Mux(layer.magnitude, Mux(byte > most, -byte, byte)[:8], (byte + ~most)[:8])
 
 
 class TensorWinners(wiring.Component):
-    """Reads the tensor in the layer's buffer, and sends it with all elements zero but the k largest.
+    """Stands between the results and the tokens, and lets a layer's k largest outputs keep their values.
 
-    The order is that of `HistogramTopK`: larger first, equal ones by lower index first, by value or by magnitude. Zeros are elements of
-    value 0. As a zero that wins and a loser look the same, zeros need no counter: with z zeros and p positive elements, of the entries
-    max(min(k, p), k - z) win. By magnitude, zeros are the smallest, and all entries count as positive ones.
+    While the layer computes, its results pass, and are counted. When it chooses, they are read from the buffer where they were stored, and
+    winners leave. The order is that of `HistogramTopK`: larger first, equal ones by lower index first, by value or by magnitude. Zeros are
+    elements of value 0. As a zero that wins and a loser look the same, zeros need no counter: with z zeros and p positive elements, of
+    the entries max(min(k, p), k - z) win. By magnitude, zeros are the smallest, and all entries count as positive ones.
+
+    Where a threshold is kept, results that do not reach it become zeros as they pass, and nothing is read again.
 
     Members:
-        start: begins a tensor; the one before must have been sent. layer: steady from then on: C, H, W, row_elements, positive_max,
-            winners (k) and magnitude.
+        begin: the layer begins, or begins to choose. layer: steady from then on.
+        threshold: what has to be reached, where layer.kept.
+        source: results of the layer. sink: those of its winners, or of others what comes.
         read: one row's way to the activations.
-        results: of the tensor in (y, x, c) order; the last one carries `last`.
+        smallest: rank of the smallest winner, when the layer has chosen.
+        waits: a result waits, and not for the sink. busy: entries are read, or wait to leave.
 
-    Throughput: one entry a cycle. Each time the tensor is replayed, a feature-map row takes one cycle more; where it is sent, so do each
-        1,023 zeros before a winner.
-    Latency: 2 * (entries + H) + 270 cycles at most from `start` to the last result, if results are taken at once, zeros are few, and the
-        counters are empty: that takes 256 cycles after a reset, and after a tensor was counted.
+    Throughput: one entry a cycle. A tensor that is sent again takes a cycle more for each feature-map row, and for each 1,023 zeros
+        before a winner.
+    Latency: none for results that pass; from their last one, and from `begin`, to the first winner 265 cycles at most.
     Cost: that of `HistogramTopK`.
     """
 
@@ -34,127 +52,160 @@ class TensorWinners(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "start": In(1),
+                "begin": In(1),
                 "layer": In(layer_layout(config)),
+                "threshold": In(THRESHOLD_BITS),
+                "source": In(stream.Signature(Result)),
+                "sink": Out(stream.Signature(Result)),
                 "read": Out(read_signature(config)),
-                "results": Out(stream.Signature(Result)),
+                "smallest": Out(THRESHOLD_BITS),
+                "waits": Out(1),
+                "busy": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        config, layer, read = self.config, self.layer, self.read
+        config, layer, source, sink, read = self.config, self.layer, self.source, self.sink, self.read
         m = Module()
         m.submodules.topk = topk = HistogramTopK(index_bits=config.entry_bits)
+        m.submodules.kept = kept = KeptResults(config)
 
-        # Replay the entries. The one at the memory's output stays there until it is taken; so does the pointer behind the next row.
-        index = Signal(config.entry_bits + 1)  # of the entry at the memory's output
-        row_end = Signal.like(index)  # the pointer behind the row's last entry
-        pixel = Signal(config.pixel_bits)  # behind the row whose pointer is looked up next
-        rows_left = Signal(config.coordinate_bits)
-        elements = Signal(config.element_bits)  # of all rows before this one; at the end, of the tensor
-        last_position = Signal.like(elements)  # of the tensor's last element, known when it comes again
-        again, taken = Signal(), Signal()
-        word, ends = Signal(), Signal()  # an entry, or the tensor's end, is at hand
+        # Results pass. Those of a tensor whose winners are wanted are counted, all but zeros.
+        result = source.payload
+        counts, counting, counted = Signal(), Signal(), Signal()
+        passes, negative = Signal(), Signal()
+        entries, positives = Signal(config.entry_bits + 1), Signal(config.entry_bits + 1)
+        elements = Signal(config.element_bits)
         m.d.comb += [
-            read.address.eq(index + (taken & ~ends)),
-            read.behind_pixel.eq(pixel),
-            taken.eq((topk.elements.valid & topk.elements.ready) | (topk.again.valid & topk.again.ready)),
+            counts.eq(layer.of_tensor & layer.computes & ~layer.kept),
+            passes.eq(source.valid & source.ready),
+            source.ready.eq(sink.ready & ~layer.chooses & (~counts | (topk.elements.ready & counting))),
+            counted.eq(counts & passes & ~result.null & result.value.any()),
+            negative.eq(result.value > last_positive(layer)),
+            self.waits.eq(source.valid & ~source.ready & sink.ready),
+        ]
+        with m.If(layer.chooses):
+            wiring.connect(m, kept.results, wiring.flipped(sink))
+        with m.Else():
+            m.d.comb += [sink.valid.eq(source.valid & (~counts | (topk.elements.ready & counting))), sink.payload.eq(result)]
+            with m.If(layer.kept & (rank(result.value, layer) < self.threshold)):
+                m.d.comb += sink.payload.value.eq(0)
+        with m.If(self.begin & ~layer.chooses):
+            m.d.sync += [entries.eq(0), positives.eq(0), elements.eq(0)]
+        with m.Elif(passes):
+            m.d.sync += [
+                entries.eq(entries + counted),
+                positives.eq(positives + (counted & (layer.magnitude | ~negative))),
+                elements.eq(elements + result.gap + ~result.null),
+            ]
+
+        # Then the number of winners follows.
+        surplus = Signal(signed(config.element_bits + 2))  # k - zeros
+        floor, wanted = Signal.like(entries), Signal.like(entries)
+        zeros_win, ends = Signal(), Signal()
+        m.d.sync += [
+            surplus.eq(layer.winners + entries - elements),
+            floor.eq(Mux(layer.winners < positives, layer.winners, positives)),
+            zeros_win.eq(layer.winners > positives),
+            # More than all entries are as good as all.
+            wanted.eq(Mux(surplus <= floor, floor, Mux(surplus[len(wanted) : -1].any(), ~0, surplus))),
         ]
         with m.FSM():
+            with m.State("COUNT"):
+                m.d.comb += counting.eq(1)
+                with m.If(counts & passes & result.last):
+                    m.next = "ADD"
+            with m.State("ADD"):
+                m.next = "COMPARE"
+            with m.State("COMPARE"):
+                m.next = "END"
+            with m.State("END"):
+                m.d.comb += ends.eq(1)
+                m.next = "COUNT"
+        word = topk.elements.payload
+        m.d.comb += [
+            topk.k.eq(wanted),
+            topk.elements.valid.eq(counted | ends),
+            word.value.eq(rank(result.value, layer)),
+            word.null.eq(ends),
+            word.last.eq(ends),
+        ]
+
+        # The entries are read. The one at the memory's output stays there until it is taken; so does the pointer behind the next row.
+        index = Signal.like(entries)  # of the entry at the memory's output
+        row_end = Signal.like(entries)  # the pointer behind the row's last entry
+        pixel = Signal(config.pixel_bits)  # behind the row whose pointer is looked up next
+        rows_left = Signal(config.coordinate_bits)
+        base = Signal(config.element_bits)  # elements of all rows before this one
+        again, word = topk.again, topk.again.payload
+        taken, end = Signal(), Signal()
+        m.d.comb += [
+            taken.eq(again.valid & again.ready),
+            read.address.eq(index + (taken & ~end)),
+            read.behind_pixel.eq(pixel),
+            word.value.eq(rank(read.entry.value, layer)),
+            word.null.eq(end),
+            word.last.eq(end),
+        ]
+        m.d.comb += self.busy.eq(topk.winners.valid | kept.results.valid)
+        with m.FSM() as reading:
             with m.State("IDLE"):
-                m.d.sync += again.eq(0)
-                with m.If(self.start):
-                    m.next = "BEGIN"
-            with m.State("BEGIN"):
-                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.W), rows_left.eq(layer.H), elements.eq(-layer.row_elements)]
-                m.next = "LOOK_UP"
+                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.out_columns), rows_left.eq(layer.out_rows)]
+                m.d.sync += base.eq(-layer.row_elements)
+                with m.If(self.begin & layer.chooses):
+                    m.next = "LOOK_UP"
             with m.State("LOOK_UP"):
                 m.d.comb += read.lookup.eq(1)
-                m.d.sync += pixel.eq(pixel + layer.W)
-                m.next = "REPLAY"
-            with m.State("REPLAY"):
+                m.d.sync += pixel.eq(pixel + layer.out_columns)
+                m.next = "READ"
+            with m.State("READ"):
                 with m.If(index != row_end):
-                    m.d.comb += word.eq(1)
+                    m.d.comb += again.valid.eq(1)
                     m.d.sync += index.eq(index + taken)
                 with m.Else():
                     m.d.comb += read.lookup.eq(1)
                     m.d.sync += [
                         row_end.eq(read.behind),
-                        pixel.eq(pixel + layer.W),
+                        pixel.eq(pixel + layer.out_columns),
                         rows_left.eq(rows_left - 1),
-                        elements.eq(elements + layer.row_elements),
+                        base.eq(base + layer.row_elements),
                     ]
                     with m.If(~rows_left.any()):
-                        m.next = "ADD"
-            with m.State("ADD"):  # what the number of winners follows from
-                m.d.sync += last_position.eq(elements - 1)
-                m.next = "COMPARE"
-            with m.State("COMPARE"):
-                m.next = "END"
+                        m.next = "END"
             with m.State("END"):
-                m.d.comb += [word.eq(1), ends.eq(1)]
+                m.d.comb += [again.valid.eq(1), end.eq(1)]
                 with m.If(taken):
-                    m.d.sync += again.eq(1)
-                    m.next = "BEGIN"
-                    with m.If(again):
-                        m.next = "IDLE"
+                    m.next = "IDLE"
 
-        # Count them, in an order of unsigned bytes.
-        byte, key = read.entry.value, Signal(8)
-        negative = byte > layer.positive_max
-        positives = Signal.like(index)
-        surplus = Signal(signed(config.element_bits + 2))  # k - zeros
-        floor, wanted = Signal.like(index), Signal.like(index)
-        m.d.comb += [
-            key.eq(Mux(layer.magnitude, Mux(negative, -byte, byte), byte + ~layer.positive_max)),
-            topk.k.eq(wanted),
-            topk.elements.valid.eq(word & ~again),
-            topk.again.valid.eq(word & again),
-        ]
-        for words in (topk.elements.payload, topk.again.payload):
-            m.d.comb += [words.value.eq(key), words.null.eq(ends), words.last.eq(ends)]
-        with m.If(self.start):
-            m.d.sync += positives.eq(0)
-        with m.Elif(taken & ~again & ~ends):
-            m.d.sync += positives.eq(positives + (layer.magnitude | ~negative))
-        m.d.sync += [
-            surplus.eq(layer.winners + index - elements),
-            floor.eq(Mux(layer.winners < positives, layer.winners, positives)),
-            # More than all entries are as good as all.
-            wanted.eq(Mux(surplus <= floor, floor, Mux(surplus[len(wanted) : -1].any(), ~0, surplus))),
-        ]
+        with m.If(~reading.ongoing("IDLE")):
+            m.d.comb += self.busy.eq(1)
 
-        # Send those that are kept, each with the zeros before it; more of them than a result has room for go ahead.
-        kept = data.StructLayout({"value": 8, "position": config.element_bits})
-        chosen = Signal(kept)  # the word that the winner was
-        sent = Signal(config.element_bits)  # elements that results have told of
-        gap = Signal(config.element_bits)
-        result, many = self.results.payload, Signal()
-        value, null, last = Signal(8), Signal(), Signal()
-        some_left = Signal()  # elements that no result has told of: a winner that is the last element was the last result
+        # Those that are kept leave. If the tensor's last element is, nothing follows it.
+        chosen = Signal(data.StructLayout({"value": 8, "rank": 8, "position": config.element_bits}))  # the word that the winner was
+        told = Signal()  # the last element was a winner
+        winners, winner = topk.winners, topk.winners.payload
+        word = kept.words.payload
+        last_element = chosen.position == elements - 1
         with m.If(taken):
-            m.d.sync += [chosen.value.eq(byte), chosen.position.eq(elements + Mux(ends, 0, read.entry.f))]
-        m.d.comb += [
-            some_left.eq(chosen.position != sent),
-            many.eq(gap[RUN_BITS:].any()),
-            topk.winners.ready.eq(~self.results.valid | (self.results.ready & ~many)),
-            result.gap.eq(Mux(many, MAX_RUN, gap)),
-            result.value.eq(value),
-            result.null.eq(null | many),
-            result.last.eq(last & ~many),
-        ]
-        with m.If(topk.winners.ready):
             m.d.sync += [
-                self.results.valid.eq(topk.winners.valid & (~topk.winners.payload.null | some_left)),
-                gap.eq(chosen.position - sent),
-                value.eq(chosen.value),
-                null.eq(topk.winners.payload.null),
-                last.eq(topk.winners.payload.null | (chosen.position == last_position)),
+                chosen.value.eq(read.entry.value),
+                chosen.rank.eq(rank(read.entry.value, layer)),
+                chosen.position.eq(Mux(end, elements, base + read.entry.f)),
             ]
-            with m.If(topk.winners.valid):
-                m.d.sync += sent.eq(chosen.position + 1)
-        with m.Elif(self.results.ready):
-            m.d.sync += gap.eq(gap - MAX_RUN)
-        with m.If(self.start):
-            m.d.sync += sent.eq(0)
+        m.d.comb += [
+            winners.ready.eq(kept.words.ready),
+            kept.words.valid.eq(winners.valid & ~told),
+            word.value.eq(chosen.value),
+            word.position.eq(chosen.position),
+            word.null.eq(winner.null),
+            word.last.eq(winner.null | last_element),
+        ]
+        with m.If(self.begin):
+            m.d.sync += [told.eq(0), self.smallest.eq(1 << THRESHOLD_BITS - 1)]
+            with m.If(zeros_win):
+                m.d.sync += self.smallest.eq(rank(Value.cast(0), layer))
+        with m.Elif(winners.valid & winners.ready & ~winner.null):
+            m.d.sync += told.eq(last_element)
+            with m.If(chosen.rank < self.smallest):
+                m.d.sync += self.smallest.eq(chosen.rank)
         return m

@@ -23,6 +23,7 @@ COUNTERS = {
     "OUTPUT_STALLS": "output_stall",
     "WORDS_IN": "word_in",
     "WORDS_OUT": "word_out",
+    **({"WINNERS_CYCLES": "winners"} if config().some_winners else {}),
 }
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Mixture, Winners, accumulate, coded_bytes, route, run_layer, run_network
+from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, accumulate, coded_bytes, route, run_network
 from skipgrid.golden.layer import Dtype
+from skipgrid.host import fuzz
 from skipgrid.host.compiler import (
     DoesNotFit,
     Placed,
@@ -128,7 +129,7 @@ def random_network(rng: random.Random, numbers: np.random.Generator, config: Con
                 layer = random_layer(rng, numbers, step, step_held, value, most_channels=2 * config.lanes + 1, **fixed)
                 if experts and rng.random() < 0.7:
                     layer = with_experts(rng, numbers, layer, value, experts * config.lanes * rng.randint(1, 2), experts, chosen)
-                layers.append(layer.replaced(winners=random_winners(rng, int(np.prod(layer.out_shape)))) if config.winners else layer)
+                layers.append(layer.replaced(winners=random_winners(rng, layer.out_shape, config)))
                 value = run_network(value, layers[-1:])[0]
                 step, step_held = layers[-1].out_shape, layers[-1].y
             network = Network(place(layers, config), x)
@@ -149,23 +150,25 @@ def with_experts(rng: random.Random, numbers: np.random.Generator, layer: Layer,
     return layer.replaced(weights=weights, bias=layer.bias[channels], scale=layer.scale[channels], mixture=Mixture(gate, chosen))
 
 
-def random_winners(rng: random.Random, elements: int) -> Winners | None:
-    """None, or any number of winners, often none, one or all."""
+def random_winners(rng: random.Random, shape: tuple[int, int, int], config: Config) -> Winners | None:
+    """None, or any number of winners, often none, one or all; of the kinds that the configuration chooses."""
     magnitude = rng.random() < 0.5
-    some = Winners(rng.choice((0, 1, rng.randint(0, elements), elements, elements + 1)), magnitude=magnitude)
-    return rng.choice((None, some, some, Winners(share=rng.random(), magnitude=magnitude)))
+    choices: list[Winners | None] = [None]
+    if config.winners:
+        elements = int(np.prod(shape))
+        some = Winners(rng.choice((0, 1, rng.randint(0, elements), elements, elements + 1)), magnitude=magnitude)
+        choices += [some, some, Winners(share=rng.random(), magnitude=magnitude)]
+    if config.pixel_winners:
+        most = config.pixel_winners
+        some = Winners(rng.choice((0, 1, rng.randint(0, most), most, max(most, shape[0]))), magnitude=magnitude, per_pixel=True)
+        choices += [some, some, Winners(share=rng.random(), magnitude=magnitude, per_pixel=True)]
+    return rng.choice(choices)
 
 
 def stored_tensors(network: Network) -> list[Tensor]:
     """The coded bytes (H, W, C) of what the activation buffers hold, in order: outputs before and after winners are chosen."""
-    layers, value = network.layers, network.x
-    stored = [(value, layers[0].x)]
-    for layer in layers:
-        if layer.winners is not None:
-            stored.append((run_layer(value, layer.replaced(winners=None)), layer.y))
-        value = run_layer(value, layer)
-        stored.append((value, layer.y))
-    return [coded_bytes(tensor, held).reshape(*tensor.shape[1:], -1) for tensor, held in stored[:-1]]
+    stored = fuzz.stored_tensors(network.x, network.layers, Thresholds())
+    return [coded_bytes(tensor, held).reshape(*tensor.shape[1:], -1) for tensor, held in stored]
 
 
 def holds(config: Config, tensors: list[Tensor]) -> bool:
