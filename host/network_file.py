@@ -1,7 +1,6 @@
 """A network as one file: all of its arrays, and one text for the rest, in NumPy's .npz."""
 
 import json
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skipgrid.golden import check_network
 from skipgrid.golden.layer import Activation, Layer, Mixture, Winners
 
 from .network import ModelError, Network, Port
@@ -36,15 +36,25 @@ def load_network(path: Path) -> Network:
         if text["version"] != VERSION:
             raise ModelError(f"{path} is of version {text['version']} of the format, but this program reads {VERSION}")
         network = _made(text["network"], arrays)
+        if isinstance(network, Network):
+            _check(network)
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, ModelError):
-            raise
+    except ModelError:
+        raise
+    except Exception:  # of zip files, of compression, of NumPy, of JSON, of the parts: a damaged file can meet any of them
         raise ModelError(f"{path} holds no network that skipgrid has saved") from None
     if not isinstance(network, Network):
         raise ModelError(f"{path} holds a {type(network).__name__}, not a network")
     return network
+
+
+def _check(network: Network) -> None:
+    """TypeError or ValueError unless the parts are what a network has, and follow each other."""
+    parts = ((network.name, str), (network.input, Port), (network.output, Port), *((layer, Layer) for layer in network.layers))
+    if not all(isinstance(part, kind) for part, kind in parts):
+        raise TypeError("a part is of another kind")
+    check_network(network.layers)
 
 
 def _plain(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:

@@ -51,8 +51,8 @@ class ImageResult:
     """One image's run.
 
     output: the last layer's, (K, rows, columns). cycles: from the start, with the first input word at the port, to the last
-    output word. layer_cycles: of each layer. descriptor_cycles: of each step of the program. winners_cycles: in which all else waited
-    until winners were chosen.
+    output word. layer_cycles: of each layer. descriptor_cycles: of each step of the program. winners_cycles: in which winners
+    were read again, or an output waited for their choice.
     bit_exact_golden: the output equals the golden model's.
     sparsity, useful_macs: of each layer's input, from the golden model.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Layer, Winners, best_k, coded_bytes, run_network, size_bits
+from skipgrid.golden import Layer, Thresholds, Winners, best_k, coded_bytes, run_network, size_bits
 from skipgrid.rtl.config import Config
 
 from .device import Device
@@ -20,19 +20,23 @@ SHARES = (1, 0.5, 0.3, 0.2, 0.1)
 class WinnersResult:
     """What was measured with one share of winners, or with the plain network (None); cycles and bits are means over the images.
 
-    accuracy: the share of images that are recognised. bits_per_image: of the convolutions' outputs, coded, with the k of the code that is
-    best for each. bit_exact: all outputs equal the golden model's.
+    accuracy: the share of images that are recognised. winners_cycles_per_image: of these, those in which winners were read
+    again, or an output waited for their choice. bits_per_image: of the convolutions' outputs, coded, with the k of the code that is best for each. bit_exact: all outputs
+    equal the golden model's.
     """
 
     share: float | None
     accuracy: float
     cycles_per_image: float
+    winners_cycles_per_image: float
     bits_per_image: float
     bit_exact: bool
 
 
-def with_winners(config: Config) -> Config:
-    """The configuration with the unit that chooses winners."""
+def with_winners(config: Config, *, per_pixel: bool = False) -> Config:
+    """The configuration with the unit that chooses winners of tensors, or of pixels, of which LeNet-5's have up to 16 channels."""
+    if per_pixel:
+        return config if config.pixel_winners else config.replaced(pixel_winners=16, name=f"{config.name}-pixel-winners")
     return config if config.winners else config.replaced(winners=True, name=f"{config.name}-winners")
 
 
@@ -41,26 +45,39 @@ def is_convolution(layer: Layer) -> bool:
     return layer.weights.shape[2:] != layer.shape[1:]
 
 
-def bench_winners(device: Device, network: Network, images: NDArray[np.generic], labels: NDArray[np.integer]) -> Iterator[WinnersResult]:
-    """Run the plain network over the images, then with each share of winners, one result each."""
+def bench_winners(
+    device: Device,
+    network: Network,
+    images: NDArray[np.generic],
+    labels: NDArray[np.integer],
+    *,
+    period: int = 1,
+    per_pixel: bool = False,
+) -> Iterator[WinnersResult]:
+    """Run the plain network over the images, then with each share of winners, one result each.
+
+    period, per_pixel: as of `Winners`.
+    """
     inputs = network.activations(images)
     for share in (None, *SHARES):
-        winners = None if share is None else Winners(share=share)
+        winners = None if share is None else Winners(share=share, period=period, per_pixel=per_pixel)
         layers = tuple(layer.replaced(winners=winners) if is_convolution(layer) else layer for layer in network.layers)
         changed = replace(network, layers=layers)
         results = list(run_images(device, compile_network(changed, device.config, inputs), inputs))
+        thresholds = Thresholds()
         found = recognised(network.results(np.stack([result.output for result in results])))
         yield WinnersResult(
             share=share,
             accuracy=float((found == labels).mean()),
             cycles_per_image=float(np.mean([result.cycles for result in results])),
-            bits_per_image=float(np.mean([_bits(x, layers) for x in inputs])),
+            winners_cycles_per_image=float(np.mean([result.winners_cycles for result in results])),
+            bits_per_image=float(np.mean([_bits(x, layers, thresholds) for x in inputs])),
             bit_exact=all(result.bit_exact_golden for result in results),
         )
 
 
-def _bits(x: NDArray[np.integer], layers: tuple[Layer, ...]) -> int:
-    """The coded bits of the convolutions' outputs."""
-    outputs = zip(run_network(x, layers), layers, strict=True)
+def _bits(x: NDArray[np.integer], layers: tuple[Layer, ...], thresholds: Thresholds) -> int:
+    """The coded bits of the convolutions' outputs for the next input."""
+    outputs = zip(run_network(x, layers, thresholds), layers, strict=True)
     coded = [coded_bytes(y, layer.y) for y, layer in outputs if is_convolution(layer)]
     return sum(size_bits(tensor, best_k(tensor)) for tensor in coded)

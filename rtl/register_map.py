@@ -93,7 +93,7 @@ REGISTERS = {
             "WINNERS_CYCLES",
             0x044,
             _READ,
-            "of these, cycles in which all else waited until winners were chosen; where they are built",
+            "of these, cycles in which winners were read again, or an output waited for their choice; where winners are built",
         ),
     )
 }

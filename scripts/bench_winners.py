@@ -16,27 +16,33 @@ from .run import read_data
 def winners(
     preset_name: PresetOption = "4x32",
     limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N digits.", min=1)] = None,
+    period: Annotated[int, typer.Option("--period", metavar="P", help="Keep the threshold, and renew it every P digits.", min=1)] = 1,
+    per_pixel: Annotated[bool, typer.Option("--per-pixel", help="Choose among the channels of each pixel.")] = False,
     json: JsonOption = None,
     draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw accuracy and cycles over the share.")] = None,
 ) -> None:
     """Measure LeNet-5 with k winners after each of its two convolutions, for shares of winners from all down to a tenth.
 
     The accelerator is the preset's with the unit that chooses winners. Bits are those of both convolutions' outputs, coded. The plain
-    network has no winners chosen; with a share of 100 % all are, and only time is lost, as with any share that is more than the elements
-    that are not zero anyway. Every output is compared with the golden model's.
+    network has no winners chosen, and nor has a share of 100 %. Waiting cycles are those in which winners were read again, or an
+    output waited for their choice: with a period, only in the digits that renew the threshold. Every output is compared with the golden
+    model's.
 
     Examples:
 
     - `skipgrid bench winners --limit 50`
 
     - `skipgrid bench winners --preset 1x8 --json winners.json --draw winners.png`
+
+    - `skipgrid bench winners --period 32`
     """
-    report = measure_winners(find_config(preset_name), limit)
-    shown = table(f"LeNet-5 with k winners on {report['preset']}", "winners", "recognised", "cycles", "bits", "exact")
+    report = measure_winners(find_config(preset_name), limit, period, per_pixel)
+    shown = table(f"LeNet-5 with k winners on {report['preset']}", "winners", "recognised", "cycles", "waiting", "bits", "exact")
     for each in (report["plain"], *report["shares"]):
         name = "plain" if each["share"] is None else f"{each['share']:.0%}"
         exact = "yes" if each["bit_exact"] else "[red]NO"
-        shown.add_row(name, f"{each['accuracy']:.1%}", f"{each['cycles_per_image']:,.0f}", f"{each['bits_per_image']:,.0f}", exact)
+        means = [f"{each[field]:,.0f}" for field in ("cycles_per_image", "winners_cycles_per_image", "bits_per_image")]
+        shown.add_row(name, f"{each['accuracy']:.1%}", *means, exact)
     output.print(shown)
     write_json(json, report)
     if draw:
@@ -48,7 +54,7 @@ def winners(
         raise RuntimeError("some outputs differ from the golden model's")
 
 
-def measure_winners(config: Config, limit: int | None = None) -> dict[str, Any]:
+def measure_winners(config: Config, limit: int | None = None, period: int = 1, per_pixel: bool = False) -> dict[str, Any]:
     """Measure LeNet-5 with every share of winners on a configuration with the unit that chooses them; the report for JSON."""
     from skipgrid import models
     from skipgrid.host.onnx_import import import_model
@@ -58,9 +64,11 @@ def measure_winners(config: Config, limit: int | None = None) -> dict[str, Any]:
     folder = Path(models.__path__[0])
     images, labels = read_data(folder / "digits.npz", limit)
     with working(f"building the simulation of {config.name} with winners (once; later runs find it)"):
-        device = SimulatedDevice(with_winners(config))
-    measured = bench_winners(device, import_model(folder / "lenet5.onnx"), images, labels)
+        device = SimulatedDevice(with_winners(config, per_pixel=per_pixel))
+    network = import_model(folder / "lenet5.onnx")
+    measured = bench_winners(device, network, images, labels, period=period, per_pixel=per_pixel)
     with bar() as progress:
         description = f"shares on {config.name}"
         plain, *shares = [asdict(result) for result in progress.track(measured, total=1 + len(SHARES), description=description)]
-    return {"preset": config.name, "images": len(images), "plain": plain, "shares": shares}
+    chosen = {"period": period, "per_pixel": per_pixel}
+    return {"preset": config.name, "images": len(images)} | chosen | {"plain": plain, "shares": shares}

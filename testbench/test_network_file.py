@@ -59,6 +59,41 @@ def test_what_is_no_network_is_refused(tmp_path: Path, content: bytes) -> None:
         load_network(path)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_file_is_refused_or_read(tmp_path: Path, seed: int) -> None:
+    """Bytes flipped anywhere: either nothing that matters was hit, or one sentence says so."""
+    rng = np.random.default_rng(seed)
+    content = bytearray(EXPERTS.read_bytes())
+    # Archives say at their end where everything is, and each file in them begins with its name.
+    places = rng.integers(*((len(content) - 900, len(content)) if seed % 2 else (0, 3000)), 1 + seed % 5)
+    for place in places:
+        content[place] ^= 1 << int(rng.integers(8))
+    path = tmp_path / "damaged.npz"
+    path.write_bytes(content)
+    try:
+        load_network(path)
+    except ModelError as error:
+        assert str(error).startswith(f"{path} ")  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"version": 1, "network": {"is": "Layer", "name": {"is": "array", "name": "none"}}}',
+        '{"version": 1, "network": {"is": "Network", "name": 3, "layers": 4, "input": 5, "output": 6}}',
+        '{"version": 1, "network": {"is": "os.system"}}',
+        '{"version": 1}',
+        "7",
+    ],
+)
+def test_a_text_that_makes_no_network_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "text.npz"
+    np.savez(path, network=np.array(text))
+    with pytest.raises(ModelError, match=r"text\.npz holds no network that skipgrid has saved"):
+        load_network(path)
+
+
 def test_other_arrays_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     np.savez(path, images=np.zeros(3))
