@@ -20,9 +20,9 @@ SHARES = (1, 0.5, 0.3, 0.2, 0.1)
 class WinnersResult:
     """What was measured with one share of winners, or with the plain network (None); cycles and bits are means over the images.
 
-    accuracy: the share of images that are recognised. winners_cycles_per_image: of these, those in which winners were read
-    again, or an output waited for their choice. bits_per_image: of the convolutions' outputs, coded, with the k of the code that is best for each. bit_exact: all outputs
-    equal the golden model's.
+    accuracy: the share of images that are recognised. winners_cycles_per_image: of these, those in which winners were read again, or an
+    output waited for their choice. bits_per_image: of the convolutions' outputs, coded, with the k of the code that is best for each.
+    bit_exact: all outputs equal the golden model's.
     """
 
     share: float | None
