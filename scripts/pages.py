@@ -30,16 +30,17 @@ PORTS = {
 
 FIELDS = {
     "opcode": (
-        "LOAD stores an input tensor, LAYER computes, WINNERS keeps a tensor's largest elements, GATE computes scores for the router,"
+        "LOAD stores an input tensor, LAYER computes, GATE computes scores for the router,"
         " EXPERTS computes what the chosen experts give; numbers in params.json"
     ),
+    "winners_of": "1 (TENSOR) or 2 (PIXEL): of these outputs, only the k largest keep their values; 0: all do; not of LOAD and GATE",
     "from_stream": "the input comes from the stream, and is walked while it is loaded",
     "to_stream": "the output goes to the stream, otherwise into the other buffer; a GATE's goes to the router",
-    "buffer": "of the input: 0 or 1",
+    "buffer": "of the input: 0 or 1; inverted by the sequencer for each layer before whose winners went back to the buffer of its input",
     "final": "the program ends here",
     "k_in": "the code's parameter of the input stream",
     "k_out": "the code's parameter of the output stream",
-    "magnitude": "WINNERS: the largest |value| win, instead of the largest value",
+    "magnitude": "the largest |value| win, instead of the largest value",
     "positive_max": "coded bytes above it stand for negative activations: byte − 256",
     "low": "the lower clamp, as y − zero point",
     "high": "the upper clamp, as y − zero point",
@@ -48,9 +49,9 @@ FIELDS = {
     "C": "input channels",
     "H": "input rows",
     "W": "input columns",
-    "out_rows": "rows of the stored output, after pooling; of WINNERS, H",
-    "out_columns": "columns of the stored output, after pooling; of WINNERS, W",
-    "K": "output channels; of WINNERS, C",
+    "out_rows": "rows of the stored output, after pooling",
+    "out_columns": "columns of the stored output, after pooling",
+    "K": "output channels",
     "R": "filter rows",
     "S": "filter columns",
     "first_y": "the row in which the first window begins: the rows of padding above, negative",
@@ -75,8 +76,10 @@ FIELDS = {
     "channels_base": "the first channel of the layer; a multiple of lanes",
     "groups": "groups of lanes: K / lanes, rounded up",
     "last_lanes": "lanes that the last group uses",
-    "winners": "WINNERS: k, the elements that keep their values; this word and the next one are taken only where winners are built",
-    "row_elements": "WINNERS: W · C",
+    "winners": "k: elements of the tensor, or channels of each pixel, that keep their values; this word and the next one are taken only"
+    " where winners are built",
+    "row_elements": "of a tensor's winners: out_columns · K",
+    "period": "of a tensor's winners: they are chosen in every so many tensors, and a threshold is kept in between; 1 for none, not 0",
     "expert_groups": "EXPERTS: groups of each; this word and the next one are taken only where experts are built",
     "expert_weights": "EXPERTS: expert_groups · group_weights",
     "experts": "EXPERTS: how many; expert_groups times as many groups",

@@ -112,13 +112,13 @@ async def programs_from_every_start(dut: object) -> None:
         program = [bench.good(final=index in finals) for index in range(layers)]
         await bench.load(program)
         first = bench.random.randrange(layers)
+        kept = [bench.random.random() < 0.5 for _ in range(layers + 1)]
+        if WINNERS:
+            bench.set(kept=kept[first])
         await bench.start(first)
         expected = range(first, next(final for final in finals if final >= first) + 1)
-        done_at, swapped, kept = None, 0, {}
+        done_at, swapped = None, 0
         for number in expected:
-            kept[number] = bench.random.random() < 0.5
-            if WINNERS:
-                bench.set(kept=kept[number])
             fields = program[number] | {"buffer": program[number].get("buffer", 0) ^ swapped}
             apart = WINNERS and fields.get("winners_of") == WinnersOf.TENSOR.value
             if apart and kept[number]:
@@ -141,6 +141,8 @@ async def programs_from_every_start(dut: object) -> None:
                 bench.ended.clear()
                 await bench.pulse(layer_done=1)
                 assert len(bench.ended) == (part is parts[-1] if WINNERS else 0)
+            if WINNERS:
+                bench.set(kept=kept[number + 1])
         assert (bench.get("busy"), bench.get("done"), bench.get("failed")) == (0, 1, 0)
         assert not bench.begun
         assert not bench.aborts
@@ -164,7 +166,7 @@ async def every_error(dut: object) -> None:
     await bench.begin()
     settings = bench.config
     layer = bench.good(final=True)
-    while layer["opcode"] != Opcode.LAYER.value:
+    while layer["opcode"] != Opcode.LAYER.value or layer.get("winners_of"):
         layer = bench.good(final=True)
     layer["from_stream"] = 1
     wrong: list[tuple[Error, dict[str, int]]] = [
@@ -216,7 +218,7 @@ async def every_error(dut: object) -> None:
 async def faults_of_the_datapath(dut: object) -> None:
     bench = SequencerBench(dut)
     await bench.begin()
-    await bench.load([bench.good(final=True)])
+    await bench.load([bench.good(final=True) | {"winners_of": 0}])
     for _ in range(20):
         await bench.start()
         await bench.until(lambda: bool(bench.begun), "the layer begins")

@@ -1,5 +1,6 @@
-"""Winners of tensors that are loaded, through the AXI ports: against golden.keep_winners; errors, stops, resets and the time."""
+"""Winners of any tensor, through the AXI ports: against the golden model, with and without a period; errors, stops, resets, the time."""
 
+from dataclasses import replace
 from typing import Any
 
 import cocotb
@@ -9,70 +10,99 @@ from cocotb.triggers import ClockCycles
 from bench_accelerator_errors import changed
 from networks import Tensor, activation, holds, tensor
 from ports import Packet, Ports
-from skipgrid.golden import Activation, Winners, coded_bytes, encode, keep_winners
-from skipgrid.host.compiler import load_descriptor, program_packet, winners_descriptor
-from skipgrid.rtl.layouts import Error, Opcode
-from skipgrid.rtl.register_map import LAYER_CYCLES
+from skipgrid.golden import Activation, Layer, Thresholds, Winners, coded_bytes, encode, run_network
+from skipgrid.host.compiler import Placed, descriptor, load_descriptor, load_packets, program_packet
+from skipgrid.rtl.layouts import Error, WinnersOf
 
 K_IN, K_OUT = 1, 2
 Words = np.ndarray
 Shape = tuple[int, int, int]
-SHAPES: tuple[Shape, ...] = ((1, 1, 1), (5, 1, 1), (1, 1, 63), (1, 62, 1), (2, 9, 6), (3, 4, 5), (60, 20, 2))
+# C is what limits the layers' weights.
+SHAPES: tuple[Shape, ...] = ((1, 1, 1), (5, 1, 1), (1, 1, 63), (1, 62, 1), (2, 9, 6), (3, 4, 5), (12, 5, 2))
 
 
 class WinnersBench(Ports):
-    """Loads a tensor, and has its winners sent."""
+    """Sends tensors through layers that pass them on as they are, but for what their winners leave."""
 
     def begin_tensor(self, x: Tensor, held: Activation) -> None:
         """The tensor that `send_input` sends."""
         self.x, self.held = x, held
-        self.load_words = load_descriptor(x.shape, buffer=0, k_in=K_IN, final=False)
 
-    def winners(self, k: int, *, magnitude: bool = False, buffer: int = 0, to_stream: bool = True, final: bool = True) -> Words:
-        """A descriptor for the tensor, with any k."""
-        options: dict[str, Any] = {"buffer": buffer, "to_stream": to_stream, "final": final, "k_out": K_OUT}
-        return changed(winners_descriptor(self.x.shape, Winners(0, magnitude=magnitude), self.held, **options), winners=k)
+    def layer(self, k: int, *, magnitude: bool = False, period: int = 1) -> Layer:
+        """A layer of 1 x 1 windows whose output is its input, with winners."""
+        C = self.x.shape[0]
+        weights = np.eye(C, dtype=np.int8).reshape(C, C, 1, 1)
+        winners = Winners(k, magnitude=magnitude, period=period)
+        ones = np.ones(C, np.float32)
+        return Layer("same", weights, np.zeros(C, np.int32), ones, self.x.shape, x=self.held, y=self.held, winners=winners)
+
+    def words(self, placed: Placed, *, buffer: int = 0, from_stream: bool = False, to_stream: bool = True, final: bool = True) -> Words:
+        """A layer's descriptor; also where all elements win it says so, which the compiler would leave out."""
+        options: dict[str, Any] = {
+            "buffer": buffer,
+            "from_stream": from_stream,
+            "to_stream": to_stream,
+            "final": final,
+            "k_in": K_IN,
+            "k_out": K_OUT,
+        }
+        winners = placed.layer.winners
+        assert winners is not None
+        few = replace(placed, layer=placed.layer.replaced(winners=replace(winners, k=0)))
+        return changed(descriptor(few, self.config, **options), winners=winners.k or 0)
+
+    async def load_layers(self, layers: list[Layer], *, buffer: int = 0, load: bool = True) -> None:
+        """A program of such layers; `load` stores the input before the first one."""
+        placed = [Placed(layer, 0, 0) for layer in layers]  # they have the same weights
+        await self.load(*load_packets(placed[:1], self.config))
+        program = [load_descriptor(self.x.shape, buffer=buffer, k_in=K_IN, final=False)] if load else []
+        for number, item in enumerate(placed):
+            last = number == len(placed) - 1
+            first = number == 0 and not load
+            program.append(self.words(item, buffer=buffer ^ number % 2, from_stream=first, to_stream=last, final=last))
+        await self.load(program_packet(program))
 
     def send_input(self) -> None:
         self.send(encode(coded_bytes(self.x, self.held), K_IN))
 
-    def packet(self, *kept: tuple[int, bool]) -> Packet:
-        """The tensor after its winners were chosen, by k and magnitude, one after another."""
-        x = self.x
-        for k, magnitude in kept:
-            x = keep_winners(x, self.held.zero_point, k, magnitude=magnitude)
-        return Packet(encode(coded_bytes(x, self.held), K_OUT).tolist())
+    async def run(self) -> tuple[int, int, int]:
+        """Send the tensor, and run the program that is loaded; the status."""
+        self.send_input()
+        await self.start()
+        await self.finish()
+        return await self.status()
+
+    def packet(self, layers: list[Layer], thresholds: Thresholds) -> Packet:
+        """What comes out."""
+        return Packet(encode(coded_bytes(run_network(self.x, layers, thresholds)[-1], self.held), K_OUT).tolist())
 
     async def works(self, k: int, *, magnitude: bool = False) -> None:
         """A run gives the tensor's winners."""
-        await self.load(program_packet([self.load_words, self.winners(k, magnitude=magnitude)]))
-        self.send_input()
-        await self.start()
-        await self.finish()
-        assert await self.status() == (0, 1, 0), await self.error()
-        assert self.received() == [self.packet((k, magnitude))], (self.x.shape, self.held, k, magnitude)
+        layers = [self.layer(k, magnitude=magnitude)]
+        await self.load_layers(layers, load=self.config.serial or self.random.random() < 0.5)
+        assert await self.run() == (0, 1, 0), await self.error()
+        assert self.received() == [self.packet(layers, Thresholds())], (self.x.shape, self.held, k, magnitude)
         self.taken()
 
-    async def fails(self, program: list[Words], error: Error, descriptor: int) -> None:
+    async def fails(self, program: list[Words], error: Error, number: int) -> None:
         await self.load(program_packet(program))
-        self.send_input()
-        await self.start()
-        await self.finish()
-        assert await self.status() == (0, 0, 1)
-        assert await self.error() == (error, descriptor)
+        assert await self.run() == (0, 0, 1)
+        assert await self.error() == (error, number)
         self.received()
-        self.taken()
+        if not self.taken():
+            self.in_port.clear()
+            await self.reset()
 
-    def some_tensor(self) -> None:
+    def some_tensor(self, shape: Shape | None = None, held: Activation | None = None) -> None:
         """A tensor of which two fit the memory; of few values in every other case, so that there are ties."""
         while True:
-            held = activation(self.random)
-            shape = self.random.choice(SHAPES)
-            x = tensor(self.random, self.numbers, shape, held)
+            how = held or activation(self.random)
+            size = shape or self.random.choice(SHAPES)
+            x = tensor(self.random, self.numbers, size, how)
             if self.random.random() < 0.5:
-                x = np.where(x == held.zero_point, x, self.numbers.choice(self.numbers.integers(held.low, held.high + 1, 3), shape))
-            self.begin_tensor(x.astype(held.dtype), held)
-            coded = coded_bytes(self.x, held).reshape(*shape[1:], shape[0])
+                x = np.where(x == how.zero_point, x, self.numbers.choice(self.numbers.integers(how.low, how.high + 1, 3), size))
+            self.begin_tensor(x.astype(how.dtype), how)
+            coded = coded_bytes(self.x, how).reshape(*size[1:], size[0])
             if holds(self.config, [coded, coded]):
                 return
 
@@ -83,12 +113,19 @@ class WinnersBench(Ports):
         at_edges = [edge + by for edge in (positives, not_negative, self.x.size) for by in (-1, 0, 1)]
         return max(0, self.random.choice((0, 1, self.random.randint(0, self.x.size), (1 << self.config.element_bits) - 1, *at_edges)))
 
+    def some_layers(self, most_period: int = 1) -> list[Layer]:
+        """One to three of them."""
+        return [
+            self.layer(self.some_k(), magnitude=self.random.random() < 0.5, period=self.random.randint(1, most_period))
+            for _ in range(self.random.randint(1, 3))
+        ]
+
 
 @cocotb.test
 async def random_tensors(dut: Any) -> None:
     bench = WinnersBench(dut)
     await bench.begin()
-    for _ in range(150):
+    for _ in range(120):
         bench.behave()
         bench.some_tensor()
         await bench.works(bench.some_k(), magnitude=bench.random.random() < 0.5)
@@ -96,23 +133,27 @@ async def random_tensors(dut: Any) -> None:
 
 @cocotb.test
 async def winners_of_winners(dut: Any) -> None:
-    """From one buffer to the other, and to the stream."""
+    """From one buffer to the other and back, and to the stream; with thresholds that are kept, and forgotten after an error."""
     bench = WinnersBench(dut)
     await bench.begin()
-    for _ in range(40):
+    for _ in range(25):
         bench.behave()
         bench.some_tensor()
-        steps = [(bench.some_k(), bench.random.random() < 0.5) for _ in range(bench.random.randint(2, 3))]
-        program = [bench.load_words]
-        for number, (k, magnitude) in enumerate(steps):
-            last = number == len(steps) - 1
-            program.append(bench.winners(k, magnitude=magnitude, buffer=number % 2, to_stream=last, final=last))
-        await bench.load(program_packet(program))
-        bench.send_input()
-        await bench.start()
-        await bench.finish()
-        assert await bench.status() == (0, 1, 0), await bench.error()
-        assert bench.received() == [bench.packet(*steps)], (bench.x.shape, bench.held, steps)
+        shape, held = bench.x.shape, bench.held
+        layers = bench.some_layers(most_period=4)
+        thresholds = Thresholds()
+        await bench.load_layers(layers, buffer=bench.random.randrange(2), load=bench.config.serial or bench.random.random() < 0.5)
+        for _ in range(bench.random.randint(2, 7)):
+            if bench.random.random() < 0.2:
+                await bench.start()
+                await ClockCycles(dut.clk, bench.random.randint(1, 100))
+                await bench.put("CONTROL", 2)  # it waits for its input
+                await bench.finish()
+                assert (await bench.error())[0] == Error.STOPPED
+                thresholds = Thresholds()
+            bench.some_tensor(shape, held)
+            assert await bench.run() == (0, 1, 0), await bench.error()
+            assert bench.received() == [bench.packet(layers, thresholds)], (shape, held, [layer.winners for layer in layers])
         bench.taken()
 
 
@@ -120,21 +161,35 @@ async def winners_of_winners(dut: Any) -> None:
 async def every_error(dut: Any) -> None:
     bench = WinnersBench(dut)
     await bench.begin()
-    held = Activation()
     dense = np.ones((3, 6, 10), np.uint8)  # of 256 entries
     for _ in range(3):
         bench.behave()
-        bench.begin_tensor(dense, held)
-        load, winners = bench.load_words, bench.winners(9)
-        stored = changed(bench.winners(150), to_stream=0)
-        await bench.fails([load, stored], Error.ENTRIES_FULL, 1)
-        await bench.fails([load, changed(stored, winners=1, out_rows=3)], Error.DESCRIPTOR_SIZE, 1)
-        await bench.fails([load, changed(stored, winners=1, row_elements=29)], Error.DESCRIPTOR_SIZE, 1)
-        await bench.fails([load, changed(winners, buffer=1)], Error.INPUT_MISSING, 1)
-        await bench.fails([load, changed(winners, W=7)], Error.INPUT_MISSING, 1)
-        await bench.fails([load, changed(winners, final=0), changed(load, opcode=Opcode.WINNERS.value + 1)], Error.DESCRIPTOR_UNKNOWN, 2)
+        bench.begin_tensor(dense, Activation())
+        layer = bench.layer(9)
+        placed = [Placed(layer, 0, 0)]
+        await bench.load(*load_packets(placed, bench.config))
+        load = load_descriptor(dense.shape, buffer=0, k_in=K_IN, final=False)
+        good = bench.words(placed[0])
+        stored = changed(good, to_stream=0, final=0)
+        await bench.fails([load, good], Error.ENTRIES_FULL, 1)  # what winners are chosen from is stored
+        dense = np.where(bench.numbers.random(dense.shape) < 0.4, 1, 0).astype(np.uint8)
+        dense[-1, -1, -1] = 1
+        bench.begin_tensor(dense, Activation())
+        await bench.fails([load, changed(good, buffer=1)], Error.INPUT_MISSING, 1)
+        await bench.fails([load, changed(good, period=0)], Error.DESCRIPTOR_SIZE, 1)
+        await bench.fails([load, changed(good, winners_of=3)], Error.DESCRIPTOR_UNKNOWN, 1)
+        await bench.fails([changed(load, winners_of=WinnersOf.TENSOR.value)], Error.DESCRIPTOR_UNKNOWN, 0)
+        await bench.fails([load, stored, changed(good, opcode=15)], Error.DESCRIPTOR_UNKNOWN, 2)
+        if bench.config.serial:
+            await bench.fails([changed(good, from_stream=1)], Error.NOT_BUILT, 0)
+        # To the stream goes what a wrong descriptor says, but the run ends.
+        await bench.load(program_packet([load, changed(good, row_elements=29, winners=999)]))
+        assert await bench.run() == (0, 1, 0)
+        bench.received()
+        bench.taken()
         bench.some_tensor()
         await bench.works(bench.some_k())
+        dense = np.ones((3, 6, 10), np.uint8)
 
 
 @cocotb.test
@@ -142,12 +197,10 @@ async def stopped_or_reset_at_any_moment(dut: Any) -> None:
     bench = WinnersBench(dut)
     await bench.begin()
     cut = 0
-    for _ in range(50):
+    for _ in range(40):
         bench.behave(bench.random.choice((None, "stalled", "full")))
         bench.some_tensor()
-        to_stream = bench.random.random() < 0.5
-        program = [bench.load_words, bench.winners(bench.some_k(), to_stream=to_stream, final=to_stream)]
-        await bench.load(program_packet(program if to_stream else [*program, bench.winners(bench.some_k(), buffer=1)]))
+        await bench.load_layers(bench.some_layers(most_period=2), load=bench.config.serial or bench.random.random() < 0.5)
         bench.send_input()
         await bench.start()
         await ClockCycles(dut.clk, bench.random.randint(50, 1200))
@@ -173,7 +226,9 @@ async def stopped_or_reset_at_any_moment(dut: Any) -> None:
 
 @cocotb.test
 async def the_time(dut: Any) -> None:
-    """An entry a cycle and a feature-map row a cycle, both twice, and the sweep, which here goes down to the smallest value but zero."""
+    """An entry a cycle and a feature-map row a cycle, behind the sweep, which here goes down to the smallest value but zero; nothing where
+    the threshold is kept.
+    """
     bench = WinnersBench(dut)
     await bench.begin("full")
     times = set()
@@ -181,7 +236,15 @@ async def the_time(dut: Any) -> None:
         x = (bench.numbers.random((2, 10, 6)) >= zeros).astype(np.uint8)
         x[0, 0, 0] = 1  # of the ones, the only winner: so it takes no time to send the others
         bench.begin_tensor(x, Activation())
-        await bench.works(1)
-        times.add(await bench.read(LAYER_CYCLES + 4) - 2 * (np.count_nonzero(x) + x.shape[1]))
-    assert len(times) == 1
-    assert times == {405 if bench.config.serial else 306}, times  # with the descriptor, and the zeros behind the winner
+        layers, thresholds = [bench.layer(1, period=2)], Thresholds()
+        await bench.load_layers(layers)
+        for renewed in (True, False):
+            assert await bench.run() == (0, 1, 0)
+            assert bench.received() == [bench.packet(layers, thresholds)]
+            waited = await bench.get("WINNERS_CYCLES")
+            if renewed:
+                times.add(waited - np.count_nonzero(x) - x.shape[1])
+            else:
+                assert waited == 0
+    # With the zeros behind the winner; less the time in which the layer's last results were stored while the sweep had begun.
+    assert all(250 <= time <= 275 + x.size * bench.config.serial for time in times), times

@@ -85,7 +85,7 @@ def narrow_layer(fields: dict[str, Any]) -> int:
         "of_tensor": int(winners_of == WinnersOf.TENSOR),
         "of_pixel": int(winners_of == WinnersOf.PIXEL),
         "gates": int(opcode == Opcode.GATE),
-        "routed": int(opcode == Opcode.EXPERTS),
+        "routed": int(opcode == Opcode.EXPERTS and not fields.get("chooses")),
     }
     if opcode == Opcode.GATE:
         fields = fields | {"to_stream": 1}

@@ -15,7 +15,7 @@ CONFIGS = {
     "spread": SMALL.replaced(rows=4, lanes=8, scan=2, results=2, weights=512, entries=1024, channels=64, spread=True),
     "spread, 1 result": SMALL.replaced(results=1, scan=4, spread=True),
     "serial": SERIAL.replaced(lanes=8),
-    "2x4 with winners": SMALL.replaced(winners=True, wide_program=True, layers=8),
+    "2x4 with winners": SMALL.replaced(winners=True, pixel_winners=5, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
     "all": SMALL.replaced(
         rows=4,
@@ -31,7 +31,7 @@ CONFIGS = {
         weights=1024,
         channels=128,
     ),
-    "serial with winners": SERIAL.replaced(winners=True, layers=8),
+    "serial with winners": SERIAL.replaced(winners=True, pixel_winners=3, layers=8),
 }
 
 

@@ -20,7 +20,8 @@ SEQUENCERS = {
     "2 rows": SMALL,
     "winners": SMALL.replaced(winners=True),
     "wide": SMALL.replaced(wide_program=True),
-    "wide, all": SMALL.replaced(wide_program=True, winners=True, experts=4, experts_chosen=2),
+    "pixel winners": SMALL.replaced(pixel_winners=5),
+    "wide, all": SMALL.replaced(wide_program=True, winners=True, pixel_winners=5, experts=4, experts_chosen=2),
     "experts": SMALL.replaced(experts=4, experts_chosen=2),
 }
 
@@ -30,6 +31,6 @@ def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
     simulate(Sequencer(config), "bench_sequencer", config)
 
 
-@pytest.mark.parametrize("config", [SMALL, SERIAL], ids=["2 rows", "serial"])
+@pytest.mark.parametrize("config", [SMALL, SERIAL, SMALL.replaced(winners=True)], ids=["2 rows", "serial", "winners"])
 def test_registers(simulate: Callable[..., None], config: Config) -> None:
     simulate(Registers(config), "bench_registers", config)

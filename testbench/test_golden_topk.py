@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Winners, keep_winners, run_layer, topk, winners
+from skipgrid.golden import (
+    Activation,
+    Layer,
+    Thresholds,
+    Winners,
+    keep_reaching,
+    keep_winners,
+    run_layer,
+    run_network,
+    smallest_winner,
+    topk,
+    winners,
+)
 
 
 def by_the_contract(values: list[int], k: int) -> list[int]:
@@ -96,6 +108,9 @@ def test_the_number_of_winners_among_seven(chosen: Winners, count: int) -> None:
         ({"k": -1}, "k is 0 or more, not -1"),
         ({"share": 1.5}, r"the share of winners lies in 0...1, not at 1.5"),
         ({"share": float("nan")}, r"the share of winners lies in 0...1, not at nan"),
+        ({"k": 1, "period": 0}, "winners are chosen anew after a period of 1 to 32,767 tensors, not of 0"),
+        ({"k": 1, "period": 32768}, "winners are chosen anew after a period of 1 to 32,767 tensors, not of 32768"),
+        ({"k": 1, "period": 2, "per_pixel": True}, "the winners of pixels are chosen anew in each tensor, not after a period of 2"),
     ],
 )
 def test_winners_that_cannot_be(values: dict[str, Any], sentence: str) -> None:
@@ -122,3 +137,37 @@ def test_a_layer_keeps_its_winners_after_everything_else() -> None:
         expected = keep_winners(full, 5, chosen.count(full.size), magnitude=chosen.magnitude)
         assert np.array_equal(run_layer(x, layer.replaced(winners=chosen)), expected)
     assert np.array_equal(run_layer(x, layer.replaced(winners=Winners(share=1))), full)
+
+
+def small_layer(**fields: Any) -> Layer:
+    """A layer that passes its input of four channels on."""
+    weights, bias, ones = np.eye(4, dtype=np.int8).reshape(4, 4, 1, 1), np.zeros(4, np.int32), np.ones(4, np.float32)
+    held = Activation("int8", 0)
+    return Layer("same", weights, bias, ones, (4, 1, 2), x=held, y=held, **fields)
+
+
+def test_the_winners_of_a_pixel_are_among_its_channels() -> None:
+    x = np.array([[3, -9], [1, 2], [2, -9], [2, 0]], np.int8).reshape(4, 1, 2)
+    for magnitude, first, second in ((False, [3, 0, 2, 0], [0, 2, 0, 0]), (True, [3, 0, 2, 0], [-9, 0, -9, 0])):
+        y = run_layer(x, small_layer(winners=Winners(2, magnitude=magnitude, per_pixel=True)))
+        assert y[:, 0, 0].tolist() == first
+        assert y[:, 0, 1].tolist() == second
+    assert run_layer(x, small_layer(winners=Winners(share=0.75, per_pixel=True)))[:, 0, 1].tolist() == [-9, 2, 0, 0]
+
+
+def test_a_threshold_is_kept_for_a_period() -> None:
+    """Of the first tensor and the fourth two elements win; in those between, all that reach the smaller one."""
+    layers = [small_layer(winners=Winners(2, period=3))]
+    tensors = [np.array(values, np.int8).reshape(4, 1, 2) for values in (range(8), range(8, 16), [6, 5, 6, 5, 6, 7, -8, 0], range(-4, 4))]
+    thresholds = Thresholds()
+    kept = [run_network(x, layers, thresholds)[0].reshape(-1).tolist() for x in tensors]
+    assert kept == [[0] * 6 + [6, 7], list(range(8, 16)), [6, 0, 6, 0, 6, 7, 0, 0], [0] * 6 + [2, 3]]
+    assert [run_network(x, layers)[0].reshape(-1).tolist() for x in tensors[:2]] == [kept[0], [0] * 6 + [14, 15]]
+
+
+def test_the_smallest_winner() -> None:
+    y = np.array([5, -3, 0, 2], np.int8).reshape(1, 1, 4)
+    assert [smallest_winner(y, 0, k) for k in range(5)] == [None, 5, 2, 0, -3]
+    assert [smallest_winner(y, 0, k, magnitude=True) for k in range(5)] == [None, 5, 3, 2, 0]
+    for k in range(5):
+        assert keep_reaching(y, 0, smallest_winner(y, 0, k)).tolist() == keep_winners(y, 0, k).tolist()

@@ -12,7 +12,7 @@ from skipgrid.host.compiler import DoesNotFit, check_fits, network_program, plac
 from skipgrid.host.passes import plan
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import Descriptor, Opcode
+from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf
 
 CONFIGS = {"2 rows": SMALL.replaced(winners=True), "serial": SERIAL.replaced(winners=True)}
 
@@ -30,39 +30,49 @@ def conv(K: int = 4, C: int = 4, winners: Winners | None = None, **fields: Any) 
 
 
 def steps(layers: list[Layer], config: Config, **options: Any) -> list[tuple[Any, ...]]:
-    """The opcode of each descriptor, its buffer, whether its input and output are streams, whether it is the last one, and its k."""
+    """Of each descriptor: the opcode, the buffer, whether input and output are streams, whether it is the last one, winners of what, k."""
     found = []
     for words in network_program(place(layers, config), config, k_in=0, k_out=0, **options):
         bits = Descriptor.from_bits(int.from_bytes(words.tobytes(), "little"))
-        found.append((Opcode(bits.opcode), bits.buffer, bits.from_stream, bits.to_stream, bits.final, bits.winners))
+        choice = WinnersOf(bits.winners_of).name
+        found.append((Opcode(bits.opcode).name, bits.buffer, bits.from_stream, bits.to_stream, bits.final, choice, bits.winners))
     return found
 
 
-def test_winners_are_chosen_behind_their_layer_and_change_the_buffers_back() -> None:
-    layers = [conv(winners=Winners(7)), conv(), conv(winners=Winners(share=0.5))]
-    config = SMALL.replaced(winners=True, layers=8)
+def test_a_layer_says_itself_who_wins() -> None:
+    layers = [conv(winners=Winners(7)), conv(), conv(winners=Winners(share=0.5, period=9)), conv(winners=Winners(3, per_pixel=True))]
+    config = SMALL.replaced(winners=True, pixel_winners=3, layers=8)
     assert steps(layers, config) == [
-        (Opcode.LAYER, 0, 1, 0, 0, 0),
-        (Opcode.WINNERS, 1, 0, 0, 0, 7),
-        (Opcode.LAYER, 0, 0, 0, 0, 0),
-        (Opcode.LAYER, 1, 0, 0, 0, 0),
-        (Opcode.WINNERS, 0, 0, 1, 1, 60),
+        ("LAYER", 0, 1, 0, 0, "TENSOR", 7),
+        ("LAYER", 1, 0, 0, 0, "NONE", 0),
+        ("LAYER", 0, 0, 0, 0, "TENSOR", 60),
+        ("LAYER", 1, 0, 1, 1, "PIXEL", 3),
     ]
-    loaded = steps(layers, config, buffer=1, load=True)
-    assert loaded[:3] == [(Opcode.LOAD, 1, 0, 0, 0, 0), (Opcode.LAYER, 1, 0, 0, 0, 0), (Opcode.WINNERS, 0, 0, 0, 0, 7)]
+    assert steps(layers[:1], config, buffer=1, load=True) == [("LOAD", 1, 0, 0, 0, "NONE", 0), ("LAYER", 1, 0, 1, 1, "TENSOR", 7)]
+
+
+def test_where_all_win_nothing_is_chosen() -> None:
+    """But with a period: there, later tensors are compared with the first one's smallest element."""
+    every = [Winners(share=1), Winners(120), Winners(500), Winners(share=1, per_pixel=True), Winners(4, per_pixel=True)]
+    assert {steps([conv(winners=winners)], SMALL)[0][-2:] for winners in every} == {("NONE", 0)}
+    assert steps([conv(winners=Winners(share=1, period=2))], SMALL.replaced(winners=True))[0][-2:] == ("TENSOR", 120)
 
 
 def test_where_parts_are_serial_a_layer_with_winners_finds_its_input_stored() -> None:
-    config = SERIAL.replaced(winners=True)
-    assert [step[0] for step in steps([conv(winners=Winners(7))], config)] == [Opcode.LOAD, Opcode.LAYER, Opcode.WINNERS]
+    config = SERIAL.replaced(winners=True, pixel_winners=3)
+    assert [step[0] for step in steps([conv(winners=Winners(7))], config)] == ["LOAD", "LAYER"]
+    assert [step[0] for step in steps([conv(winners=Winners(3, per_pixel=True))], config)] == ["LAYER"]
 
 
 def test_what_does_not_fit() -> None:
     config = SMALL.replaced(winners=True)
     with pytest.raises(DoesNotFit, match="conv: it keeps its winners only, but custom was built without the unit that chooses them"):
         check_fits(conv(winners=Winners(1)), SMALL)
-    with pytest.raises(DoesNotFit, match="the network needs 6 descriptors, but custom holds 4"):
-        network_program(place([conv(K=4, winners=Winners(1))] * 3, config), config, k_in=0, k_out=0)
+    pixels = Winners(3, per_pixel=True)
+    with pytest.raises(DoesNotFit, match="conv: it keeps each pixel's winners only, but custom was built without the unit that chooses"):
+        check_fits(conv(winners=pixels), config)
+    with pytest.raises(DoesNotFit, match="conv: 3 channels of each pixel win, but custom finds up to 2"):
+        check_fits(conv(winners=pixels), SMALL.replaced(pixel_winners=2))
     wide = conv(K=32, C=1)
     check_fits(wide, config)
     with pytest.raises(DoesNotFit, match="conv: there are 160 columns x channels of its output, but custom holds 128"):
@@ -79,3 +89,13 @@ def test_winners_of_a_layer_in_passes_are_refused() -> None:
     with pytest.raises(DoesNotFit, match="conv: winners are chosen from a whole output, but custom computes this one in 2 passes"):
         plan(layer, np.ones(layer.shape, np.uint8), config)
     assert len(plan(conv(winners=Winners(9)), np.ones((4, 6, 5), np.uint8), config)) == 1
+
+
+def test_winners_of_pixels_are_chosen_in_bands_of_rows() -> None:
+    config = SMALL.replaced(pixel_winners=4)
+    winners = Winners(2, per_pixel=True)
+    tall = conv(shape=(4, 16, 12), winners=winners)  # more pixels than are held
+    assert len(plan(tall, np.ones(tall.shape, np.uint8), config)) > 1
+    wide = conv(K=24, C=8, shape=(8, 6, 5), winners=winners)
+    with pytest.raises(DoesNotFit, match="conv: winners are chosen from all channels of a pixel, but custom computes this one in 2 passes"):
+        plan(wide, np.ones(wide.shape, np.uint8), config)
