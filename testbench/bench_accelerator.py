@@ -66,7 +66,7 @@ def describe(network: Network) -> str:
 async def random_layers(dut: object) -> None:
     ports = Ports(dut)
     await ports.begin()
-    for _ in range(120):
+    for _ in range(90):
         ports.behave()
         await run_and_check(ports, random_network(ports.random, ports.numbers, ports.config, 1), load=ports.random.random() < 0.3)
 
@@ -75,7 +75,7 @@ async def random_layers(dut: object) -> None:
 async def random_networks(dut: object) -> None:
     ports = Ports(dut)
     await ports.begin()
-    for _ in range(50):
+    for _ in range(40):
         ports.behave()
         depth = ports.random.randint(2, 3)
         await run_and_check(ports, random_network(ports.random, ports.numbers, ports.config, depth), load=ports.random.random() < 0.3)
