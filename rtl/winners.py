@@ -203,7 +203,7 @@ class TensorWinners(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [told.eq(0), self.smallest.eq(1 << THRESHOLD_BITS - 1)]
             with m.If(zeros_win):
-                m.d.sync += self.smallest.eq(rank(Value.cast(0), layer))
+                m.d.sync += self.smallest.eq(Mux(layer.magnitude, 0, ~last_positive(layer)))
         with m.Elif(winners.valid & winners.ready & ~winner.null):
             m.d.sync += told.eq(last_element)
             with m.If(chosen.rank < self.smallest):
