@@ -59,21 +59,24 @@ def test_what_is_no_network_is_refused(tmp_path: Path, content: bytes) -> None:
         load_network(path)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_a_damaged_file_is_refused_or_read(tmp_path: Path, seed: int) -> None:
-    """Bytes flipped anywhere: either nothing that matters was hit, or one sentence says so."""
-    rng = np.random.default_rng(seed)
-    content = bytearray(EXPERTS.read_bytes())
-    # Archives say at their end where everything is, and each file in them begins with its name.
-    places = rng.integers(*((len(content) - 900, len(content)) if seed % 2 else (0, 3000)), 1 + seed % 5)
-    for place in places:
-        content[place] ^= 1 << int(rng.integers(8))
-    path = tmp_path / "damaged.npz"
-    path.write_bytes(content)
-    try:
-        load_network(path)
-    except ModelError as error:
-        assert str(error).startswith(f"{path} ")  # noqa: PT017
+def test_a_damaged_file_is_refused_or_read(tmp_path: Path) -> None:
+    """Bits flipped anywhere: either nothing that matters was hit, or one sentence says so."""
+    path, whole = tmp_path / "damaged.npz", EXPERTS.read_bytes()
+    refused = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        content = bytearray(whole)
+        # Archives say at their end where everything is, and each file in them begins with its name.
+        places = rng.integers(*((len(content) - 900, len(content)) if seed % 2 else (0, 3000)), 1 + seed % 5)
+        for place in places:
+            content[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(content)
+        try:
+            load_network(path)
+        except ModelError as error:
+            refused += 1
+            assert str(error) == f"{path} holds no network that skipgrid has saved"  # noqa: PT017
+    assert refused > 20
 
 
 @pytest.mark.parametrize(
