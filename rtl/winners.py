@@ -106,7 +106,7 @@ class TensorWinners(wiring.Component):
         m.d.sync += [
             surplus.eq(layer.winners + entries - elements),
             floor.eq(Mux(layer.winners < positives, layer.winners, positives)),
-            zeros_win.eq(layer.winners > positives),
+            zeros_win.eq((layer.winners > positives) & (entries != elements)),
             # More than all entries are as good as all.
             wanted.eq(Mux(surplus <= floor, floor, Mux(surplus[len(wanted) : -1].any(), ~0, surplus))),
         ]

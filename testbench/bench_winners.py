@@ -158,6 +158,22 @@ async def winners_of_winners(dut: Any) -> None:
 
 
 @cocotb.test
+async def more_winners_than_elements(dut: Any) -> None:
+    """All win, and the smallest element is the threshold for the next tensor, not a zero that is not there."""
+    bench = WinnersBench(dut)
+    await bench.begin("full")
+    layers, thresholds = None, Thresholds()
+    for values in ([5, 7, 6, 9], [4, 5, 6, 3]):
+        bench.begin_tensor(np.array(values, np.uint8).reshape(2, 1, 2), Activation())
+        if layers is None:
+            layers = [bench.layer(5, period=2)]
+            await bench.load_layers(layers)
+        assert await bench.run() == (0, 1, 0)
+        assert bench.received() == [bench.packet(layers, thresholds)]
+    assert thresholds.kept == {0: (5, 0)}
+
+
+@cocotb.test
 async def every_error(dut: Any) -> None:
     bench = WinnersBench(dut)
     await bench.begin()
