@@ -6,9 +6,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
+from .layouts import Descriptor
 from .winners import THRESHOLD_BITS
 
-PERIOD_BITS = 15
+PERIOD_BITS = data.StructLayout.cast(Descriptor)["period"].width
 
 
 class KeptThresholds(wiring.Component):

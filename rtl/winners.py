@@ -73,21 +73,21 @@ class TensorWinners(wiring.Component):
         # Results pass. Those of a tensor whose winners are wanted are counted, all but zeros.
         result = source.payload
         counts, counting, counted = Signal(), Signal(), Signal()
-        passes, negative = Signal(), Signal()
+        flows, passes = Signal(), Signal()  # a result may pass; it does
         entries, positives = Signal(config.entry_bits + 1), Signal(config.entry_bits + 1)
         elements = Signal(config.element_bits)
         m.d.comb += [
             counts.eq(layer.of_tensor & layer.computes & ~layer.kept),
             passes.eq(source.valid & source.ready),
-            source.ready.eq(sink.ready & ~layer.chooses & (~counts | (topk.elements.ready & counting))),
+            flows.eq(~counts | (topk.elements.ready & counting)),
+            source.ready.eq(sink.ready & ~layer.chooses & flows),
             counted.eq(counts & passes & ~result.null & result.value.any()),
-            negative.eq(result.value > last_positive(layer)),
             self.waits.eq(source.valid & ~source.ready & sink.ready),
         ]
         with m.If(layer.chooses):
             wiring.connect(m, kept.results, wiring.flipped(sink))
         with m.Else():
-            m.d.comb += [sink.valid.eq(source.valid & (~counts | (topk.elements.ready & counting))), sink.payload.eq(result)]
+            m.d.comb += [sink.valid.eq(source.valid & flows), sink.payload.eq(result)]
             with m.If(layer.kept & (rank(result.value, layer) < self.threshold)):
                 m.d.comb += sink.payload.value.eq(0)
         with m.If(self.begin & ~layer.chooses):
@@ -95,7 +95,7 @@ class TensorWinners(wiring.Component):
         with m.Elif(passes):
             m.d.sync += [
                 entries.eq(entries + counted),
-                positives.eq(positives + (counted & (layer.magnitude | ~negative))),
+                positives.eq(positives + (counted & (layer.magnitude | (result.value <= last_positive(layer))))),
                 elements.eq(elements + result.gap + ~result.null),
             ]
 
@@ -122,13 +122,13 @@ class TensorWinners(wiring.Component):
             with m.State("END"):
                 m.d.comb += ends.eq(1)
                 m.next = "COUNT"
-        word = topk.elements.payload
+        element = topk.elements.payload
         m.d.comb += [
             topk.k.eq(wanted),
             topk.elements.valid.eq(counted | ends),
-            word.value.eq(rank(result.value, layer)),
-            word.null.eq(ends),
-            word.last.eq(ends),
+            element.value.eq(rank(result.value, layer)),
+            element.null.eq(ends),
+            element.last.eq(ends),
         ]
 
         # The entries are read. The one at the memory's output stays there until it is taken; so does the pointer behind the next row.
@@ -137,15 +137,15 @@ class TensorWinners(wiring.Component):
         pixel = Signal(config.pixel_bits)  # behind the row whose pointer is looked up next
         rows_left = Signal(config.coordinate_bits)
         base = Signal(config.element_bits)  # elements of all rows before this one
-        again, word = topk.again, topk.again.payload
+        again, entry = topk.again, topk.again.payload
         taken, end = Signal(), Signal()
         m.d.comb += [
             taken.eq(again.valid & again.ready),
             read.address.eq(index + (taken & ~end)),
             read.behind_pixel.eq(pixel),
-            word.value.eq(rank(read.entry.value, layer)),
-            word.null.eq(end),
-            word.last.eq(end),
+            entry.value.eq(rank(read.entry.value, layer)),
+            entry.null.eq(end),
+            entry.last.eq(end),
         ]
         m.d.comb += self.busy.eq(topk.winners.valid | kept.results.valid)
         with m.FSM() as reading:
