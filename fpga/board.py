@@ -1,7 +1,7 @@
 """What the project knows of a board, and the boards there are."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -23,6 +23,8 @@ class Board:
     baud: of the UART, the best rate that the board's USB bridge and the clock both make.
     platform: makes the platform of amaranth-boards (imported when called: the package comes with the extra `boards`).
     top: makes the top component, PLL and pins around a `System` (or a component with its ports).
+    floorplan: where on the die cells of the netlist are put, by their names (in which `*` stands for any characters); nextpnr's names of
+        places. The placer chooses for all others.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Board:
     baud: int
     platform: Callable[[], Any]
     top: Callable[[Any], Any]
+    floorplan: dict[str, str] = field(default_factory=dict)
 
 
 @cache

@@ -18,6 +18,7 @@ from .system import System
 # there), so blocks need no logic for it.
 READS = "*/t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=0 %i"
 READ = f"read_rtlil {NAME}.il; delete */t:$meminit_v2; setparam -set COLLISION_X_MASK 1'1 {READS}"
+FLOORPLAN = "floorplan.ys"  # yosys' commands that say where the placer puts cells
 OVERFULL = re.compile(r"Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%")
 
 
@@ -60,11 +61,13 @@ class Build:
         for name in (f"{NAME}.il", f"{NAME}.{self.family.constraints}"):
             content = plan.files[name]
             (self.folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        if board.floorplan:
+            (self.folder / FLOORPLAN).write_text("".join(map(_put, board.floorplan, board.floorplan.values())))
 
     def design_hash(self) -> str:
         """16 digits that tell what the tools get after `prepare` apart from anything else: the design, its pins and the commands."""
         key = hashlib.sha256(f"{self._script} {self._options('')}".encode())
-        for name in (f"{NAME}.il", f"{NAME}.{self.family.constraints}"):
+        for name in (f"{NAME}.il", f"{NAME}.{self.family.constraints}", *([FLOORPLAN] if self.board.floorplan else [])):
             key.update((self.folder / name).read_bytes())
         return key.hexdigest()[:16]
 
@@ -74,7 +77,8 @@ class Build:
 
     @property
     def _script(self) -> str:
-        return f"{READ}; {self.family.synthesis}; write_json {NAME}.json; tee -q -o area.txt stat"
+        put = f"script {FLOORPLAN}; " if self.board.floorplan else ""
+        return f"{READ}; {self.family.synthesis}; {put}write_json {NAME}.json; tee -q -o area.txt stat"
 
     def _options(self, placed: str) -> list[str]:
         """The placer's, but for its seed."""
@@ -105,6 +109,11 @@ class Build:
         name = f"seed{placement.seed}.{self.family.bitstream}"
         tools.run(self.family.packer, *self.family.pack(self.platform, placement.file.name, name), folder=self.folder, log="pack.log")
         return self.folder / name
+
+
+def _put(cell: str, place: str) -> str:
+    """yosys' commands for one line of a floorplan; they fail where there is no such cell, or several."""
+    return f'select -assert-count 1 c:{cell}\nsetattr -set BEL "{place}" c:{cell}\n'
 
 
 def overfull(log: str) -> str:

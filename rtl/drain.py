@@ -68,7 +68,8 @@ class Drain(wiring.Component):
 
     Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
     Latency: 6 cycles from `finished` to the first candidate, 7 from the unit in `order`.
-    Cost: channels x 32 bits, read `scan` x 32 bits wide.
+    Cost: channels x 32 bits, read `scan` x 32 bits wide; where rows are spread, 4 x scan x 32 bits with an asynchronous read port (LUT RAM)
+        in place of two registers as wide.
     """
 
     def __init__(self, config: Config) -> None:
@@ -117,6 +118,8 @@ class Drain(wiring.Component):
         kept, looked_up, fetched = (Signal(layout, name=name, reset_less=True) for name in ("kept", "looked_up", "fetched"))
         is_kept, is_looked_up, is_fetched = Signal(), Signal(), Signal()
         look_up, fetch = Signal(), Signal()  # the stage has room
+        if config.spread:  # values wait in a memory: that they are taken goes to its address, and not to every bit's register
+            del fields["values"]
         compared_layout = data.StructLayout({**fields, "used": config.scan, "survives": config.scan})  # lanes in use, and candidates
         m.submodules.compare = compare = SkidBuffer(compared_layout)
         unit_lanes = Mux(order.last_group, self.layer.last_lanes, config.lanes)
@@ -177,6 +180,8 @@ class Drain(wiring.Component):
         accept = compare.sink.ready
         valid, final = Signal(), Signal()
         values = Signal.like(looked_up["values"], reset_less=True)
+        if config.spread:
+            values = self._keep(m, fetched["values"], compare.source.valid & compare.source.ready, accept & compare.sink.valid)
         lanes, last_lane = Signal.like(looked_up.lanes), Signal(range(config.scan))
         base_channel = Signal(config.channel_bits)
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
@@ -225,7 +230,7 @@ class Drain(wiring.Component):
         with m.If(accept & compare.sink.valid):
             m.d.sync += [
                 valid.eq(1),
-                values.eq(compared["values"]),
+                *([] if config.spread else [values.eq(compared["values"])]),
                 lanes.eq(compared.lanes),
                 last_lane.eq(compared.lanes - 1),
                 base_channel.eq(compared.channel),
@@ -235,3 +240,15 @@ class Drain(wiring.Component):
         with m.If(self.start):
             m.d.sync += [gap.eq(0), flush.eq(0), begun.eq(0)]
         return m
+
+    def _keep(self, m: Module, values: data.View, stored: Value, taken: Value) -> data.View:
+        """The values of the slice that was taken last, from the next cycle on. stored, taken: the next slice is, in this cycle.
+
+        At most three are kept: that one, and the two that the skid buffer has room for.
+        """
+        m.submodules.values = memory = Memory(shape=values.shape(), depth=4, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        tail, head = Signal(2), Signal(2, init=3)
+        m.d.comb += [write.addr.eq(tail), write.data.eq(values), write.en.eq(1), read.addr.eq(head)]
+        m.d.sync += [tail.eq(tail + stored), head.eq(head + taken)]
+        return read.data

@@ -8,7 +8,10 @@ from amaranth.lib.wiring import In, Out
 from .config import Config
 from .layouts import entry_layout, range_layout
 from .multiply import Multiplier, MultiplyAccumulate
+from .ways import near
 from .weights import latency
+
+DOUBLINGS = 3  # where rows are spread, of the registers that say what the lanes do: an eighth of the lanes has one of its own
 
 
 class Step(data.Struct):
@@ -330,25 +333,29 @@ class Row(wiring.Component):
             waiting, activation = activation, Signal(signed(9), reset_less=True, name="activation")
             m.d.sync += activation.eq(waiting)
             stages.insert(0, "arrived")
-        steps, lasts = [reader.step], [reader.last]
-        for stage in stages:
-            step, last = Signal(Step, name=stage), Signal(name=f"{stage}_last")
-            m.d.sync += [step.eq(steps[-1]), last.eq(lasts[-1])]
-            steps.append(step)
-            lasts.append(last)
-        accumulate, commit = steps[-2:]
+        steps, last = [reader.step], reader.last
+        for number, stage in enumerate(stages, start=1):
+            accumulates, before = steps, last
+            if config.spread and len(stages) - DOUBLINGS <= number < len(stages):  # each has two behind it
+                steps = [data.View(Step, near(m, step.as_value(), place)) for step in accumulates for place in range(2)]
+            else:
+                steps = [Signal(Step, name=stage) for _ in accumulates]
+                m.d.sync += [step.eq(known) for step, known in zip(steps, accumulates, strict=True)]
+            last = Signal(name=f"{stage}_last")
+            m.d.sync += last.eq(before)
         weights = data.View(data.ArrayLayout(signed(8), config.lanes), self.weights)
         empty = Signal(init=1)  # after a reset, too
         if config.serial:
-            m.d.sync += empty.eq(accumulate.valid & accumulate.end)
+            m.d.sync += empty.eq(accumulates[0].valid & accumulates[0].end)
         elements = []
         for lane in range(config.lanes):
+            part = lane * len(steps) // config.lanes  # of the row
             m.submodules[f"lane{lane}"] = element = ProcessingElement(serial=config.serial, soft=lane >= config.lanes - config.soft_lanes)
             m.d.comb += [
                 element.activation.eq(activation),
                 element.weight.eq(weights[lane]),
-                element.accumulate.eq(accumulate),
-                element.commit.eq(commit),
+                element.accumulate.eq(accumulates[part]),
+                element.commit.eq(steps[part]),
                 element.shift.eq(buffer.shift),
             ]
             if config.serial:
@@ -361,7 +368,7 @@ class Row(wiring.Component):
 
         m.d.sync += places_taken.eq(places_taken + reader.takes_result - self.drained)
         m.d.comb += [
-            buffer.push.eq(lasts[-1]),
+            buffer.push.eq(last),
             buffer.advance.eq(self.advance),
             buffer.drained.eq(self.drained),
             self.results.eq(buffer.results),

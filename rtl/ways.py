@@ -35,10 +35,8 @@ class UnitWay(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        wanted = Signal()
-        arrived = Signal()  # what is known of the sink is older than the unit that it has
-        m.d.sync += [wanted.eq(self.sink.ready), arrived.eq(self.sink.valid)]
-        m.d.comb += self.source.ready.eq(wanted & ~self.sink.valid & ~arrived)
+        # What is known of the sink is older than a unit that has just left.
+        m.d.sync += self.source.ready.eq(self.sink.ready & ~self.sink.valid & ~(self.source.valid & self.source.ready))
         with m.If(self.sink.ready):
             m.d.sync += self.sink.valid.eq(0)
         with m.If(self.source.valid & self.source.ready):

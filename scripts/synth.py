@@ -54,7 +54,7 @@ def measure(family_name: str, preset_name: str, unit: str, settings: list[str], 
     family, config = find_family(family_name), find_config(preset_name)
     chosen = read_settings(unit, settings)
     ring = Ring(make_unit(unit, config, chosen))
-    board = replace(find_board(family.reference), config=config)
+    board = replace(find_board(family.reference), config=config, floorplan={})
     with TemporaryDirectory() as temporary:
         _, (placement,) = place_all(board, folder or Path(temporary), [seed], jobs=1, design=ring)
     return {

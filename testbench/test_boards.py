@@ -137,6 +137,25 @@ def test_weights_of_a_row_pair_take_one_block_and_no_bypass(skipgrid: CommandLin
     assert json.loads((tmp_path / "weights.json").read_text())["bram"] == blocks
 
 
+def test_a_floorplan_tells_the_placer_where_cells_go(tmp_path: Path) -> None:
+    board = find_board("ulx3s-85f")
+    assert len(set(board.floorplan.values())) == len(board.floorplan)
+    ring = Ring(make_unit("weights", PRESETS["1x8"]))
+    made = Build(replace(board, floorplan={"*.lanes4.block0": "X13/Y46/EBR0"}), tmp_path, design=ring)
+    made.prepare()
+    without = Build(replace(board, floorplan={}), tmp_path, design=ring)
+    assert made.design_hash() != without.design_hash()
+    made.synthesise()
+    cells = json.loads((tmp_path / f"{NAME}.json").read_text())["modules"][NAME]["cells"]
+    places = {name: cell["attributes"]["BEL"] for name, cell in cells.items() if "BEL" in cell["attributes"]}
+    assert [(name.endswith(".lanes4.block0"), place) for name, place in places.items()] == [(True, "X13/Y46/EBR0")]
+
+    made = Build(replace(board, floorplan={"multiplier": "X13/Y46/EBR0"}), tmp_path, design=ring)
+    made.prepare()
+    with pytest.raises(tools.ToolError, match=r"yosys failed: .*c:multiplier"):
+        made.synthesise()
+
+
 def fake_tools(monkeypatch: pytest.MonkeyPatch, fmax: dict[int, float], *, fails: str = "") -> None:
     """Tools that write what the real ones write, with a clock for each seed."""
 

@@ -10,7 +10,11 @@ from skipgrid.rtl.drain import Drain
 from skipgrid.rtl.serial_drain import SerialDrain
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1, lanes=8, scan=8), SMALL.replaced(rows=4, scan=1)], ids=["2", "8", "1"])
+@pytest.mark.parametrize(
+    "config",
+    [SMALL, SMALL.replaced(rows=1, lanes=8, scan=8), SMALL.replaced(rows=4, scan=1), SMALL.replaced(spread=True)],
+    ids=["2", "8", "1", "spread"],
+)
 def test_drain(simulate: Callable[..., None], config: Config) -> None:
     simulate(Drain(config), "bench_drain", config)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from skipgrid.fpga.board import Board
+from skipgrid.fpga.floorplan import grid_of_128
 from skipgrid.fpga.pll import Ecp5Pll
 from skipgrid.fpga.top import Top
 from skipgrid.rtl.config import Config
@@ -54,4 +55,5 @@ BOARD = Board(
     baud=3_000_000,  # the FT231X makes 3 MHz / n; 80 MHz is 26.67 cycles a bit, which 27 miss by 1.3 %
     platform=platform,
     top=top,
+    floorplan=grid_of_128(),
 )
