@@ -96,7 +96,8 @@ class Ecp5(Family):
 
     def device(self, platform: Any) -> list[str]:
         size = platform.device.removeprefix("LFE5U-").removesuffix("F").lower()
-        router = ["--router", "router2"] if size == "85" else []  # nextpnr's own choice takes hours over the last nets of a full one
+        # nextpnr's own choice of a router takes hours over the last nets of a full one; the other one has to be told to heed the clock.
+        router = ["--router", "router2", "--tmg-ripup"] if size == "85" else []
         return [f"--{size}k", "--package", platform.package.replace("BG", "CABGA"), "--speed", platform.speed, *router]
 
     def files(self, placed: str) -> list[str]:

@@ -27,7 +27,8 @@ class Registers(wiring.Component):
         multiplying, input_stall, output_stall, word_in, word_out, winners: count this cycle. macs, zeros: are added in this cycle.
         layer_done, layer: store the cycles since the layer before ended (or since start) for layer number `layer`.
 
-    Latency: 2 cycles from an address to its data, for counters until their turn has come, up to 15; 1 cycle from a write to its answer.
+    Latency: 2 cycles from an address to its data, 3 where rows are spread; for counters until their turn has come, up to 15 more. 1 cycle
+        from a write to its answer.
     """
 
     def __init__(self, config: Config) -> None:
@@ -114,11 +115,16 @@ class Registers(wiring.Component):
         word = address[2:]
         counter_index = word - COUNTERS_BASE // 4
         layer_index = word[:8]
+        is_counter, is_layer, answering = counter, layer, reading
+        if config.spread:  # what it is an address of is found in a cycle of its own
+            is_counter, is_layer, found = Signal(), Signal(), Signal()
+            m.d.sync += [counter.eq(is_counter), layer.eq(is_layer), found.eq(reading)]
+            answering = reading & found
         m.d.comb += [
             bus.arready.eq(~reading & ~bus.rvalid),
-            counter.eq((address[:2] == 0) & (word >= COUNTERS_BASE // 4) & (word < COUNTERS_BASE // 4 + len(counters.names))),
-            layer.eq((address[:2] == 0) & (address[10:] == LAYER_CYCLES >> 10) & (layer_index < config.layers)),
-            counters.read.eq(reading & (counter | layer)),
+            is_counter.eq((address[:2] == 0) & (word >= COUNTERS_BASE // 4) & (word < COUNTERS_BASE // 4 + len(counters.names))),
+            is_layer.eq((address[:2] == 0) & (address[10:] == LAYER_CYCLES >> 10) & (layer_index < config.layers)),
+            counters.read.eq(answering & (counter | layer)),
             counters.of_layer.eq(layer),
             counters.index.eq(Mux(layer, layer_index, counter_index)),
         ]
@@ -126,7 +132,7 @@ class Registers(wiring.Component):
             m.d.sync += [address.eq(bus.araddr), reading.eq(bus.arvalid)]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(reading & (counters.found | ~(counter | layer))):
+        with m.If(answering & (counters.found | ~(counter | layer))):
             m.d.sync += [reading.eq(0), bus.rvalid.eq(1), bus.rdata.eq(0), bus.rresp.eq(SLVERR)]
             with m.Switch(address):
                 for name, answer in answers.items():

@@ -31,6 +31,8 @@ def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
     simulate(Sequencer(config), "bench_sequencer", config)
 
 
-@pytest.mark.parametrize("config", [SMALL, SERIAL, SMALL.replaced(winners=True)], ids=["2 rows", "serial", "winners"])
+@pytest.mark.parametrize(
+    "config", [SMALL, SERIAL, SMALL.replaced(winners=True), SMALL.replaced(spread=True)], ids=["2 rows", "serial", "winners", "spread"]
+)
 def test_registers(simulate: Callable[..., None], config: Config) -> None:
     simulate(Registers(config), "bench_registers", config)
