@@ -12,7 +12,7 @@ help:
 	@echo "make install  make .venv and install everything into it"
 	@echo "make lint     check style and types            make format   put both in order where a tool can"
 	@echo "make figures  measure the README's table again  make docs     write the generated pages again"
-	@echo "make boards   build all boards again, four seeds each, and write the README's table of them; takes an hour"
+	@echo "make boards   build all boards again, four seeds each, and write the README's table of them; takes hours"
 	@echo "make wheel    build the package into dist/      make clean    remove what was made, but for .venv"
 
 install: .venv/installed
