@@ -45,9 +45,9 @@ def grid_of_128() -> dict[str, str]:
             for half in range(2):
                 block = f"lanes{lane // 4 * 4}.block{8 * (lane % 4) + 4 * half}"
                 plan[f"system.accelerator.weights{pair}.{block}"] = next(stored)
-    for row, columns in enumerate((LEFT[:3], LEFT[3:6], RIGHT[:3], RIGHT[3:])):
+    for row, groups in enumerate((LEFT[:3], LEFT[3:6], RIGHT[:3], RIGHT[3:])):
         memories = [*(f"entries{row}.0.{number}" for number in range(10)), f"first{row}.0.0", f"behind{row}.0.0"]
-        plan |= zip((f"system.accelerator.memory.{name}" for name in memories), blocks(columns, upper), strict=True)
+        plan |= zip((f"system.accelerator.memory.{name}" for name in memories), blocks(groups, upper), strict=True)
     parameters = [f"system.accelerator.requantiser.{name}.0.0" for name in ("bias", "scale")]
     link = [f"system.link.executor.{name}.memory.0.0" for name in ("requests", "answers")]
     plan |= zip([*parameters, *link], blocks(LEFT[6:], upper), strict=True)
