@@ -19,6 +19,7 @@ from .system import System
 READS = "*/t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=0 %i"
 READ = f"read_rtlil {NAME}.il; delete */t:$meminit_v2; setparam -set COLLISION_X_MASK 1'1 {READS}"
 FLOORPLAN = "floorplan.ys"  # yosys' commands that say where the placer puts cells
+MISPLACED = re.compile(r"selection contains (\d+) elements instead of the asserted 1: c:(\S+)")
 OVERFULL = re.compile(r"Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%")
 
 
@@ -73,7 +74,16 @@ class Build:
 
     def synthesise(self) -> None:
         """Make the netlist, and write yosys' counts of its cells to area.txt."""
-        tools.run("yosys", "-p", self._script, folder=self.folder, log="synthesis.log")
+        try:
+            tools.run("yosys", "-p", self._script, folder=self.folder, log="synthesis.log")
+        except tools.ToolError as error:
+            if (missed := MISPLACED.search(str(error))) is None:
+                raise
+            count, cell = missed.groups()
+            raise tools.ToolError(
+                f"the floorplan of {self.board.title} has a place for {cell}, but the design has {count} cells of that name, not one;"
+                f" build without a floorplan, and take the names from {self.folder / NAME}.json"
+            ) from None
 
     @property
     def _script(self) -> str:

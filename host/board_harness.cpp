@@ -1,16 +1,11 @@
 // A thin harness around a board's system: shifts bytes through its UART, bit by bit, at the rate of the other side of the line.
-#include "Vskipgrid.h"
-#include "verilated.h"
-#include <cstdint>
+#include "unit.h"
 
 namespace {
 
 constexpr uint64_t NEVER = ~0ull;
 
-struct Board {
-    VerilatedContext context;
-    Vskipgrid top{&context};
-    uint64_t cycle = 0;
+struct Board : Unit {
     uint64_t last_edge = 0;  // when a byte was last on the line, either way
 
     // Bytes to the board: the bit that is on the line, and when the next one begins.
@@ -22,14 +17,6 @@ struct Board {
     unsigned in_bits = 0;
     double in_next = 0;
     uint64_t in_due = NEVER;
-
-    void clock() {
-        top.clk = 1;
-        top.eval();
-        top.clk = 0;
-        top.eval();
-        ++cycle;
-    }
 };
 
 }  // namespace
@@ -38,20 +25,12 @@ extern "C" {
 
 Board* board_new() {
     auto* b = new Board;
-    b->top.clk = 0;
-    b->top.rst = 1;
     b->top.rx = 1;
-    b->top.eval();
-    for (int i = 0; i < 4; ++i) b->clock();
-    b->top.rst = 0;
-    b->top.eval();
+    b->reset();
     return b;
 }
 
-void board_delete(Board* b) {
-    b->top.final();
-    delete b;
-}
+void board_delete(Board* b) { delete b; }
 
 uint64_t board_cycle(const Board* b) { return b->cycle; }
 

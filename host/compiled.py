@@ -29,9 +29,9 @@ def cache_folder() -> Path:
 
 
 def sources_hash(harness: Path, *packages: str) -> str:
-    """A hash of everything that a simulation is made of, but for the configuration: the harness, and the packages' files."""
+    """A hash of all that a simulation is made of, but for the configuration: the harness, headers beside it, and the packages' files."""
     key = hashlib.sha256()
-    sources = [harness]
+    sources = [harness, *sorted(harness.parent.glob("*.h"))]
     for package in packages:
         spec = importlib.util.find_spec(package)
         assert spec is not None

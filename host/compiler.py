@@ -120,19 +120,25 @@ def chooses_apart(layer: Layer) -> bool:
 
 def _check_winners(name: str, winners: Winners, K: int, config: Config) -> None:
     if not (config.pixel_winners if winners.per_pixel else config.winners):
-        whose = "each pixel's winners" if winners.per_pixel else "its winners"
-        raise DoesNotFit(f"{name}: it keeps {whose} only, but {config.name} was built without the unit that chooses them")
+        whose, setting = "its winners", "winners=true"
+        if winners.per_pixel:
+            whose, setting = "each pixel's winners", f"pixel_winners={winners.count(K)}"
+        raise DoesNotFit(f"{name}: it keeps {whose} only, for which {config.name} has no unit; set {setting} in its configuration")
     if winners.per_pixel and winners.count(K) > config.pixel_winners:
-        raise DoesNotFit(f"{name}: {winners.count(K):,} channels of each pixel win, but {config.name} finds up to {config.pixel_winners}")
+        raise DoesNotFit(
+            f"{name}: {winners.count(K):,} channels of each pixel win, but {config.name} finds up to {config.pixel_winners};"
+            f" set pixel_winners={winners.count(K)} in its configuration"
+        )
 
 
 def _check_experts(name: str, mixture: Mixture, K: int, config: Config) -> None:
+    remedy = f"set experts={mixture.experts} and experts_chosen={mixture.k} in its configuration"
     if not config.experts:
-        raise DoesNotFit(f"{name}: it chooses from {mixture.experts} experts, but {config.name} was built without a router")
+        raise DoesNotFit(f"{name}: it chooses from {mixture.experts} experts, but {config.name} has no router; {remedy}")
     if mixture.experts > config.experts or mixture.k > config.experts_chosen:
         raise DoesNotFit(
             f"{name}: it chooses {mixture.k} of {mixture.experts} experts, but {config.name} chooses up to {config.experts_chosen}"
-            f" of {config.experts}"
+            f" of {config.experts}; {remedy}"
         )
     if K // mixture.experts % config.lanes:
         each = K // mixture.experts

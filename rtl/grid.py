@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .config import Config
 from .layouts import entry_layout, range_layout
 from .multiply import Multiplier, MultiplyAccumulate
-from .ways import near
+from .ways import doubled
 from .weights import latency
 
 DOUBLINGS = 3  # where rows are spread, of the registers that say what the lanes do: an eighth of the lanes has one of its own
@@ -337,7 +337,7 @@ class Row(wiring.Component):
         for number, stage in enumerate(stages, start=1):
             accumulates, before = steps, last
             if config.spread and len(stages) - DOUBLINGS <= number < len(stages):  # each has two behind it
-                steps = [data.View(Step, near(m, step.as_value(), place)) for step in accumulates for place in range(2)]
+                steps = [data.View(Step, register) for register in doubled(m, [step.as_value() for step in accumulates])]
             else:
                 steps = [Signal(Step, name=stage) for _ in accumulates]
                 m.d.sync += [step.eq(known) for step, known in zip(steps, accumulates, strict=True)]

@@ -1,5 +1,7 @@
 """Long ways, on a large FPGA, between the rows and what they share: with registers, so that no cycle holds a way there and back."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -17,6 +19,11 @@ def near(m: Module, value: Value, place: int) -> Signal:
     register = Signal(len(value), reset_less=True, init=-place & ((1 << len(value)) - 1), name=f"near{place}")
     m.d.sync += register.eq(value)
     return register
+
+
+def doubled(m: Module, values: Sequence[Value]) -> list[Signal]:
+    """Registers of several values, two of each: for twice as many far places, in the values' order."""
+    return [near(m, value, place) for value in values for place in range(2)]
 
 
 class UnitWay(wiring.Component):
@@ -137,7 +144,7 @@ class ClearWay(wiring.Component):
         m.d.sync += [pulse.eq(Cat(self.clear, pulse)), root.eq(self.clear)]
         level = [root]
         while len(level) < self.ways:
-            level = [near(m, above, place) for above in level for place in range(2)]
+            level = doubled(m, level)
         m.d.comb += [
             self.clears.eq(Cat(level)),
             self.cleared.eq(pulse[-1]),

@@ -61,7 +61,7 @@ def sources_of(name: str) -> set[Path]:
         Path(module.__path__[0]) for module in (skipgrid.host, skipgrid.models, skipgrid.workloads, skipgrid.fpga)
     )
     if name == CYCLES:
-        return {*with_imports(host / "topk_bench.py"), host / "topk_harness.cpp"}
+        return {*with_imports(host / "topk_bench.py"), host / "topk_harness.cpp", host / "unit.h"}
     if name == COST:
         units = with_imports(*(fpga / f"{name}.py" for name in ("families", "ring")), *(Path(getfile(ALONE[unit])) for unit, _ in UNITS))
         return {*units, fpga / "build.py"}  # of which no board's system counts
@@ -70,7 +70,7 @@ def sources_of(name: str) -> set[Path]:
         measured |= with_imports(host / "winners_bench.py")
     if name.startswith(EXPERTS):
         measured |= {*with_imports(*(host / f"{module}.py" for module in ("experts_bench", "network_file", "router_bench")))}
-        measured.add(host / "router_harness.cpp")
+        measured |= {host / "router_harness.cpp", host / "unit.h"}
     return {*measured, host / "harness.cpp", *workloads.glob("*.csv"), *models.glob("*.onnx"), *models.glob("*.npz")}
 
 

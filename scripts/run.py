@@ -1,7 +1,7 @@
 """skipgrid run: a model over data, on a simulated accelerator or on a board."""
 
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from skipgrid.host.device import Device
-    from skipgrid.host.runner import Summary
+    from skipgrid.host.runner import Program, Summary
 
 
 def run(
@@ -74,7 +74,7 @@ def run(
             raise ValueError("waveforms come from the simulated accelerator; leave --trace or --device away")
         with opened(device_name, baud, chosen) as device:
             config = device.config
-            summary, classes = measure_on(device, model, images, labels)
+            summary, classes = measure_on(device, prepare(config, model, images), labels)
     else:
         if baud:
             raise ValueError("--baud is a board's; say which one with --device")
@@ -94,40 +94,58 @@ def run(
             raise RuntimeError(f"the accelerator's outputs differ from those of {whom}")
 
 
+@dataclass(frozen=True)
+class Work:
+    """A model that is compiled for a configuration, and its images, also as activations."""
+
+    model: Path
+    program: "Program"
+    images: "NDArray[Any]"
+    inputs: "NDArray[np.integer]"
+
+
+def prepare(config: Config, model: Path, images: "NDArray[Any]") -> Work:
+    """Read a model and compile it for the images; an error says why it cannot be."""
+    from skipgrid.host.network_file import ENDING, load_network
+    from skipgrid.host.onnx_import import import_model
+    from skipgrid.host.runner import compile_network
+
+    network = load_network(model) if model.suffix == ENDING else import_model(model)
+    inputs = network.activations(images)
+    return Work(model, compile_network(network, config, inputs), images, inputs)
+
+
 def measure(
     config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]", *, trace: Path | None = None
 ) -> tuple["Summary", "NDArray[np.intp]"]:
     """Run a model over images in simulation: the summary, and the class recognised in each image."""
     from skipgrid.host.simulated import SimulatedDevice
 
+    work = prepare(config, model, images)
     if trace:
         trace.parent.mkdir(parents=True, exist_ok=True)
     with working(f"building the simulation of {config.name} (once; later runs find it)"):
         device = SimulatedDevice(config, trace=trace)
-    result = measure_on(device, model, images, labels)
+    result = measure_on(device, work, labels)
     device.close()
     return result
 
 
-def measure_on(device: "Device", model: Path, images: "NDArray[Any]", labels: "NDArray[Any]") -> tuple["Summary", "NDArray[np.intp]"]:
-    """Run a model over images on a device: the summary, and the class recognised in each image."""
+def measure_on(device: "Device", work: Work, labels: "NDArray[Any]") -> tuple["Summary", "NDArray[np.intp]"]:
+    """Run a model over its images on a device: the summary, and the class recognised in each image."""
     import numpy as np
 
-    from skipgrid.host.network_file import ENDING, load_network
-    from skipgrid.host.onnx_import import import_model
-    from skipgrid.host.runner import compile_network, recognised, run_images, run_onnxruntime, summarise
+    from skipgrid.host.network_file import ENDING
+    from skipgrid.host.runner import recognised, run_images, run_onnxruntime, summarise
 
-    config = device.config
-    of_onnx = model.suffix != ENDING
-    network = import_model(model) if of_onnx else load_network(model)
-    inputs = network.activations(images)
-    program = compile_network(network, config, inputs)
+    config, network, inputs = device.config, work.program.network, work.inputs
     with bar() as progress:
-        results = list(progress.track(run_images(device, program, inputs), total=len(inputs), description=f"images on {config.name}"))
+        runs = run_images(device, work.program, inputs)
+        results = list(progress.track(runs, total=len(inputs), description=f"images on {config.name}"))
     reference = None
-    if of_onnx:
+    if work.model.suffix != ENDING:
         with working("running ONNX Runtime"):
-            reference = run_onnxruntime(model, images)
+            reference = run_onnxruntime(work.model, work.images)
     outputs = network.results(np.stack([result.output for result in results]))
     return summarise(network, config, results, labels, reference), recognised(outputs)
 

@@ -181,7 +181,7 @@ async def stopped_or_reset_at_any_moment(dut: Any) -> None:
     bench = ExpertsBench(dut)
     await bench.begin()
     cut = 0
-    for _ in range(60):
+    for _ in range(25):
         bench.behave(bench.random.choice((None, "stalled", "full")))
         bench.some_layer()
         await bench.ready(bench.program())

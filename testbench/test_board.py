@@ -118,7 +118,8 @@ def test_not_a_board(skipgrid: CommandLine, echoes: bool) -> None:
 def test_no_such_device(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert skipgrid.refuses(*RUN, 1, "--device", "/dev/none").startswith("there is no device /dev/none; ")
     (tmp_path / "file").touch()
-    assert skipgrid.refuses("info", "--device", tmp_path / "file").startswith(f"{tmp_path / 'file'} is not a serial port; ")
+    for port in (tmp_path / "file", "/dev/null"):
+        assert skipgrid.refuses("info", "--device", port).startswith(f"{port} is not a serial port; ")
 
 
 def test_unplugged_in_mid_run(skipgrid: CommandLine) -> None:

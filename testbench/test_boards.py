@@ -152,7 +152,7 @@ def test_a_floorplan_tells_the_placer_where_cells_go(tmp_path: Path) -> None:
 
     made = Build(replace(board, floorplan={"multiplier": "X13/Y46/EBR0"}), tmp_path, design=ring)
     made.prepare()
-    with pytest.raises(tools.ToolError, match=r"yosys failed: .*c:multiplier"):
+    with pytest.raises(tools.ToolError, match=r"floorplan of ULX3S 85F has a place for multiplier, but the design has 0 cells"):
         made.synthesise()
 
 

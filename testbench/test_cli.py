@@ -331,7 +331,7 @@ def test_run_takes_a_network_in_a_file(skipgrid: CommandLine, data: Path) -> Non
     assert "equal to golden       yes" in outcome.output
     assert "not compared" in outcome.output
     sentence = skipgrid.refuses("run", MODEL.with_name("experts.npz"), data, "--preset", "1x8")
-    assert sentence == "experts: it chooses from 8 experts, but 1x8 was built without a router"
+    assert sentence == "experts: it chooses from 8 experts, but 1x8 has no router; set experts=8 and experts_chosen=2 in its configuration"
 
 
 def test_bench_winners_fails_when_an_output_differs(skipgrid: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_gates_and_experts_lie_behind_each_other() -> None:
 @pytest.mark.parametrize(
     ("layers", "config", "sentence"),
     [
-        ([mixed()], SMALL, "fully: it chooses from 4 experts, but custom was built without a router"),
+        ([mixed()], SMALL, "fully: it chooses from 4 experts, but custom has no router; set experts=4 and experts_chosen=2 in"),
         ([mixed(6)], EXPERTS, "fully: it chooses 2 of 6 experts, but custom chooses up to 3 of 5"),
         ([mixed(5, 4)], EXPERTS, "fully: it chooses 4 of 5 experts, but custom chooses up to 3 of 5"),
         ([mixed(channels=6)], EXPERTS, "fully: each expert has 6 output channels, no multiple of the 4 lanes of custom"),

@@ -66,10 +66,10 @@ def test_where_parts_are_serial_a_layer_with_winners_finds_its_input_stored() ->
 
 def test_what_does_not_fit() -> None:
     config = SMALL.replaced(winners=True)
-    with pytest.raises(DoesNotFit, match="conv: it keeps its winners only, but custom was built without the unit that chooses them"):
+    with pytest.raises(DoesNotFit, match="conv: it keeps its winners only, for which custom has no unit; set winners=true in its"):
         check_fits(conv(winners=Winners(1)), SMALL)
     pixels = Winners(3, per_pixel=True)
-    with pytest.raises(DoesNotFit, match="conv: it keeps each pixel's winners only, but custom was built without the unit that chooses"):
+    with pytest.raises(DoesNotFit, match="conv: it keeps each pixel's winners only, for which custom has no unit; set pixel_winners="):
         check_fits(conv(winners=pixels), config)
     with pytest.raises(DoesNotFit, match="conv: 3 channels of each pixel win, but custom finds up to 2"):
         check_fits(conv(winners=pixels), SMALL.replaced(pixel_winners=2))
