@@ -96,7 +96,7 @@ class Ecp5(Family):
 
     def device(self, platform: Any) -> list[str]:
         size = platform.device.removeprefix("LFE5U-").removesuffix("F").lower()
-        # nextpnr's own choice of a router takes hours over the last nets of a full one; the other one rips nets up for the clock only if told to.
+        # nextpnr's own choice takes hours over the last nets of a full one; router2 rips nets up for the clock only if told to.
         router = ["--router", "router2", "--tmg-ripup"] if size == "85" else []
         return [f"--{size}k", "--package", platform.package.replace("BG", "CABGA"), "--speed", platform.speed, *router]
 
