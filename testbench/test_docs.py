@@ -15,10 +15,9 @@ from skipgrid.scripts.unit_figures import (
     CYCLES,
     EXPERTS,
     EXPERTS_PAGE,
-    EXPERTS_PRESET,
+    NETWORKS_ON,
     PAGE,
     WINNERS,
-    WINNERS_PRESETS,
     with_experts_table,
     with_tables,
 )
@@ -49,7 +48,7 @@ def test_the_table_of_the_experts_shows_the_kept_figures() -> None:
 
 def test_the_experts_cost_what_they_should() -> None:
     """A tenth more than the gate and the chosen experts' share of all experts' cycles, and a point of accuracy."""
-    report = kept(ROOT)[f"{EXPERTS}-{EXPERTS_PRESET}"]["report"]
+    report = kept(ROOT)[f"{EXPERTS}-1x8"]["report"]
     assert report["bit_exact"]
     assert report["cycles"] <= 1.1 * (report["gate_cycles"] + report["all_experts_cycles"] * report["chosen"] / report["experts"])
     assert report["accuracy"] >= report["accuracy_all_experts"] - 0.01
@@ -76,8 +75,7 @@ def test_the_figures_were_measured_with_these_sources() -> None:
     assert {
         CYCLES,
         COST,
-        *(f"{WINNERS}-{name}" for name in WINNERS_PRESETS),
-        f"{EXPERTS}-{EXPERTS_PRESET}",
+        *(f"{kind}-{name}" for kind in (WINNERS, EXPERTS) for name in NETWORKS_ON),
         *(f"{kind}-{name}" for kind in ("digits", "layers") for name in PRESETS),
     } <= set(records)
     stale = [name for name, record in records.items() if record["sources"] != hash_of(sources_of(name))]
