@@ -95,24 +95,25 @@ def run(
 
 
 @dataclass(frozen=True)
-class Work:
-    """A model that is compiled for a configuration, and its images, also as activations."""
+class Prepared:
+    """A model that is compiled for a configuration, and its images, also as activations. onnx: its file, where ONNX Runtime can run it."""
 
-    model: Path
     program: "Program"
     images: "NDArray[Any]"
     inputs: "NDArray[np.integer]"
+    onnx: Path | None
 
 
-def prepare(config: Config, model: Path, images: "NDArray[Any]") -> Work:
+def prepare(config: Config, model: Path, images: "NDArray[Any]") -> Prepared:
     """Read a model and compile it for the images; an error says why it cannot be."""
     from skipgrid.host.network_file import ENDING, load_network
     from skipgrid.host.onnx_import import import_model
     from skipgrid.host.runner import compile_network
 
-    network = load_network(model) if model.suffix == ENDING else import_model(model)
+    onnx = None if model.suffix == ENDING else model
+    network = import_model(onnx) if onnx else load_network(model)
     inputs = network.activations(images)
-    return Work(model, compile_network(network, config, inputs), images, inputs)
+    return Prepared(compile_network(network, config, inputs), images, inputs, onnx)
 
 
 def measure(
@@ -121,31 +122,30 @@ def measure(
     """Run a model over images in simulation: the summary, and the class recognised in each image."""
     from skipgrid.host.simulated import SimulatedDevice
 
-    work = prepare(config, model, images)
+    prepared = prepare(config, model, images)
     if trace:
         trace.parent.mkdir(parents=True, exist_ok=True)
     with working(f"building the simulation of {config.name} (once; later runs find it)"):
         device = SimulatedDevice(config, trace=trace)
-    result = measure_on(device, work, labels)
+    result = measure_on(device, prepared, labels)
     device.close()
     return result
 
 
-def measure_on(device: "Device", work: Work, labels: "NDArray[Any]") -> tuple["Summary", "NDArray[np.intp]"]:
+def measure_on(device: "Device", prepared: Prepared, labels: "NDArray[Any]") -> tuple["Summary", "NDArray[np.intp]"]:
     """Run a model over its images on a device: the summary, and the class recognised in each image."""
     import numpy as np
 
-    from skipgrid.host.network_file import ENDING
     from skipgrid.host.runner import recognised, run_images, run_onnxruntime, summarise
 
-    config, network, inputs = device.config, work.program.network, work.inputs
+    config, network, inputs = device.config, prepared.program.network, prepared.inputs
     with bar() as progress:
-        runs = run_images(device, work.program, inputs)
+        runs = run_images(device, prepared.program, inputs)
         results = list(progress.track(runs, total=len(inputs), description=f"images on {config.name}"))
     reference = None
-    if work.model.suffix != ENDING:
+    if prepared.onnx:
         with working("running ONNX Runtime"):
-            reference = run_onnxruntime(work.model, work.images)
+            reference = run_onnxruntime(prepared.onnx, prepared.images)
     outputs = network.results(np.stack([result.output for result in results]))
     return summarise(network, config, results, labels, reference), recognised(outputs)
 

@@ -330,8 +330,10 @@ def test_run_takes_a_network_in_a_file(skipgrid: CommandLine, data: Path) -> Non
     outcome = skipgrid("run", MODEL.with_name("experts.npz"), data, "--preset", "1x8", *settings)
     assert "equal to golden       yes" in outcome.output
     assert "not compared" in outcome.output
-    sentence = skipgrid.refuses("run", MODEL.with_name("experts.npz"), data, "--preset", "1x8")
-    assert sentence == "experts: it chooses from 8 experts, but 1x8 has no router; set experts=8 and experts_chosen=2 in its configuration"
+    refused = skipgrid("run", MODEL.with_name("experts.npz"), data, "--preset", "1x8")
+    assert refused.code == 1
+    sentence = "experts: it chooses from 8 experts, but 1x8 has no router; set experts=8 and experts_chosen=2 in its configuration"
+    assert refused.errors == f"skipgrid: {sentence}\n"  # before a simulation is built
 
 
 def test_bench_winners_fails_when_an_output_differs(skipgrid: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
