@@ -51,7 +51,7 @@ class SerialLine:
 
 def _refusal(port: str, baud: int, error: OSError | ValueError) -> str:
     """Why a port could not be opened, and what to do."""
-    number = getattr(error, "errno", None) or next(iter(getattr(error.__context__, "args", ())), None)  # of termios, pySerial drops it
+    number = _number(error)
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV) or not Path(port).exists():
         return f"there is no device {port}; {_ports()}"
     if number in (errno.EACCES, errno.EPERM):
@@ -64,6 +64,12 @@ def _refusal(port: str, baud: int, error: OSError | ValueError) -> str:
     if isinstance(error, ValueError):
         return f"{port} does not make {baud:,} baud; choose another rate with --baud"
     return f"{port} cannot be opened: {error}"
+
+
+def _number(error: OSError | ValueError) -> object:
+    """The system's number of an error. Where termios refuses, pySerial raises an error without one; the one before has it first."""
+    before = getattr(error.__context__, "args", ())
+    return getattr(error, "errno", None) or next(iter(before), None)
 
 
 def _ports() -> str:
