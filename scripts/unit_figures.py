@@ -13,9 +13,9 @@ UNITS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("histogram-topk", ("index_bits=17",)),
     *((unit, ()) for unit in ("threshold-relu", "adaptive-k", "softmax", "sparsemax", "expert-router")),
 )
-WINNERS = "winners"  # begins the names of the records, which a preset's ends
-EXPERTS, EXPERTS_PAGE = "experts", Path("docs/experts.md")  # likewise
+WINNERS, EXPERTS = "winners", "experts"  # begin the names of the records, which a preset's ends
 NETWORKS_ON = ("1x8", "4x32")  # the presets of both
+EXPERTS_PAGE = Path("docs/experts.md")
 MARKS = {name: (f"<!-- {name}: written by `make figures` -->", f"<!-- end of {name} -->") for name in (CYCLES, COST, WINNERS, EXPERTS)}
 
 
@@ -106,17 +106,20 @@ def _experts(reports: list[dict[str, Any]]) -> str:
     def shown(*names: str, form: str = ",.0f") -> list[str]:
         return [f"{report[name]:{form}}" for report in reports for name in names]
 
-    behind = [
-        f"{cycles:,.0f}"
-        for report in reports
-        for cycles in (report["cycles"], report["gate_cycles_all_experts"] + report["all_experts_cycles"])
-    ]
-    over = [cell for report in reports for cell in (f"{report['cycles'] / report['bound_cycles']:.3f}", "")]
+    both, over, fixed = list[str](), list[str](), list[str]()
+    for report in reports:
+        both += [f"{cycles:,.0f}" for cycles in (report["cycles"], report["gate_cycles_all_experts"] + report["all_experts_cycles"])]
+        over += [f"{report['cycles'] / report['bound_cycles']:.3f}", ""]
+        # What is left behind the gate with no expert, on the straight line through both numbers of experts.
+        chosen, everyone = report["chosen"], report["experts"]
+        at_none = everyone * (report["cycles"] - report["gate_cycles"]) - chosen * report["all_experts_cycles"]
+        fixed += [f"{at_none / (everyone - chosen):,.0f}", ""]
     rows = (
         ("recognised", shown("accuracy", "accuracy_all_experts", form=".1%")),
         ("cycles of gate and router", shown("gate_cycles", "gate_cycles_all_experts")),
-        ("cycles of gate, router and experts", behind),
-        (f"the same, over the gate's and {part} of all experts'", over),
+        ("cycles of gate, router and experts", both),
+        ("of these, to begin, to end and to pass over experts", fixed),
+        (f"all of these, over the gate's and {part} of all experts'", over),
         ("cycles of the network, with its convolutions", shown("cycles_per_image", "cycles_per_image_all_experts")),
     )
     lines = [f"| {first['images']:,} digits, mean | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
