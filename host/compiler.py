@@ -122,7 +122,7 @@ def _check_winners(name: str, winners: Winners, K: int, config: Config) -> None:
     if not (config.pixel_winners if winners.per_pixel else config.winners):
         whose, setting = "its winners", "winners=true"
         if winners.per_pixel:
-            whose, setting = "each pixel's winners", f"pixel_winners={winners.count(K)}"
+            whose, setting = "each pixel's winners", f"pixel_winners={max(1, winners.count(K))}"
         raise DoesNotFit(f"{name}: it keeps {whose} only, for which {config.name} has no unit; set {setting} in its configuration")
     if winners.per_pixel and winners.count(K) > config.pixel_winners:
         raise DoesNotFit(

@@ -69,8 +69,10 @@ def test_what_does_not_fit() -> None:
     with pytest.raises(DoesNotFit, match="conv: it keeps its winners only, for which custom has no unit; set winners=true in its"):
         check_fits(conv(winners=Winners(1)), SMALL)
     pixels = Winners(3, per_pixel=True)
-    with pytest.raises(DoesNotFit, match="conv: it keeps each pixel's winners only, for which custom has no unit; set pixel_winners="):
+    with pytest.raises(DoesNotFit, match="conv: it keeps each pixel's winners only, for which custom has no unit; set pixel_winners=3"):
         check_fits(conv(winners=pixels), config)
+    with pytest.raises(DoesNotFit, match="set pixel_winners=1 in its configuration"):
+        check_fits(conv(winners=Winners(0, per_pixel=True)), config)
     with pytest.raises(DoesNotFit, match="conv: 3 channels of each pixel win, but custom finds up to 2"):
         check_fits(conv(winners=pixels), SMALL.replaced(pixel_winners=2))
     wide = conv(K=32, C=1)
