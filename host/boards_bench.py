@@ -1,0 +1,74 @@
+"""A network's speed on the boards: on their accelerators by themselves, and with everything going over their links."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipgrid.fpga.board import Board
+from skipgrid.golden import dense_cycles
+
+from .link import Link
+from .network import Network
+from .runner import ImageResult, compile_network, run_images
+from .serial_device import SerialDevice
+from .simulated import SimulatedDevice
+from .simulated_board import SimulatedBoard, SimulatedLine, build_board
+
+LINK_IMAGES = 20  # a whole board is simulated far slower than its accelerator, and one image is like the next
+
+
+@dataclass(frozen=True)
+class BoardSpeed:
+    """Means over the images; cycles are those of the board's clock.
+
+    cycles_per_image: from the first input word, which is there when it is asked for, to the last output word.
+    dense_cycles_per_image: that a dense grid of the same size would take, always busy.
+    link_cycles_per_image: from one image's result at the computer to the next one's, with image, result and counters going over the link;
+    over `link_images` of them. images_per_second, link_images_per_second: the clock over these.
+    """
+
+    board: str
+    clock_mhz: float
+    images: int
+    cycles_per_image: float
+    dense_cycles_per_image: int
+    images_per_second: float
+    link_images: int
+    link_cycles_per_image: float
+    link_images_per_second: float
+    bit_exact: bool
+
+
+def measure_board(board: Board, network: Network, inputs: NDArray[np.integer], *, link_images: int = LINK_IMAGES) -> BoardSpeed:
+    """Run a network's inputs (N, C, H, W) on a board's accelerator, and the first of them on the whole board; both are simulated."""
+    config = board.config
+    program = compile_network(network, config, inputs)
+    device = SimulatedDevice(config)
+    alone = list(run_images(device, program, inputs))
+    device.close()
+
+    simulated = SimulatedBoard(build_board(config, clock_hz=board.clock_hz, baud=board.baud), clock_hz=board.clock_hz)
+    link = Link(SimulatedLine(simulated, board.baud), board.baud)
+    linked: list[ImageResult] = []
+    ends: list[int] = []
+    for result in run_images(SerialDevice(link, [config], expected=config), program, inputs[: link_images + 1]):
+        linked.append(result)
+        ends.append(simulated.cycle)
+    simulated.close()
+
+    cycles = float(np.mean([result.cycles for result in alone]))
+    link_cycles = float(np.mean([end - begin for begin, end in pairwise(ends)]))
+    return BoardSpeed(
+        board=board.name,
+        clock_mhz=board.clock_hz / 1e6,
+        images=len(alone),
+        cycles_per_image=cycles,
+        dense_cycles_per_image=sum(dense_cycles(layer, config.rows, config.lanes) for layer in network.layers),
+        images_per_second=board.clock_hz / cycles,
+        link_images=len(ends) - 1,
+        link_cycles_per_image=link_cycles,
+        link_images_per_second=board.clock_hz / link_cycles,
+        bit_exact=all(result.bit_exact_golden for result in (*alone, *linked)),
+    )
