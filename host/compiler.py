@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Mixture, Winners, requantise
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode, WinnersOf
+from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode, WinnersOf, layer_layout
 
 from .device import Words
 
@@ -276,8 +276,8 @@ def descriptor(
         unit_stride_columns=unit_columns,
         span_rows=(pool_rows - 1) * stride_rows + R,
         # Twice the time in which the ranges of the next unit are found: with less rows would wait for them, with more units go
-        # to rows that are busy for longer than others.
-        lead=2 * (R * pool_rows * pool_columns + (11 if config.spread else 7)),
+        # to rows that are busy for longer than others. It is a hint, so the most that is stored of it will do.
+        lead=min(2 * (R * pool_rows * pool_columns + (11 if config.spread else 7)), (1 << layer_layout(config)["lead"].width) - 1),
         stride_pixels=stride_rows * W,
         unit_stride_pixels=unit_rows * W,
         first_pixel=-top * W,

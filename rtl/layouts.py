@@ -44,7 +44,7 @@ class Opcode(enum.Enum, shape=unsigned(8)):
     EXPERTS = 4
 
 
-class WinnersOf(enum.Enum, shape=unsigned(4)):
+class WinnersOf(enum.Enum, shape=unsigned(2)):
     """Among what a layer's outputs win: not at all, among all of its output, or among the channels of their pixel."""
 
     NONE = 0
@@ -100,23 +100,23 @@ class Descriptor(data.Struct):
     EXPERTS' as well, but that a GATE's output goes to the router alone.
     """
 
-    # word 0
+    # word 0: what is done; how windows move
     opcode: 4
-    winners_of: 4  # WinnersOf
+    winners_of: 2  # WinnersOf
+    magnitude: 1  # the largest |value| win
     from_stream: 1  # LAYER: the input comes from the stream, and is walked while it is loaded
     to_stream: 1  # LAYER: the output goes to the stream; otherwise into the other buffer
     buffer: 1  # of the input; inverted for each layer before whose winners went back to the buffer of its input
     final: 1  # the program ends here
-    k_in: 3
-    k_out: 3
-    magnitude: 1  # the largest |value| win
     reserved0: 5
-    positive_max: 8  # coded bytes above it stand for negative activations: byte - 256
-    # word 1
+    stride_rows: 8
+    stride_columns: 8
+    # word 1: what becomes of a value
     low: signed(9)  # the clamp, as y - zero_point
     high: signed(9)
     threshold: 8  # |y - zero_point| below it becomes 0
-    reserved1: 6
+    k_in: 3
+    k_out: 3
     # word 2
     elements: 32  # H * W * C
     # words 3 to 6
@@ -131,10 +131,8 @@ class Descriptor(data.Struct):
     # words 7 to 10
     first_y: signed(16)  # of the first window: the rows of padding above, negative
     first_x: signed(16)
-    stride_rows: 8
-    stride_columns: 8
-    pool_rows: 8
-    pool_columns: 8
+    pool_rows: 16
+    pool_columns: 16
     unit_stride_rows: 16  # of the pool times that of the convolution
     unit_stride_columns: 16
     span_rows: 16  # input rows that a unit needs: (pool_rows - 1) * stride_rows + R
@@ -152,8 +150,9 @@ class Descriptor(data.Struct):
     weights_end: 16  # the address behind the layer's last weights
     channels_base: 16  # a multiple of lanes
     # word 16
-    groups: 16  # ceil(K / lanes)
-    last_lanes: 16  # lanes used by the last group
+    groups: 15  # ceil(K / lanes)
+    last_lanes: 9  # lanes used by the last group
+    positive_max: 8  # coded bytes of the input above it stand for negative activations: byte - 256
     # words 17 and 18, for winners
     winners: 32  # k: elements that win
     row_elements: 17  # out_columns * K
@@ -171,6 +170,7 @@ TENSOR_FIELDS = ("row_elements", "period")
 EXPERTS_FIELDS = ("expert_groups", "expert_weights", "experts")
 SLOT_WORDS = 32  # that a descriptor has in the program memory
 assert data.StructLayout.cast(Descriptor).size == DESCRIPTOR_WORDS * 32
+assert all(field.offset % 32 + field.width <= 32 for _, field in data.StructLayout.cast(Descriptor)), "a field crosses a word"
 
 
 def layer_layout(config: Config) -> data.StructLayout:

@@ -232,13 +232,14 @@ class Sequencer(wiring.Component):
     def _take(self, m: Module, places: range, word: Value, wrong: dict[Error, Signal]) -> None:
         """Store the fields of the descriptor's words at some places, and note those that are zero or too large."""
         found: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
+        computes: Value = self.layer.computes
         for name, field in data.StructLayout.cast(Descriptor):
             if field.offset // 32 not in places:
                 continue
             value = word[field.offset - 32 * places[0] :][: field.width]
             if name == "opcode":
                 if not self._choosers:
-                    value = word[:8]  # winners_of with it, which is 0
+                    value = word[:6]  # winners_of with it, which is 0
                 computes, unknown = value == Opcode.LAYER, (value != Opcode.LAYER) & (value != Opcode.LOAD)
                 if self.config.experts:
                     gates, routed = value == Opcode.GATE, value == Opcode.EXPERTS
@@ -257,7 +258,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += self.layer.chooses.eq(0)
                 continue
             if name == "weights_end":
-                found[Error.WEIGHTS_TOO_MANY].append(self._counts(name) & (value > self.config.weights))
+                found[Error.WEIGHTS_TOO_MANY].append(self._counts(name, computes) & (value > self.config.weights))
                 continue
             if name.startswith("reserved") or name not in self.layer.shape().members:
                 continue
@@ -269,15 +270,15 @@ class Sequencer(wiring.Component):
             if len(over) and not name.endswith(MODULAR):
                 if stored.shape().signed:
                     over = over ^ value[len(stored) - 1].replicate(len(over))
-                found[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name) & over.any())
+                found[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name, computes) & over.any())
             if name in STORED_SIZES or name in COMPUTED_SIZES or name in ("expert_groups", "experts", "period"):
-                found[Error.DESCRIPTOR_SIZE].append(self._counts(name) & ~value.any())
+                found[Error.DESCRIPTOR_SIZE].append(self._counts(name, computes) & ~value.any())
         for error, conditions in found.items():
             if conditions:
                 m.d.comb += wrong[error].eq(Cat(*conditions).any())
 
-    def _counts(self, name: str) -> Value:
-        """Whether the field means anything for the descriptor's opcode."""
+    def _counts(self, name: str, computes: Value) -> Value:
+        """Whether the field means anything for the descriptor's opcode, of which `computes` is known already."""
         if name in STORED_SIZES:
             return Const(1)
         if name in EXPERTS_FIELDS:
@@ -286,7 +287,7 @@ class Sequencer(wiring.Component):
             return self.layer.of_tensor
         if name in WINNERS_FIELDS:
             return Cat(self.layer[field] for field in self._choosers).any()
-        return self.layer.computes
+        return computes
 
     def _check(self, m: Module, faults: dict[Error, Value]) -> Signal:
         """What is wrong with the descriptor, whatever the buffers hold: fields by themselves, and with each other."""

@@ -52,7 +52,7 @@ class FetcherBench(Bench):
         self.owed -= issued
         await self.step()
 
-    async def check(self, placed: Placed, coded: NDArray[np.uint8]) -> None:
+    async def check(self, placed: Placed, coded: NDArray[np.uint8], units: int = 12) -> None:
         """Fetch the ranges of some units of a layer, and compare."""
         layer, config = placed.layer, self.config
         C, H, W = layer.shape
@@ -66,7 +66,7 @@ class FetcherBench(Bench):
         board = Scoreboard("ranges")
         total = 0
         _, rows, columns = layer.out_shape
-        for _ in range(12):
+        for _ in range(units):
             y, x = self.random.randrange(rows), self.random.randrange(columns)
             left = x * layer.pool_stride[1] * layer.stride[1] - layer.pads[1]
             top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
@@ -89,7 +89,7 @@ class FetcherBench(Bench):
         for _ in range(20):
             await self.advance()
         assert not self.ranges.received
-        board.finish(12)
+        board.finish(units)
 
 
 def ranges_of(placed: Placed, pointers: NDArray[np.int64], left: int, top: int, config: Config) -> list[dict[str, int]]:
@@ -130,6 +130,20 @@ async def every_shape_and_pace(dut: object) -> None:
         bench.issues = pace(bench.random.choice(("full", "random", "bursts")), bench.random)
         network = random_network(bench.random, bench.numbers, bench.config, 1)
         await bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x))
+
+
+@cocotb.test
+async def pools_over_whole_signals(dut: object) -> None:
+    """As long as the configuration holds, along a row and along a column."""
+    bench = FetcherBench(dut)
+    await bench.begin()
+    most = min(bench.config.side, bench.config.pixels - 1, bench.config.features)
+    ones = np.ones(1, np.float32)
+    for shape, filter_, pads in (((1, 1, most), (1, 3), (0, 1, 0, 1)), ((1, most, 1), (3, 1), (1, 0, 1, 0))):
+        layer = Layer("signal", np.ones((1, 1, *filter_), np.int8), ones.astype(np.int32), ones, shape, pads=pads, pool=shape[1:])
+        bench.ranges.behave(bench.random.choice(("full", "random")))
+        coded = np.where(bench.numbers.random(shape) < 0.15, 1, 0).astype(np.uint8)
+        await bench.check(Placed(layer, 0, 0), coded, units=2)
 
 
 @cocotb.test

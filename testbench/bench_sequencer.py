@@ -5,16 +5,18 @@ from typing import Any
 import cocotb
 
 from skipgrid.host.compiler import load_descriptor
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode, WinnersOf
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode, WinnersOf, layer_layout
 from streams import Bench, Packing, config, narrow_layer
 
 WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts
-FETCH = 5 + -(-(21 if EXPERTS else 19 if config().some_winners else 17) // config().words_fetched)
+FETCH = (4 if config().serial else 5) + -(-(21 if EXPERTS else 19 if config().some_winners else 17) // config().words_fetched)
 OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
 UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
 CHOICES = [*([WinnersOf.TENSOR] if WINNERS else []), *([WinnersOf.PIXEL] if PIXEL_WINNERS else [])]
-UNKNOWN_CHOICES = [choice for choice in range(1, 16) if choice not in {known.value for known in CHOICES}]
+UNKNOWN_CHOICES = [choice for choice in range(1, 4) if choice not in {known.value for known in CHOICES}]
 DESCRIPTOR = Packing(Descriptor)
+DESCRIPTOR_FIELDS = DESCRIPTOR.fields or []
 
 
 class SequencerBench(Bench):
@@ -101,6 +103,25 @@ class SequencerBench(Bench):
         assert (Error(self.get("error")), self.get("error_layer")) == (error, layer)
         assert len(self.aborts) == 1
 
+    def plain(self) -> dict[str, Any]:
+        """A good LAYER without winners, from the stream."""
+        layer = self.good(final=True)
+        while layer["opcode"] != Opcode.LAYER.value or layer.get("winners_of"):
+            layer = self.good(final=True)
+        return layer | {"from_stream": 1}
+
+    async def passes(self, fields: dict[str, Any]) -> None:
+        """A program of one layer runs, with all that is stored of it as it was given."""
+        await self.load([fields])
+        await self.start()
+        await self.until(lambda: bool(self.begun) or bool(self.get("failed")), "it begins, or fails", 4 * FETCH)
+        assert self.begun, (Error(self.get("error")).name, fields)
+        kept = {"kept": int(fields.get("winners_of") == WinnersOf.TENSOR.value)}
+        assert self.begun[0][2] == narrow_layer(fields | kept), fields
+        await self.step()
+        await self.pulse(layer_done=1)
+        assert (self.get("busy"), self.get("done"), self.get("failed")) == (0, 1, 0)
+
 
 @cocotb.test
 async def programs_from_every_start(dut: object) -> None:
@@ -165,10 +186,7 @@ async def every_error(dut: object) -> None:
     bench = SequencerBench(dut)
     await bench.begin()
     settings = bench.config
-    layer = bench.good(final=True)
-    while layer["opcode"] != Opcode.LAYER.value or layer.get("winners_of"):
-        layer = bench.good(final=True)
-    layer["from_stream"] = 1
+    layer = bench.plain()
     wrong: list[tuple[Error, dict[str, int]]] = [
         *((Error.DESCRIPTOR_UNKNOWN, {"opcode": opcode}) for opcode in UNKNOWN),
         *((Error.DESCRIPTOR_UNKNOWN, {"winners_of": choice, "period": 1}) for choice in UNKNOWN_CHOICES),
@@ -212,6 +230,78 @@ async def every_error(dut: object) -> None:
     await bench.fails([layer | {"from_stream": 0}], Error.INPUT_MISSING, 0)
     bench.set(input_ready=1)
     await bench.fails([bench.good(final=False) for _ in range(settings.layers)], Error.PROGRAM_NOT_ENDED, settings.layers - 1)
+
+
+Fields = dict[str, int]
+Case = tuple[Fields, list[tuple[Error, Fields]]]  # a field at its limit, with what belongs to it; and beyond it, with what is said then
+
+
+def limits(settings: Config) -> dict[str, Case]:
+    """Those fields whose limit is not that of what is stored of them alone."""
+    lanes, channels, features = settings.lanes, settings.channels, settings.features
+    one = {"K": lanes, "groups": 1, "last_lanes": lanes, "channels_base": 0}
+    every = {"K": channels, "groups": channels // lanes, "last_lanes": lanes, "channels_base": 0}
+    more = {"K": channels + lanes, "groups": channels // lanes + 1, "last_lanes": lanes, "channels_base": 0}
+    stored = {name: 1 << field.width for name, field in layer_layout(settings)}
+    cases: dict[str, Case] = {
+        "C": ({"C": features}, [(Error.FEATURES_TOO_MANY, {"C": size}) for size in (features + 1, stored["C"])]),
+        "K": (every, [(Error.CHANNELS_TOO_MANY, more)]),
+        "groups": (every, [(Error.DESCRIPTOR_SIZE, {"groups": stored["groups"]})]),
+        "last_lanes": (one, [(Error.DESCRIPTOR_SIZE, one | {"last_lanes": size}) for size in (lanes + 1, stored["last_lanes"])]),
+        "channels_base": (
+            one | {"channels_base": channels - lanes},
+            [(Error.CHANNELS_TOO_MANY, one | {"channels_base": stored["channels_base"]})],
+        ),
+        "weights_end": ({"weights_end": settings.weights}, [(Error.WEIGHTS_TOO_MANY, {"weights_end": settings.weights + 1})]),
+    }
+    if WINNERS:
+        tensor = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "row_elements": 1, "period": 1}
+        cases |= {
+            "winners": (tensor | {"winners": stored["winners"] - 1}, [(Error.DESCRIPTOR_SIZE, tensor | {"winners": stored["winners"]})]),
+            "row_elements": (
+                tensor | {"row_elements": stored["row_elements"] - 1},
+                [(Error.FEATURES_TOO_MANY, tensor | {"row_elements": stored["row_elements"]})],
+            ),
+            "period": (tensor | {"period": 32767}, []),
+        }
+    if PIXEL_WINNERS:
+        pixel = {"winners_of": WinnersOf.PIXEL.value}
+        over = [(Error.DESCRIPTOR_SIZE, pixel | {"winners": size}) for size in (PIXEL_WINNERS + 1, stored["winners"])]
+        cases["winners of a pixel" if WINNERS else "winners"] = (pixel | {"winners": PIXEL_WINNERS}, over)
+    if EXPERTS:
+        routed = {"opcode": Opcode.EXPERTS.value, "expert_groups": 1, "last_lanes": lanes}
+        most = routed | {"experts": EXPERTS, "K": EXPERTS * lanes, "groups": EXPERTS, "channels_base": 0}
+        large = routed | every | {"experts": 1, "expert_groups": channels // lanes}
+        over = [(Error.DESCRIPTOR_SIZE, most | {"experts": EXPERTS + 1, "K": most["K"] + lanes, "groups": EXPERTS + 1})]
+        cases |= {
+            "experts": (most, [*over, (Error.DESCRIPTOR_SIZE, most | {"experts": stored["experts"]})]),
+            "expert_groups": (large, [(Error.DESCRIPTOR_SIZE, large | {"expert_groups": stored["expert_groups"]})]),
+        }
+    return cases
+
+
+@cocotb.test
+async def every_field_at_its_limit_and_one_over(dut: object) -> None:
+    bench = SequencerBench(dut)
+    await bench.begin()
+    if WINNERS:
+        bench.set(kept=1)  # so that a layer has one part
+    layer, cases, layout = bench.plain(), limits(bench.config), layer_layout(bench.config)
+    for name, width, signed in ((name, field.width, field.signed) for name, _, field in DESCRIPTOR_FIELDS):
+        if name in ("opcode", "winners_of", "final") or name in cases or name.startswith("reserved") or name not in layout.members:
+            continue
+        stored = layout[name].width
+        modular = name.endswith(("_pixels", "_weights", "first_pixel", "first_weight"))
+        at, over = [(1 << width - signed) - 1, *([-1 << width - 1] if signed else [])], []
+        if stored < width and not modular:
+            at = [(1 << stored - signed) - 1, *([-1 << stored - 1] if signed else [])]
+            over = [at[0] + 1, *(value - 1 for value in at[1:])]
+        cases |= {f"{name} {value}": ({name: value}, []) for value in at}
+        cases |= {f"{name} {value}": ({}, [(Error.DESCRIPTOR_SIZE, {name: value})]) for value in over}
+    for fields, refused in cases.values():
+        await bench.passes(layer | fields)
+        for error, beyond in refused:
+            await bench.fails([layer | beyond], error, 0)
 
 
 @cocotb.test

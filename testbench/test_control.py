@@ -20,7 +20,7 @@ SEQUENCERS = {
     "2 rows": SMALL,
     "winners": SMALL.replaced(winners=True),
     "wide": SMALL.replaced(wide_program=True),
-    "pixel winners": SMALL.replaced(pixel_winners=5),
+    "serial, pixel winners": SERIAL.replaced(pixel_winners=5),
     "wide, all": SMALL.replaced(wide_program=True, winners=True, pixel_winners=5, experts=4, experts_chosen=2),
     "experts": SMALL.replaced(experts=4, experts_chosen=2),
 }

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from simulation import SERIAL, SMALL
+from skipgrid.golden import Layer
+from skipgrid.host.compiler import Placed, descriptor
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.layouts import Descriptor, layer_layout
 from skipgrid.rtl.serial_fetcher import SerialRangeFetcher
 from skipgrid.rtl.walker import RangeFetcher, WindowWalker
+
+LONG = {"side": 1024, "pixels": 1024, "features": 1024}  # so that a pool may take 1,000 windows
 
 
 @pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=4)], ids=["2 rows", "4 rows"])
@@ -15,10 +21,21 @@ def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1), SMALL.replaced(spread=True)], ids=["2 rows", "1 row", "spread"])
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1, **LONG), SMALL.replaced(spread=True)], ids=["2 rows", "1 row", "spread"])
 def test_fetcher(simulate: Callable[..., None], config: Config) -> None:
     simulate(RangeFetcher(config), "bench_fetcher", config)
 
 
 def test_serial_fetcher(simulate: Callable[..., None]) -> None:
-    simulate(SerialRangeFetcher(SERIAL), "bench_fetcher", SERIAL)
+    config = SERIAL.replaced(**LONG)
+    simulate(SerialRangeFetcher(config), "bench_fetcher", config)
+
+
+@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(entries=65536)], ids=["as stored", "as in the descriptor"])
+def test_lead_is_a_hint_of_any_size(config: Config) -> None:
+    """Pools so large that twice their window rows are more than the field holds."""
+    ones = np.ones(1, np.float32)
+    layer = Layer("pool", np.ones((1, 1, 5, 5), np.int8), ones.astype(np.int32), ones, (1, 204, 204), pool=(200, 200))
+    words = descriptor(Placed(layer, 0, 0), config, buffer=0, from_stream=True, to_stream=True, final=True)
+    stored = layer_layout(config)["lead"].width
+    assert Descriptor.from_bits(int.from_bytes(words.tobytes(), "little")).lead == (1 << stored) - 1
