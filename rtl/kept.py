@@ -4,20 +4,23 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import MAX_RUN, Config
+from .config import MAX_RUN
 from .layouts import RUN_BITS, Result
 
 
-def kept_layout(config: Config) -> data.StructLayout:
+def kept_layout(position_bits: int) -> data.StructLayout:
     """An element's coded byte and its position in its tensor, in (y, x, c) order.
 
-    null: it has lost; a null word that ends a tensor has the number of all elements as its position. last: ends the tensor.
+    null: all elements before this position have passed, and so many as a tensor has where it ends with the word. last: ends the tensor.
     """
-    return data.StructLayout({"value": 8, "position": config.element_bits, "null": 1, "last": 1})
+    return data.StructLayout({"value": 8, "position": position_bits, "null": 1, "last": 1})
 
 
 class KeptResults(wiring.Component):
     """Sends each element that was kept as a result, with the zeros before it.
+
+    position_bits: width of a position, which is counted modulo 2 ** position_bits: the next word, null or not, must be less than
+        2 ** position_bits - 1,023 elements behind the one before.
 
     Members:
         words: elements of one tensor after another, lower positions first. results: the same tensors.
@@ -25,17 +28,20 @@ class KeptResults(wiring.Component):
     Throughput: one element a cycle, and one cycle more for each 1,023 zeros before an element. Latency: 1 cycle.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        super().__init__({"words": In(stream.Signature(kept_layout(config))), "results": Out(stream.Signature(Result))})
+    def __init__(self, position_bits: int) -> None:
+        self.position_bits = position_bits
+        super().__init__({"words": In(stream.Signature(kept_layout(position_bits))), "results": Out(stream.Signature(Result))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         words, word, results, result = self.words, self.words.payload, self.results, self.results.payload
-        told = Signal(self.config.element_bits)  # elements that results have told of
-        gap, many = Signal(self.config.element_bits), Signal()
+        told = Signal(self.position_bits)  # elements that results have told of
+        passed, tells = Signal(self.position_bits), Signal()  # elements since then; a result tells of them now
+        gap, many = Signal(self.position_bits), Signal()
         value, null, last = Signal(8), Signal(), Signal()
         m.d.comb += [
+            passed.eq(word.position - told),
+            tells.eq(words.valid & (~word.null | word.last | passed[RUN_BITS:].any())),
             many.eq(gap[RUN_BITS:].any()),  # more than a result has room for: these go ahead
             words.ready.eq(~results.valid | (results.ready & ~many)),
             result.gap.eq(Mux(many, MAX_RUN, gap)),
@@ -44,15 +50,9 @@ class KeptResults(wiring.Component):
             result.last.eq(last & ~many),
         ]
         with m.If(words.ready):
-            m.d.sync += [
-                results.valid.eq(words.valid & (~word.null | word.last)),
-                gap.eq(word.position - told),
-                value.eq(word.value),
-                null.eq(word.null),
-                last.eq(word.last),
-            ]
-            with m.If(words.valid & (~word.null | word.last)):
-                m.d.sync += told.eq(Mux(word.last, 0, word.position + 1))
+            m.d.sync += [results.valid.eq(tells), gap.eq(passed), value.eq(word.value), null.eq(word.null), last.eq(word.last)]
+            with m.If(tells):
+                m.d.sync += told.eq(Mux(word.last, 0, word.position + ~word.null))
         with m.Elif(results.ready):
             m.d.sync += gap.eq(gap - MAX_RUN)
         return m

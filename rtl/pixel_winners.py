@@ -1,11 +1,11 @@
 """The winners of each pixel of a layer's output, among its channels: chosen while the results pass."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from .config import Config
+from .config import MAX_RUN, Config
 from .kept import KeptResults
 from .layouts import Result, layer_layout
 from .streaming_topk import StreamingTopK
@@ -40,7 +40,9 @@ class PixelWinners(wiring.Component):
         # end: of the pixel, behind its results. last: of the tensor.
         waiting = data.StructLayout({"value": 8, "channel": config.channel_bits, "end": 1, "last": 1})
         m.submodules.memory = memory = SyncFIFOBuffered(width=waiting.size, depth=config.channels + 2)
-        m.submodules.kept = kept = KeptResults(config)
+        # What goes to a stream may have any number of elements. Each pixel's end is a word, so that is how far words lie apart.
+        position_bits = (config.channels + MAX_RUN).bit_length()
+        m.submodules.kept = kept = KeptResults(position_bits)
 
         # Results are told apart by pixels: zeros before a result may reach into the next ones.
         result = source.payload
@@ -79,7 +81,7 @@ class PixelWinners(wiring.Component):
 
         # The pixel's winners are sorted; only the last one counts.
         entries, positives = Signal(range(config.channels + 1)), Signal(range(config.channels + 1))
-        surplus = Signal(signed(len(entries) + 2))  # k - zeros
+        surplus = layer.winners + entries - layer.K  # k - zeros
         floor = Signal(len(entries))
         with m.If(goes & ends):
             m.d.sync += [entries.eq(0), positives.eq(0)]
@@ -89,7 +91,6 @@ class PixelWinners(wiring.Component):
                 positives.eq(positives + (layer.magnitude | (result.value <= last_positive(layer)))),
             ]
         m.d.comb += [
-            surplus.eq(layer.winners + entries - layer.K),
             floor.eq(Mux(layer.winners < positives, layer.winners, positives)),
             topk.k.eq(Mux(surplus > floor, surplus, floor)),
             topk.elements.payload.value.eq(rank(result.value, layer)),
@@ -112,7 +113,7 @@ class PixelWinners(wiring.Component):
         # Then the pixel leaves the memory.
         entry = data.View(waiting, memory.r_data)
         index = Signal(config.channel_bits)
-        base = Signal(config.element_bits)  # elements of the pixels before this one
+        base = Signal(position_bits)  # elements of the pixels before this one
         over = Signal()  # the tensor's last element has left
         reached, wins = Signal(8), Signal()
         m.d.comb += [
@@ -123,11 +124,11 @@ class PixelWinners(wiring.Component):
             wins.eq(
                 decides.some & ~entry.end & ((reached > decides.rank) | ((reached == decides.rank) & (index <= decides.index))),
             ),
-            kept.words.valid.eq(memory.r_rdy & decided),
+            kept.words.valid.eq(memory.r_rdy & decided & ~over),
             kept.words.payload.value.eq(entry.value),
             kept.words.payload.null.eq(~wins),
             kept.words.payload.last.eq(entry.last),
-            # Behind the tensor's last element, where that has lost.
+            # Behind an element that has lost, or the pixel.
             kept.words.payload.position.eq(base + Mux(entry.end, layer.K, entry.channel + ~wins)),
         ]
         with m.If(finished):

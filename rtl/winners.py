@@ -1,6 +1,6 @@
 """The winners of a layer's output, among all of it: counted while it is stored, kept when it is sent again."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -68,7 +68,7 @@ class TensorWinners(wiring.Component):
         config, layer, source, sink, read = self.config, self.layer, self.source, self.sink, self.read
         m = Module()
         m.submodules.topk = topk = HistogramTopK(index_bits=config.entry_bits)
-        m.submodules.kept = kept = KeptResults(config)
+        m.submodules.kept = kept = KeptResults(config.element_bits)
 
         # Results pass. Those of a tensor whose winners are wanted are counted, all but zeros.
         result = source.payload
@@ -100,11 +100,12 @@ class TensorWinners(wiring.Component):
             ]
 
         # Then the number of winners follows.
-        surplus = Signal(signed(config.element_bits + 2))  # k - zeros
+        more = layer.winners + entries - elements  # k - zeros
+        surplus = Signal.like(more)
         floor, wanted = Signal.like(entries), Signal.like(entries)
         zeros_win, ends = Signal(), Signal()
         m.d.sync += [
-            surplus.eq(layer.winners + entries - elements),
+            surplus.eq(more),
             floor.eq(Mux(layer.winners < positives, layer.winners, positives)),
             zeros_win.eq((layer.winners > positives) & (entries != elements)),
             # More than all entries are as good as all.
