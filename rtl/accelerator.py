@@ -66,7 +66,8 @@ class Accelerator(wiring.Component):
         s_axis_load: weights, channels' parameters and the program (see `Loader`); taken while no run is under way.
         s_axis_in: run-length coded tensors, one packet each; taken when the program asks for one.
         m_axis_out: run-length coded tensors, one packet each; TUSER in the last word marks one cut short by an error.
-        irq: 1 from the end of a run (STATUS.busy is 0), or an error of the load port, until the next start.
+        irq: 1 from the end of a run (STATUS.busy is 0), or an error of the load port, until the next start or clear, where the register
+            INTERRUPT_ENABLE lets it.
         busy, error: as in STATUS.
         pressure: lowers how many experts the router chooses (see `ExpertRouter`), where experts are built.
 
@@ -253,7 +254,7 @@ class Accelerator(wiring.Component):
                 thresholds.period.eq(layer.period),
                 thresholds.smallest.eq(winners.smallest),
                 thresholds.ended.eq(sequencer.ended & layer.of_tensor),
-                thresholds.forget.eq(loader.program_loaded | abort),
+                thresholds.forget.eq(loader.write_program | abort),
                 sequencer.kept.eq(thresholds.kept),
                 winners.begin.eq(begin),
                 winners.layer.eq(layer),
@@ -371,17 +372,22 @@ class Accelerator(wiring.Component):
             loader.words.payload.last.eq(self.s_axis_load.tlast),
             loader.words.valid.eq(self.s_axis_load.tvalid),
             self.s_axis_load.tready.eq(loader.words.ready),
-            loader.enable.eq(~sequencer.busy),
+            loader.enable.eq(~sequencer.busy & ~registers.start),
             sequencer.program_write.eq(loader.write_program),
             sequencer.program_address.eq(loader.address),
             sequencer.program_data.eq(loader.data),
             sequencer.program.eq(registers.program),
-            sequencer.refetch.eq(loader.program_loaded | registers.program_written),
+            sequencer.refetch.eq(registers.program_written),
             sequencer.start.eq(registers.start),
             sequencer.clear.eq(registers.clear),
             sequencer.settled.eq(settled),
             # Not while an error's packets are cleared away, nor in the cycle between a write and its effect.
-            self.irq.eq((sequencer.done | sequencer.failed) & ~sequencer.busy & ~registers.start & ~registers.clear),
+            self.irq.eq(
+                ((sequencer.done & registers.irq_done) | (sequencer.failed & registers.irq_error))
+                & ~sequencer.busy
+                & ~registers.start
+                & ~registers.clear
+            ),
             self.busy.eq(sequencer.busy),
             self.error.eq(sequencer.failed),
             registers.ready.eq(sequencer.ready),

@@ -23,7 +23,6 @@ class Loader(wiring.Component):
         loading: weights are being stored.
         index: which word of the address (of the channel) it is, one bit each.
         address, data: where and what. write_weights, write_channels, write_program: store it.
-        program_loaded: for one cycle, a packet for the program has ended.
         failed: for one cycle; `error` is LOAD_TARGET, LOAD_ADDRESS (beyond the memory), or LOAD_CUT (the packet ends inside an
             address's words, or has only a header). What came before is stored, the rest of the packet is dropped.
 
@@ -44,7 +43,6 @@ class Loader(wiring.Component):
                 "write_weights": Out(1),
                 "write_channels": Out(1),
                 "write_program": Out(1),
-                "program_loaded": Out(1),
                 "failed": Out(1),
                 "error": Out(Error),
             }
@@ -106,7 +104,6 @@ class Loader(wiring.Component):
                     with m.If(last_index):
                         m.d.sync += [self.index.eq(1), address.eq(address + 1)]
                     with m.If(self.words.payload.last):
-                        m.d.comb += self.program_loaded.eq(target == LoadTarget.PROGRAM)
                         with m.If(~last_index & ~full):
                             m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_CUT)]
                         m.next = "HEADER"

@@ -5,6 +5,8 @@ from enum import Enum
 
 IDENTIFICATION = 0x534B4744  # "SKGD"
 VERSION = (0, 1, 0)
+VERSION_WORD = VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2]
+VERSION_FIELDS = (("patch", 0, 8, ""), ("minor", 8, 8, ""), ("major", 16, 8, ""))
 ADDRESS_BITS = 12
 LAYER_CYCLES = 0x400  # of layer n at + 4 n; read-only
 ROUTER_BASE = 0x800  # the expert router's registers, where it is built
@@ -20,13 +22,17 @@ class Access(Enum):
 
 @dataclass(frozen=True)
 class Register:
-    """A 32-bit register at a byte address, with its fields as (name, lowest bit, width, meaning)."""
+    """A 32-bit register at a byte address, with its fields as (name, lowest bit, width, meaning).
+
+    reset: what is read after a reset; None where that follows from the configuration, or is unknown, or nothing can be read.
+    """
 
     name: str
     address: int
     access: Access
     meaning: str
     fields: tuple[tuple[str, int, int, str], ...] = ()
+    reset: int | None = 0
 
     def field(self, name: str, value: int) -> int:
         """The value of a field in a word that was read."""
@@ -45,20 +51,21 @@ _READ, _WRITE, _BOTH = Access.READ, Access.WRITE, Access.READ_WRITE
 REGISTERS = {
     register.name: register
     for register in (
-        Register("IDENTIFICATION", 0x000, _READ, "0x534B4744, the letters SKGD"),
-        Register("VERSION", 0x004, _READ, "of the design", (("patch", 0, 8, ""), ("minor", 8, 8, ""), ("major", 16, 8, ""))),
-        Register("CONFIG_HASH", 0x008, _READ, "32 bits of the configuration's hash, as in params.json"),
-        Register("GRID", 0x00C, _READ, "size of the PE grid", (("rows", 0, 16, "PE rows"), ("lanes", 16, 16, "PE columns"))),
+        Register("IDENTIFICATION", 0x000, _READ, "the letters SKGD", reset=IDENTIFICATION),
+        Register("VERSION", 0x004, _READ, "of the design", VERSION_FIELDS, VERSION_WORD),
+        Register("CONFIG_HASH", 0x008, _READ, "32 bits of the configuration's hash, as in params.json", reset=None),
+        Register("GRID", 0x00C, _READ, "size of the PE grid", (("rows", 0, 16, "PE rows"), ("lanes", 16, 16, "PE columns")), None),
         Register(
             "CONTROL",
             0x010,
             _WRITE,
-            "acts on the bits that are written as 1",
+            "acts on the bits that are written as 1; SLVERR, and nothing happens, where stop stands together with start or clear",
             (
                 ("start", 0, 1, "runs the program at PROGRAM and clears ERROR and the counters; SLVERR while STATUS.busy"),
-                ("stop", 1, 1, "gives the run up with the error STOPPED"),
+                ("stop", 1, 1, "gives the run up with the error STOPPED; nothing where none is under way"),
                 ("clear", 2, 1, "clears STATUS.done, STATUS.error and ERROR; SLVERR while STATUS.busy"),
             ),
+            reset=None,
         ),
         Register(
             "STATUS",
@@ -67,8 +74,8 @@ REGISTERS = {
             "what the accelerator is doing",
             (
                 ("busy", 0, 1, "from start until the run has ended"),
-                ("done", 1, 1, "the run ended without an error"),
-                ("error", 2, 1, "ERROR says why the run, or a packet on the load port, failed; cleared by start or clear"),
+                ("done", 1, 1, "the run ended without an error; cleared by start, clear, or an error of the load port"),
+                ("error", 2, 1, "ERROR says why the run, or a packet on the load port, failed; cleared by start or clear; never with done"),
                 ("ready", 3, 1, "the program's first descriptor is fetched, so a run begins at once; start may also be written before"),
             ),
         ),
@@ -76,27 +83,45 @@ REGISTERS = {
             "ERROR",
             0x018,
             _READ,
-            "the first error since start or clear",
+            "the first error since start or clear; one of the load port that comes with a start ends that run before it begins",
             (("code", 0, 8, "see the table of errors"), ("layer", 8, 8, "number of the descriptor that was running")),
         ),
         Register("PROGRAM", 0x01C, _BOTH, "number of the first layer descriptor to run; SLVERR while STATUS.busy"),
-        Register("TOTAL_CYCLES", 0x020, _READ, "cycles from start to the end of the run"),
-        Register("BUSY_CYCLES", 0x024, _READ, "of these, cycles in which a row multiplied"),
-        Register("INPUT_STALLS", 0x028, _READ, "of these, cycles in which a unit of work waited for the input"),
-        Register("OUTPUT_STALLS", 0x02C, _READ, "of these, cycles in which an output word waited to be taken"),
-        Register("USEFUL_MACS_LOW", 0x030, _READ, "nonzero activations times lanes in use, lower 32 bits"),
-        Register("USEFUL_MACS_HIGH", 0x034, _READ, "upper 32 bits"),
-        Register("SKIPPED_ZEROS", 0x038, _READ, "zeros in the tensors that were stored"),
-        Register("WORDS_IN", 0x03C, _READ, "words taken from the input stream"),
-        Register("WORDS_OUT", 0x040, _READ, "words sent to the output stream"),
+        Register(
+            "INTERRUPT_ENABLE",
+            0x020,
+            _BOTH,
+            "what irq tells of; bits as in STATUS, all others are ignored",
+            (("done", 1, 1, "the end of a run without an error"), ("error", 2, 1, "an error, of a run or of the load port")),
+            reset=0b110,
+        ),
+        Register("TOTAL_CYCLES", 0x040, _READ, "cycles from start to the end of the run"),
+        Register("BUSY_CYCLES", 0x044, _READ, "of these, cycles in which a row multiplied"),
+        Register("INPUT_STALLS", 0x048, _READ, "of these, cycles in which a unit of work waited for the input"),
+        Register("OUTPUT_STALLS", 0x04C, _READ, "of these, cycles in which an output word waited to be taken"),
+        Register("USEFUL_MACS_LOW", 0x050, _READ, "nonzero activations times lanes in use, lower 32 bits"),
+        Register("USEFUL_MACS_HIGH", 0x054, _READ, "upper 32 bits"),
+        Register("SKIPPED_ZEROS", 0x058, _READ, "zeros in the tensors that were stored"),
+        Register("WORDS_IN", 0x05C, _READ, "words taken from the input stream"),
+        Register("WORDS_OUT", 0x060, _READ, "words sent to the output stream"),
         Register(
             "WINNERS_CYCLES",
-            0x044,
+            0x064,
             _READ,
             "of these, cycles in which winners were read again, or an output waited for their choice; where winners are built",
         ),
     )
 }
+
+LAYERS = Register(
+    "LAYER_CYCLES",
+    LAYER_CYCLES,
+    Access.READ,
+    "cycles of descriptor n when it last ran to its end; start does not clear them, so they may be of an earlier run, and are anything"
+    " where it never has",
+    reset=None,
+)
+"""That of descriptor n at + 4 n."""
 
 COUNTERS = (
     "TOTAL_CYCLES",

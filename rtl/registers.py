@@ -1,6 +1,6 @@
 """The registers: control, status and performance counters behind AXI4-Lite."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +8,7 @@ from .axi import AxiLite
 from .config import Config
 from .counters import PerformanceCounters
 from .layouts import Error
-from .register_map import ADDRESS_BITS, COUNTERS_BASE, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
+from .register_map import ADDRESS_BITS, COUNTERS_BASE, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
 
 OKAY, SLVERR = 0, 2
 COUNTED = ("busy", "multiplying", "input_stall", "output_stall", "word_in", "word_out", "macs", "zeros", "layer_done", "layer")
@@ -23,6 +23,7 @@ class Registers(wiring.Component):
     Members:
         bus: the AXI4-Lite port.
         start, stop, clear: pulses from CONTROL. program: number of the first layer. program_written: it has been set.
+        irq_done, irq_error: whether these interrupt.
         ready, busy, done, failed, error, error_layer: for STATUS and ERROR.
         multiplying, input_stall, output_stall, word_in, word_out, winners: count this cycle. macs, zeros: are added in this cycle.
         layer_done, layer: store the cycles since the layer before ended (or since start) for layer number `layer`.
@@ -34,6 +35,7 @@ class Registers(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         layer_bits = (config.layers - 1).bit_length()
+        interrupts = REGISTERS["INTERRUPT_ENABLE"]
         super().__init__(
             {
                 "bus": In(AxiLite()),
@@ -42,6 +44,8 @@ class Registers(wiring.Component):
                 "clear": Out(1),
                 "program": Out(layer_bits),
                 "program_written": Out(1),
+                "irq_done": Out(1, init=interrupts.field("done", interrupts.reset)),
+                "irq_error": Out(1, init=interrupts.field("error", interrupts.reset)),
                 "ready": In(1),
                 "busy": In(1),
                 "done": In(1),
@@ -83,8 +87,9 @@ class Registers(wiring.Component):
             bus.awready.eq(write),
             bus.wready.eq(write),
             write_ok.eq(
-                (wanted["CONTROL"] & ~((start | clear) & (self.busy | self.start)))
-                | (wanted["PROGRAM"] & ~(self.busy | self.start) & (bus.wdata < config.layers)),
+                (wanted["CONTROL"] & ~((start | clear) & (self.busy | self.start | stop)))
+                | (wanted["PROGRAM"] & ~(self.busy | self.start) & (bus.wdata < config.layers))
+                | wanted["INTERRUPT_ENABLE"],
             ),
         ]
         m.d.sync += [
@@ -99,22 +104,24 @@ class Registers(wiring.Component):
             m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(write_ok, OKAY, SLVERR))]
         with m.If(write & write_ok & wanted["PROGRAM"]):
             m.d.sync += self.program.eq(bus.wdata)
+        with m.If(write & wanted["INTERRUPT_ENABLE"]):
+            m.d.sync += [self.irq_done.eq(bus.wdata[1]), self.irq_error.eq(bus.wdata[2])]
 
         # Reads: take the address, then answer; counters have to be looked up.
         answers = {
             "IDENTIFICATION": IDENTIFICATION,
-            "VERSION": VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2],
+            "VERSION": VERSION_WORD,
             "CONFIG_HASH": config.hash,
             "GRID": config.rows | config.lanes << 16,
             "STATUS": Cat(self.busy, self.done, self.failed, self.ready),
             "ERROR": Cat(self.error, self.error_layer),
             "PROGRAM": self.program,
+            "INTERRUPT_ENABLE": Cat(Const(0, 1), self.irq_done, self.irq_error),
         }
         address = Signal(ADDRESS_BITS)
         reading, counter, layer = Signal(), Signal(), Signal()
         word = address[2:]
-        counter_index = word - COUNTERS_BASE // 4
-        layer_index = word[:8]
+        counter_index, layer_index = word[:4], word[:8]
         is_counter, is_layer, answering = counter, layer, reading
         if config.spread:  # what it is an address of is found in a cycle of its own
             is_counter, is_layer, found = Signal(), Signal(), Signal()
@@ -122,7 +129,7 @@ class Registers(wiring.Component):
             answering = reading & found
         m.d.comb += [
             bus.arready.eq(~reading & ~bus.rvalid),
-            is_counter.eq((address[:2] == 0) & (word >= COUNTERS_BASE // 4) & (word < COUNTERS_BASE // 4 + len(counters.names))),
+            is_counter.eq((address[:2] == 0) & (address[6:] == COUNTERS_BASE >> 6) & (counter_index < len(counters.names))),
             is_layer.eq((address[:2] == 0) & (address[10:] == LAYER_CYCLES >> 10) & (layer_index < config.layers)),
             counters.read.eq(answering & (counter | layer)),
             counters.of_layer.eq(layer),
@@ -143,4 +150,5 @@ class Registers(wiring.Component):
         return m
 
 
+assert COUNTERS_BASE >> 6 << 6 == COUNTERS_BASE
 assert LAYER_CYCLES >> 10 << 10 == LAYER_CYCLES < 1 << ADDRESS_BITS

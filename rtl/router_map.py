@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .register_map import Access, Register
+from .register_map import VERSION_FIELDS, VERSION_WORD, Access, Register
 
 if TYPE_CHECKING:
     import enum  # Amaranth's, for type checkers, which cannot see into that one
@@ -37,8 +37,8 @@ _READ, _WRITE, _BOTH = Access.READ, Access.WRITE, Access.READ_WRITE
 REGISTERS = {
     register.name: register
     for register in (
-        Register("IDENTIFICATION", 0x000, _READ, "0x534B4752, the letters SKGR"),
-        Register("VERSION", 0x004, _READ, "of the design", (("patch", 0, 8, ""), ("minor", 8, 8, ""), ("major", 16, 8, ""))),
+        Register("IDENTIFICATION", 0x000, _READ, "the letters SKGR", reset=IDENTIFICATION),
+        Register("VERSION", 0x004, _READ, "of the design", VERSION_FIELDS, VERSION_WORD),
         Register(
             "SIZES",
             0x008,
@@ -50,12 +50,13 @@ REGISTERS = {
                 ("value_bits", 16, 8, "of a score and of a bias"),
                 ("fraction", 24, 8, "of these, the bits behind the point"),
             ),
+            reset=None,
         ),
         Register(
             "CONTROL",
             0x00C,
             _BOTH,
-            "0 after reset",
+            "the rules of balance and overflow",
             (
                 ("balance", 0, 1, "after each period, biases are moved by STEP"),
                 ("overflow", 1, 1, "0: a pair whose expert is full is left out; 1: the next best expert with room is chosen"),
@@ -68,33 +69,35 @@ REGISTERS = {
             _READ,
             "what the router is doing",
             (
-                ("busy", 0, 1, "a token is in it, or a period ends"),
+                ("busy", 0, 1, "a token is in it, a period ends, or what is kept of the experts is cleared after a reset"),
                 ("too_many", 1, 1, "a score was taken for which there is no expert in use; cleared by CONTROL.clear"),
             ),
         ),
-        Register("EXPERTS", 0x014, _BOTH, "experts in use; as many as are built after reset"),
-        Register("K", 0x018, _BOTH, "experts that are chosen for a token; SIZES.cells after reset"),
-        Register("K_MIN", 0x01C, _BOTH, "of these, so many are kept at least; 0 after reset"),
-        Register("K_MAX", 0x020, _BOTH, "so many are kept at most, less the pressure; SIZES.cells after reset"),
-        Register("SHARE", 0x024, _BOTH, "experts are kept until their weights reach this sum, in units of 2^−15; 65,535 after reset"),
-        Register("RELATIVE", 0x028, _BOTH, "experts are kept whose weight is this part of the largest, in units of 2^−15; 0 after reset"),
-        Register("PERIOD", 0x02C, _BOTH, f"tokens, up to 65,535, after which capacities are renewed; 0 for never; {PERIOD} after reset"),
-        Register("STEP", 0x030, _BOTH, "by which a bias is moved, in units of the scores; after reset 1/8, or the nearest that can be"),
+        Register("EXPERTS", 0x014, _BOTH, "experts in use; after reset as many as are built", reset=None),
+        Register("K", 0x018, _BOTH, "experts that are chosen for a token; after reset SIZES.cells", reset=None),
+        Register("K_MIN", 0x01C, _BOTH, "of these, so many are kept at least"),
+        Register("K_MAX", 0x020, _BOTH, "so many are kept at most, less the pressure; after reset SIZES.cells", reset=None),
+        Register("SHARE", 0x024, _BOTH, "experts are kept until their weights reach this sum, in units of 2^−15", reset=COUNT_MAX),
+        Register("RELATIVE", 0x028, _BOTH, "experts are kept whose weight is this part of the largest, in units of 2^−15"),
+        Register("PERIOD", 0x02C, _BOTH, "tokens, up to 65,535, after which capacities are renewed; 0 for never", reset=PERIOD),
+        Register(
+            "STEP",
+            0x030,
+            _BOTH,
+            "by which a bias is moved, in units of the scores; after reset 1/8, or the nearest that can be",
+            reset=None,
+        ),
         Register("TOKENS", 0x034, _READ, "tokens that have been routed"),
         Register("OVERFLOWED", 0x038, _READ, "pairs that were left out because their expert was full"),
     )
 }
 
 ARRAYS = {
-    array: Register(array.name, ARRAYS_BASE + (array.value << 8), access, meaning)
-    for array, access, meaning in (
-        (ExpertArray.LOAD, _READ, "tokens that expert n got"),
-        (ExpertArray.BIAS, _BOTH, "what is added to the score of expert n where experts are chosen, signed; 0 after reset"),
-        (
-            ExpertArray.CAPACITY,
-            _BOTH,
-            "tokens that expert n takes in a period; 65,535 for any number, as after reset; 0 for none",
-        ),
+    array: Register(array.name, ARRAYS_BASE + (array.value << 8), access, meaning, reset=reset)
+    for array, access, meaning, reset in (
+        (ExpertArray.LOAD, _READ, "tokens that expert n got", 0),
+        (ExpertArray.BIAS, _BOTH, "what is added to the score of expert n where experts are chosen, signed", 0),
+        (ExpertArray.CAPACITY, _BOTH, "tokens that expert n takes in a period; 65,535 for any number; 0 for none", UNBOUNDED),
     )
 }
 """Registers of expert n at + 4 n."""

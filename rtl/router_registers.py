@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite
 from .expert_table import AccessPort
-from .register_map import ADDRESS_BITS, VERSION
+from .register_map import ADDRESS_BITS, VERSION_WORD
 from .registers import OKAY, SLVERR
-from .router_map import ARRAYS, ARRAYS_BASE, COUNT_BITS, COUNT_MAX, IDENTIFICATION, PERIOD, REGISTERS, ExpertArray, Overflow
+from .router_map import ARRAYS, ARRAYS_BASE, COUNT_BITS, COUNT_MAX, IDENTIFICATION, REGISTERS, ExpertArray, Overflow
 from .scores import WEIGHT
 
 
@@ -44,7 +44,8 @@ class RouterRegisters(wiring.Component):
         experts, cells, fraction = (sizes[name] for name in ("experts", "cells", "fraction"))
         self.rules_shape = rules_layout(experts, cells, value)
         most_step = (1 << (value.width - 1)) - 1
-        start = {"experts": experts, "k": cells, "k_max": cells, "share": COUNT_MAX, "period": PERIOD}
+        start = {"experts": experts, "k": cells, "k_max": cells}
+        start |= {name: REGISTERS[name.upper()].reset for name in ("share", "period")}
         start["step"] = min(max(1, (1 << fraction) >> 3), most_step)
         self.most = {"EXPERTS": experts, "K": cells, "K_MIN": cells, "K_MAX": cells, "STEP": most_step}
         self.most |= dict.fromkeys(("SHARE", "RELATIVE", "PERIOD"), COUNT_MAX)
@@ -137,7 +138,7 @@ class RouterRegisters(wiring.Component):
         number = {name: self.sizes[name] << low for name, low, _, _ in REGISTERS["SIZES"].fields}
         answers = {
             "IDENTIFICATION": IDENTIFICATION,
-            "VERSION": VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2],
+            "VERSION": VERSION_WORD,
             "SIZES": sum(number.values()),
             "CONTROL": Cat(rules.balance, rules.overflow),
             "STATUS": Cat(self.busy, too_many),

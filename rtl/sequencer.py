@@ -47,16 +47,17 @@ class Sequencer(wiring.Component):
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
-        program: number of the first layer. refetch: it, or the program, has changed.
+        program: number of the first layer. refetch: it has changed.
         start: begins a run; only while `busy` is 0. clear: forgets how the last one ended; likewise.
         layer, number: the descriptor that runs. kept: a threshold is kept for it. ended: it has ended, with its winners chosen.
         begin: for one cycle, the layer begins, or its second part. layer_done: it has ended.
         input_ready: the input buffer holds the layer's input.
         fault, fault_code: an error of the datapath, or a stop; it counts while a layer runs.
-        load_fault: likewise with fault_code, an error of the load port; it counts while nothing runs.
+        load_fault: likewise with fault_code, an error of the load port; it counts while nothing runs, and takes the place of `done`.
+            With `start`, it ends the run before anything of it begins; with `clear`, it stays.
         abort: for one cycle, everything under way is dropped. settled: and nothing of it is left.
         ready: the first descriptor is fetched, so that a run would begin at once.
-        busy, done, failed, error, error_layer: for the status register.
+        busy, done, failed, error, error_layer: for the status register; done and failed are not both 1.
     """
 
     def __init__(self, config: Config) -> None:
@@ -137,21 +138,24 @@ class Sequencer(wiring.Component):
             m.d.sync += self.abort.eq(1)
             m.next = "SETTLE"
 
-        with m.If(self.start):
+        starts, forgets = Signal(), Signal()
+        m.d.comb += [starts.eq(self.start & ~self.load_fault), forgets.eq(self.start | self.clear)]
+        with m.If(starts):
             m.d.sync += self.busy.eq(1)
-        with m.If(self.start | self.clear):
+        with m.If(forgets):
             m.d.sync += [self.done.eq(0), self.failed.eq(0), self.error.eq(Error.NONE), self.error_layer.eq(0)]
-        with m.Elif(self.load_fault & ~self.busy & ~self.failed):
-            m.d.sync += [self.failed.eq(1), self.error.eq(self.fault_code)]
+        with m.If(self.load_fault & ~self.busy & (forgets | ~self.failed)):
+            m.d.sync += [self.done.eq(0), self.failed.eq(1), self.error.eq(self.fault_code)]
 
-        stale = Signal()  # the descriptor fetched is no longer the program's first
-        with m.If(self.refetch):
+        changes, stale = Signal(), Signal()  # the descriptor fetched is no longer the program's first
+        m.d.comb += changes.eq(self.refetch | self.program_write)
+        with m.If(changes):
             m.d.sync += stale.eq(1)
 
         m.d.sync += [self.begin.eq(0), self.abort.eq(0)]
         with m.FSM():
             with m.State("REWIND"):
-                m.d.sync += [self.number.eq(self.program), word.eq(0), stale.eq(self.refetch)]
+                m.d.sync += [self.number.eq(self.program), word.eq(0), stale.eq(changes)]
                 if config.winners:
                     m.d.sync += self._swapped.eq(0)
                 m.next = "FETCH"
@@ -165,6 +169,8 @@ class Sequencer(wiring.Component):
                             self._take(m, range(index * at_once, (index + 1) * at_once), fetched, wrong)
                 with m.If(word == words + lag - 1):
                     m.next = "CHECK"
+                with m.If(stale):
+                    m.next = "REWIND"
             with m.State("CHECK"):
                 m.d.sync += checked.eq(self._check(m, {error: faults[error] | latest[error] for error in DESCRIPTOR_ERRORS}))
                 m.next = "READY"
@@ -172,7 +178,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += self.ready.eq(~stale & ~self.busy)
                 with m.If(stale):
                     m.next = "REWIND"
-                with m.Elif(self.busy | self.start):
+                with m.Elif(self.busy | starts):
                     with m.If(checked != Error.NONE):
                         fail(checked)
                     with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):

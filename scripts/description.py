@@ -62,13 +62,14 @@ def unit_ports(unit: wiring.Component) -> list[dict[str, Any]]:
 
 
 def register_list(registers: Iterable[Register]) -> list[dict[str, Any]]:
-    """Registers with their fields: name, address, access, meaning."""
+    """Registers with their fields: name, address, access, meaning; reset is null where it is not always the same."""
     return [
         {
             "name": register.name,
             "address": register.address,
             "access": register.access.value,
             "meaning": register.meaning,
+            "reset": register.reset,
             "fields": [{"name": name, "low": low, "width": width, "meaning": meaning} for name, low, width, meaning in register.fields],
         }
         for register in registers

@@ -9,7 +9,7 @@ from skipgrid.host.device import REASONS
 from skipgrid.rtl import accelerator, router_map
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Error
-from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, ROUTER_BASE, Access, Register
+from skipgrid.rtl.register_map import LAYERS, REGISTERS, ROUTER_BASE, Register
 
 from .description import describe, layout, unit_ports
 
@@ -22,7 +22,7 @@ PORTS = {
     "s_axis_load": "AXI4-Stream subordinate: packets that load weights, channels' parameters and programs; taken while no run is under way",
     "s_axis_in": "AXI4-Stream subordinate: run-length coded input tensors, one packet (TLAST) each",
     "m_axis_out": "AXI4-Stream manager: run-length coded output tensors, one packet each; TUSER in the last word marks one cut short",
-    "irq": "1 from the end of a run, or an error, until the next start",
+    "irq": "1 from the end of a run, or an error, until the next start or clear, where `INTERRUPT_ENABLE` lets it",
     "busy": "as in `STATUS`",
     "error": "as in `STATUS`",
     "pressure": "where experts are built: so many fewer are kept than the router's K_MAX",
@@ -125,8 +125,7 @@ def unit_ports_table(unit: wiring.Component) -> str:
 
 def registers(config: Config) -> str:
     """The register map of a configuration, with the fields of each register below it; then the router's, where experts are built."""
-    layer_cycles = Register("LAYER_CYCLES", LAYER_CYCLES, Access.READ, "cycles of descriptor n in the last run")
-    own = _registers(REGISTERS.values(), [layer_cycles])
+    own = _registers(REGISTERS.values(), [LAYERS])
     return f"{own}\n\n{ROUTER.format(base=ROUTER_BASE)}\n\n{router_registers()}" if config.experts else own
 
 
@@ -136,15 +135,19 @@ def router_registers() -> str:
 
 
 def _registers(single: Iterable[Register], arrays: Iterable[Register]) -> str:
-    rows: list[tuple[object, ...]] = [("address", "register", "access", "bits", "meaning")]
+    rows: list[tuple[object, ...]] = [("address", "register", "access", "bits", "after reset", "meaning")]
     for register in single:
-        rows.append((f"`{register.address:#05x}`", f"`{register.name}`", register.access.value, "31…0", register.meaning))
+        rows.append(_register(register, f"`{register.address:#05x}`"))
         for name, low, width, meaning in register.fields:
             bits = f"{low + width - 1}…{low}" if width > 1 else str(low)
-            rows.append(("", f"· `{name}`", "", bits, meaning))
-    for array in arrays:
-        rows.append((f"`{array.address:#05x}` + 4 n", f"`{array.name}`", array.access.value, "31…0", array.meaning))
+            rows.append(("", f"· `{name}`", "", bits, "", meaning))
+    rows += [_register(array, f"`{array.address:#05x}` + 4 n") for array in arrays]
     return _table(*rows)
+
+
+def _register(register: Register, address: str) -> tuple[object, ...]:
+    reset = "–" if register.reset is None else f"`{register.reset:#x}`"
+    return address, f"`{register.name}`", register.access.value, "31…0", reset, register.meaning
 
 
 def descriptor() -> str:

@@ -253,10 +253,103 @@ async def wrong_load_packets(dut: Any) -> None:
             assert not int(dut.irq.value)
             assert await ports.status() == (0, 0, 0)
         await ports.works()
+    # What a program packet that is too long has stored runs; nothing of the program before.
+    size = sizes[LoadTarget.PROGRAM]
+    for more in (1, 2, 40):
+        await ports.load([LoadTarget.PROGRAM.value << 28, *[0xF] * (size + more)])
+        assert await ports.error() == (Error.LOAD_ADDRESS, 0)
+        await ports.start()
+        await ports.finish()
+        assert await ports.error() == (Error.DESCRIPTOR_UNKNOWN, 0)
+        await ports.works()
     # The end of a memory, exactly.
     for target, size in sizes.items():
         await ports.load([target.value << 28 | size - 1, *[0] * units[target]])
         assert await ports.status() == (0, 1, 0)
+
+
+@cocotb.test
+async def load_errors_beside_a_start(dut: Any) -> None:
+    """A bad word that is taken with the start or behind it is reported when all is over; one before it is cleared by the start."""
+    ports = Faults(dut)
+    await ports.begin("full")
+    cycle, written, taken = 0, [0], [0]
+
+    async def watch() -> None:
+        nonlocal cycle
+        while True:
+            await RisingEdge(dut.clk)
+            cycle += 1
+            if int(dut.s_axil_wvalid.value) and int(dut.s_axil_wready.value):
+                written.append(cycle)
+            if int(dut.s_axis_load_tvalid.value) and int(dut.s_axis_load_tready.value):
+                taken.append(cycle)
+
+    cocotb.start_soon(watch())
+    apart = set()
+    for delay in range(-8, 9):
+        await ports.load(program_packet([ports.layer()]))
+        await ports.put("PROGRAM", 0)
+        await ClockCycles(dut.clk, 60)
+        ports.send(ports.words)
+        start = cocotb.start_soon(after(max(-delay, 0), ports.put("CONTROL", 1)))
+        await ClockCycles(dut.clk, max(delay, 1))
+        ports.load_port.send_nowait([LoadTarget.CHANNELS.value << 28])
+        await start
+        began = written[-1]
+        await ports.finish()
+        await ports.load_port.wait()
+        await ClockCycles(dut.clk, 10)
+        apart.add(taken[-1] - began)
+        if taken[-1] < began:
+            assert await ports.status() == (0, 1, 0)
+        else:
+            assert await ports.status() == (0, 0, 1), f"a word taken {taken[-1] - began} cycles behind the start"
+            assert await ports.error() == (Error.LOAD_CUT, 0)
+        packets = ports.received()
+        assert len(packets) == (taken[-1] != began), "with the start: nothing has begun"
+        begun = bool(ports.taken())
+        assert begun == bool(packets)
+        await ports.works(send=begun)
+    assert {-1, 0} < apart
+
+
+async def after(cycles: int, action: Coroutine[Any, Any, object]) -> None:
+    """Do it so many cycles later."""
+    await ClockCycles(cocotb.top.clk, cycles + 1)
+    await action
+
+
+@cocotb.test
+async def interrupts(dut: Any) -> None:
+    """Each is told of only where it is enabled, at once; and irq has fallen when a clear is answered."""
+    ports = Faults(dut)
+    await ports.begin()
+    for enabled in range(4):
+        for stopped in (False, True):
+            ports.behave()
+            await ports.put("INTERRUPT_ENABLE", enabled << 1)
+            await ports.load(program_packet([ports.layer()]))
+            await ports.start()
+            if stopped:
+                await ports.put("CONTROL", 2)
+            else:
+                ports.send(ports.words)
+            while (await ports.status())[0]:
+                pass
+            assert await ports.status() == (0, int(not stopped), int(stopped))
+            await ClockCycles(dut.clk, 2)
+            assert int(dut.irq.value) == enabled >> stopped & 1
+            await ports.put("INTERRUPT_ENABLE", 6)
+            assert int(dut.irq.value)
+            await ports.put("CONTROL", 4)
+            assert not int(dut.irq.value)
+            assert await ports.status() == (0, 0, 0)
+            while int(dut.m_axis_out_tvalid.value) or ports.out_port.active:
+                await RisingEdge(dut.clk)
+            ports.received()
+            ports.taken()
+            await ports.works()
 
 
 @cocotb.test
@@ -353,10 +446,12 @@ async def registers_that_cannot_be_accessed(dut: Any) -> None:
             await refused(ports.write(register.address, 1))
         if register.access == Access.WRITE:
             await refused(ports.read(register.address))
-    for address in (0x044, 0x3FC, LAYER_CYCLES + 4 * config.layers, 0xFFC):
+    for address in (0x024, 0x064, 0x3FC, LAYER_CYCLES + 4 * config.layers, 0xFFC):
         await refused(ports.read(address))
         await refused(ports.write(address, 1))
     await refused(ports.put("PROGRAM", config.layers))
+    for contradiction in (3, 6, 7):
+        await refused(ports.put("CONTROL", contradiction))
     await ports.works()
 
     # While a run waits for its input: no start, no change of the program; reading goes on.
@@ -364,9 +459,10 @@ async def registers_that_cannot_be_accessed(dut: Any) -> None:
     await ports.start()
     assert await ports.status() == (1, 0, 0)
     await refused(ports.put("CONTROL", 1))
-    await refused(ports.put("CONTROL", 3))
+    for bits in (3, 4, 5, 6, 7):
+        await refused(ports.put("CONTROL", bits))
     await refused(ports.put("PROGRAM", 0))
-    await refused(ports.put("CONTROL", 4))
+    assert await ports.status() == (1, 0, 0)
     ports.send(ports.words)
     await ports.finish()
     assert ports.received() == [Packet(encode(coded_outputs(ports.good)[-1], K_OUT).tolist())]

@@ -21,7 +21,6 @@ class LoaderBench(Bench):
         }
         self.words = self.source("words", Word)
         self.failures = self.record("failed", "error")
-        self.loaded = self.record("program_loaded")
         self.board = Scoreboard("stored words")
         self.watchers.append(self.stored)
         self.set(enable=1)
@@ -56,16 +55,13 @@ class LoaderBench(Bench):
 async def every_target_and_pace(dut: object) -> None:
     bench = LoaderBench(dut)
     await bench.begin()
-    programs = 0
     for _ in range(150):
         bench.words.behave(bench.random.choice(PROFILES))
         target, (size, a_place) = bench.random.choice(list(bench.sizes.items()))
         count = bench.random.randint(1, min(size, 20))
         address = bench.random.choice((0, size - count, bench.random.randint(0, size - count)))
         await bench.send([target << 28 | address] + [bench.random.getrandbits(32) for _ in range(count * a_place)])
-        programs += target == LoadTarget.PROGRAM.value
         assert not bench.failures
-        assert len(bench.loaded) == programs
     bench.board.finish(150)
 
 

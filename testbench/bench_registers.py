@@ -112,6 +112,7 @@ async def control_and_program(dut: Any) -> None:
     await bench.begin()
     control, program = REGISTERS["CONTROL"].address, REGISTERS["PROGRAM"].address
     starts = stops = clears = written = value = 0
+    enabled = REGISTERS["INTERRUPT_ENABLE"].reset
     for _ in range(150):
         bench.behave()
         busy = bench.random.getrandbits(1)
@@ -119,7 +120,7 @@ async def control_and_program(dut: Any) -> None:
         size = bench.random.choice((4, 4, 4, 1, 2, 3))
         if bench.random.random() < 0.5:
             bits = bench.random.randrange(8)
-            right = size == 4 and not (bits & 0b101 and busy)
+            right = size == 4 and not (bits & 0b101 and (busy or bits & 0b010))
             assert await bench.write(control, bits, size) == right
             starts += right and bits & 1
             stops += right and bits >> 1 & 1
@@ -130,8 +131,37 @@ async def control_and_program(dut: Any) -> None:
             assert await bench.write(program, number, size) == right
             value = number if right else value
             written += right
+        bits = bench.random.getrandbits(32)
+        right = size == 4
+        assert await bench.write(REGISTERS["INTERRUPT_ENABLE"].address, bits, size) == right
+        enabled = bits & 0b110 if right else enabled
+        assert await bench.get("INTERRUPT_ENABLE") == enabled == int(dut.irq_done.value) << 1 | int(dut.irq_error.value) << 2
         assert await bench.get("PROGRAM") == value == int(dut.program.value)
     assert bench.pulses == {"start": starts, "stop": stops, "clear": clears, "program_written": written}
+
+
+@cocotb.test
+async def after_a_reset(dut: Any) -> None:
+    """Whatever the registers held."""
+    bench = RegistersBench(dut)
+    await bench.begin()
+    built = set(built_counters(winners=bench.config.some_winners)) | (set(REGISTERS) - set(ALL_COUNTERS))
+    for _ in range(5):
+        for name in built:
+            register = REGISTERS[name]
+            if register.access != Access.WRITE and register.reset is not None:
+                assert await bench.get(name) == register.reset, name
+        assert await bench.write(REGISTERS["PROGRAM"].address, 1)
+        assert await bench.write(REGISTERS["INTERRUPT_ENABLE"].address, bench.random.choice((0, 2, 4)))
+        for port in [*COUNTERS.values(), "zeros", "macs"]:
+            getattr(dut, port).value = 1
+        await ClockCycles(dut.clk, bench.random.randint(1, 40))
+        for port in [*COUNTERS.values(), "zeros", "macs"]:
+            getattr(dut, port).value = 0
+        dut.rst.value = 1
+        await ClockCycles(dut.clk, 1)
+        dut.rst.value = 0
+        await ClockCycles(dut.clk, 1)
 
 
 @cocotb.test

@@ -22,6 +22,11 @@ DESCRIPTOR_FIELDS = DESCRIPTOR.fields or []
 class SequencerBench(Bench):
     """A sequencer over a datapath that the bench plays."""
 
+    @property
+    def ended_how(self) -> tuple[int, int, int]:
+        """busy, done, failed."""
+        return self.get("busy"), self.get("done"), self.get("failed")
+
     async def begin(self) -> None:
         self.config = config()
         self.begun = self.record("begin", "number", "layer")
@@ -39,7 +44,6 @@ class SequencerBench(Bench):
                 self.set(program_address=SLOT_WORDS * slot + word, program_data=bits >> 32 * word & 0xFFFFFFFF)
                 await self.step()
         self.set(program_write=0)
-        await self.pulse(refetch=1)
 
     def good(self, *, final: bool) -> dict[str, Any]:
         """A descriptor without a fault, random where that is no fault."""
@@ -335,3 +339,59 @@ async def faults_of_the_datapath(dut: object) -> None:
         assert (bench.get("failed"), Error(bench.get("error"))) == (1, Error.LOAD_CUT)
         await bench.pulse(clear=1)
         assert (bench.get("failed"), bench.get("done"), bench.get("error")) == (0, 0, 0)
+
+
+@cocotb.test
+async def what_is_written_to_the_program_runs(dut: object) -> None:
+    """Each word of it, however soon the start comes behind it."""
+    bench = SequencerBench(dut)
+    await bench.begin()
+    for gap in (*range(FETCH + 3), *range(FETCH + 3)):
+        await bench.load([bench.plain()])
+        await bench.step(bench.random.choice((0, 3, 2 * FETCH)))
+        await bench.pulse(program_write=1, program_address=0, program_data=15)
+        await bench.step(gap)
+        await bench.pulse(start=1)
+        await bench.step(3 * FETCH)
+        assert bench.ended_how == (0, 0, 1), f"started {gap} cycles behind the write"
+        assert Error(bench.get("error")) == Error.DESCRIPTOR_UNKNOWN
+
+
+@cocotb.test
+async def errors_of_the_load_port_are_never_lost(dut: object) -> None:
+    """A start in the same cycle ends with the error before anything begins, a clear leaves it; done and error are never both 1."""
+    bench = SequencerBench(dut)
+    await bench.begin()
+    await bench.load([bench.plain()])
+    fault = {"load_fault": 1, "fault_code": Error.LOAD_CUT.value}
+    for pause in (0, 1, FETCH // 2, 2 * FETCH, 2 * FETCH):
+        for pulses in ({"start": 1}, {"clear": 1}):
+            for before in ("nothing", "done", "error"):
+                bench.begun.clear()
+                await bench.pulse(refetch=1)
+                if before == "error":
+                    await bench.pulse(load_fault=1, fault_code=Error.LOAD_TARGET.value)
+                elif before == "done":
+                    await bench.pulse(start=1)
+                    await bench.until(lambda: bool(bench.begun), "the layer begins")
+                    await bench.step()
+                    await bench.pulse(layer_done=1)
+                    assert bench.ended_how == (0, 1, 0)
+                    if bench.random.getrandbits(1):  # what comes in a moment may come now, too
+                        await bench.pulse(load_fault=1, fault_code=Error.LOAD_TARGET.value)
+                        assert bench.ended_how == (0, 0, 1)
+                    bench.begun.clear()
+                await bench.step(pause)
+                await bench.pulse(**pulses, **fault)
+                for _ in range(3 * FETCH):
+                    assert bench.ended_how == (0, 0, 1)
+                    assert (Error(bench.get("error")), bench.get("error_layer")) == (Error.LOAD_CUT, 0)
+                    await bench.step()
+                assert not bench.begun
+                await bench.pulse(start=1)
+                await bench.until(lambda: bool(bench.begun), "the layer begins")
+                await bench.step()
+                await bench.pulse(layer_done=1)
+                assert bench.ended_how == (0, 1, 0)
+                await bench.pulse(clear=1)
+                assert bench.ended_how == (0, 0, 0)
