@@ -20,9 +20,10 @@ class WindowWalker(wiring.Component):
         start: begins the layer of `layer`, which stays the same while `busy`.
         chosen: a bit for each expert that is built; steady while `busy`.
         rows: feature-map rows of the input that are stored; a unit waits until all that it needs are.
-        units: one stream a row; of the rows that are ready the first one takes the next unit. What is offered to a row that is
-            not ready may go to another one.
-        order: which row took it, for the drain.
+        units: one stream a row; of the rows that are ready the first one takes the next unit. So a row must be ready without waiting for
+            valid, unless it is the only one; and what it is offered when it is not ready may go to another one.
+        order: which row takes it, for the drain; in the same cycle as the row. Valid does not wait for ready, but while ready is 0, the row
+            may become another one.
         busy: units are left.
         waiting: a unit waits for input rows.
 
@@ -76,13 +77,13 @@ class WindowWalker(wiring.Component):
             self.order.payload.last_group.eq(unit.last_group),
             self.order.payload.last.eq(unit.last_group & last_column & last_row),
         ]
-        go = self.busy & steady & available & self.order.ready
+        go = self.busy & steady & available
         for row in reversed(range(config.rows)):
             m.d.comb += self.units[row].payload.eq(unit)
             with m.If(self.units[row].ready):
                 m.d.comb += [self.order.payload.row.eq(row), self.order.valid.eq(go)]
         for row, units in enumerate(self.units):
-            m.d.comb += units.valid.eq(go & (self.order.payload.row == row))
+            m.d.comb += units.valid.eq(go & self.order.ready & (self.order.payload.row == row))
         if config.experts:
             with m.If(skips):
                 m.d.comb += [self.order.valid.eq(go), *(units.valid.eq(0) for units in self.units)]

@@ -21,6 +21,8 @@ async def every_address(dut: object) -> None:
         register = known.get(address)
         value = await bench.read(address)
         assert (value is not None) == (register is not None), hex(address)
+        if register is not None and register.reset is not None:
+            assert value == register.reset, f"{register.name} after a reset"
         writable = register is not None and register.access != Access.READ
         assert await bench.write(address, value or 0) == writable, hex(address)
         assert not await bench.write(address, value or 0, bench.random.randint(1, 3))
