@@ -19,10 +19,10 @@ help:
 install: .venv/installed
 .PHONY: install
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, not " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[boards,test,lint]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[run,boards,test,lint]"
 	@touch $@
 
 demo: install
@@ -38,6 +38,7 @@ test-all: lint
 # The type checker sees the folders under the names they have when installed.
 build/names: Makefile
 	@mkdir -p build/names/skipgrid
+	@ln -sfn ../../../package/__init__.py ../../../package/py.typed build/names/skipgrid/
 	@for folder in rtl golden host fpga scripts workloads models; do ln -sfn ../../../$$folder build/names/skipgrid/$$folder; done
 	@touch $@
 
