@@ -63,7 +63,7 @@ class Build:
             content = plan.files[name]
             (self.folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         if board.floorplan:
-            (self.folder / FLOORPLAN).write_text("".join(map(_put, board.floorplan, board.floorplan.values())))
+            (self.folder / FLOORPLAN).write_text("".join(map(_put, board.floorplan, board.floorplan.values())), encoding="utf-8")
 
     def design_hash(self) -> str:
         """16 digits that tell what the tools get after `prepare` apart from anything else: the design, its pins and the commands."""
@@ -103,11 +103,11 @@ class Build:
         try:
             said = tools.run(self.family.placer, *options, folder=self.folder, log=log)
         except tools.ToolError as error:
-            full = overfull((self.folder / log).read_text(errors="replace"))
+            full = overfull((self.folder / log).read_text(encoding="utf-8", errors="replace"))
             if not full:
                 raise
             raise tools.ToolError(f"the design does not fit on {self.board.device}: {full}; {error}") from None
-        result = json.loads((self.folder / report).read_text())
+        result = json.loads((self.folder / report).read_text(encoding="utf-8"))
         used = {name: count["used"] for name, count in result["utilization"].items()}
         if not result["fmax"]:
             raise tools.ToolError(f"{self.family.placer} found no clock in the design (see {self.folder / log})")

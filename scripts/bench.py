@@ -11,7 +11,21 @@ from skipgrid.rtl.config import Config
 
 from .bench_experts import experts
 from .bench_winners import winners
-from .console import JsonOption, PresetOption, bar, notes, output, table, working, write_json, wrote
+from .console import (
+    JsonOption,
+    PresetOption,
+    bar,
+    building,
+    input_file,
+    notes,
+    output,
+    picture_file,
+    table,
+    verdict,
+    working,
+    write_json,
+    wrote,
+)
 
 if TYPE_CHECKING:
     from skipgrid.host.layer_bench import LayerResult, Workload
@@ -27,12 +41,16 @@ def _bench() -> None:
 @bench.command()
 def layers(
     preset_name: PresetOption = "4x32",
-    table_file: Annotated[Path | None, typer.Option("--table", metavar="FILE.csv", help="Layers to measure, instead of the 13.")] = None,
+    table_file: Annotated[
+        Path | None, typer.Option("--table", metavar="FILE.csv", help="Layers to measure, instead of the 13.", callback=input_file)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random numbers; the same seed gives the same layers.", min=0)] = 0,
     clustered: Annotated[bool, typer.Option("--clustered", help="Zeros lie together, as in real feature maps.")] = False,
     layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Only this layer of the table.")] = None,
     json: JsonOption = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the layers' utilisation and speed-up.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the layers' utilisation and speed-up.", callback=picture_file)
+    ] = None,
 ) -> None:
     """Measure single layers: 13 of LeNet, AlexNet and GoogLeNet, or those of a table.
 
@@ -76,7 +94,9 @@ def density(
     seed: Annotated[int, typer.Option(help="Of the random numbers; the same seed gives the same layers.", min=0)] = 0,
     layer: Annotated[str, typer.Option("--layer", metavar="NAME", help="The layer whose sizes are taken.")] = "GoogLeNet Inception4e.3",
     json: JsonOption = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw cycles over density.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw cycles over density.", callback=picture_file)
+    ] = None,
 ) -> None:
     """Measure one layer's cycles while its share of nonzeros goes from 1 % to 100 %, against the limit and a dense grid.
 
@@ -85,7 +105,7 @@ def density(
     report = measure_density(find_config(preset_name), layer, seed)
     shown = table(f"{layer} on {report['preset']}", "nonzeros", "cycles", "limit", "dense", "exact")
     for point in report["points"]:
-        exact = "yes" if point["bit_exact"] else "[red]NO"
+        exact = verdict(point["bit_exact"])
         shown.add_row(
             f"{point['density']:.0%}", f"{point['cycles']:,}", f"{point['limit_cycles']:,.0f}", f"{report['dense_cycles']:,}", exact
         )
@@ -119,7 +139,7 @@ def topk(
     report = measure_topk(seed)
     shown = table("Top-K units", "unit", "k", "n", "input, cycles", "cycles", "exact")
     for each in report["units"]:
-        exact = "yes" if each["bit_exact"] else "[red]NO"
+        exact = verdict(each["bit_exact"])
         shown.add_row(each["unit"], f"{each['k']:,}", f"{each['n']:,}", f"{each['input_cycles']:,}", f"{each['cycles']:,}", exact)
     output.print(shown)
     write_json(json, report)
@@ -147,7 +167,7 @@ def router(
     shown = table("Expert router", "favoured by", "busiest over mean", "with balance", "lost", "repeated", "exact")
     for each in report["streams"]:
         before, after = each["busiest_over_mean_before"], each["busiest_over_mean_after"]
-        exact = "yes" if each["bit_exact"] else "[red]NO"
+        exact = verdict(each["bit_exact"])
         shown.add_row(each["favour"], f"{before:.2f}", f"{after:.2f}", str(each["lost"]), str(each["repeated"]), exact)
     output.print(shown)
     write_json(json, report)
@@ -163,7 +183,7 @@ def measure_router(seed: int = 0) -> dict[str, Any]:
     """Measure the expert router on a stream of each kind; the report for JSON."""
     from skipgrid.host.router_bench import Favour, bench_router
 
-    with working("measuring the expert router (its simulation is built once; later runs find it)"):
+    with working("measuring the expert router"), building("the expert router"):
         return {"seed": seed, "streams": [asdict(bench_router(seed, favour)) for favour in Favour]}
 
 
@@ -171,7 +191,7 @@ def measure_topk(seed: int = 0) -> dict[str, Any]:
     """Measure both Top-K units; the report for JSON."""
     from skipgrid.host.topk_bench import bench_topk
 
-    with working("measuring the Top-K units (their simulations are built once; later runs find them)"):
+    with working("measuring the Top-K units"), building("a Top-K unit"):
         return {"seed": seed, "units": [asdict(result) for result in bench_topk(seed)]}
 
 
@@ -182,7 +202,7 @@ def measure_density(config: Config, layer: str, seed: int = 0) -> dict[str, Any]
     from skipgrid.host.simulated import SimulatedDevice
 
     ((_, workload),) = _chosen(read_table(), layer)
-    with working(f"building the simulation of {config.name} (once; later runs find it)"):
+    with building(config.name):
         device = SimulatedDevice(config)
     points = []
     with bar() as progress:
@@ -202,7 +222,7 @@ def measure(
     from skipgrid.host.simulated import SimulatedDevice
 
     chosen = _chosen(read_table(table_file), layer)
-    with working(f"building the simulation of {config.name} (once; later runs find it)"):
+    with building(config.name):
         device = SimulatedDevice(config)
     results, refused = [], {}
     with bar() as progress:
@@ -233,21 +253,17 @@ def _chosen(workloads: "list[Workload]", layer: str | None) -> "list[tuple[int, 
 
 
 def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str], report: dict[str, Any]) -> None:
-    shown = table(
-        f"Layers on {config.name}", "layer", "zeros", "passes", "cycles", "limit", "streamed", "utilisation", "speed-up", "code", "exact"
-    )
+    shown = table(f"Layers on {config.name}", "layer", "zeros", "passes", "cycles", "utilisation", "speed-up", "code", "exact")
     for r in results:
         shown.add_row(
             r.layer,
             f"{r.sparsity:.0%}",
             f"{r.passes // r.bands} × {r.bands}" if r.bands > 1 else str(r.passes),
             f"{r.cycles:,}",
-            f"{r.limit_cycles:,.0f}",
-            f"{r.streamed_cycles:,}",
             f"{r.utilisation:.1%}",
             f"{r.speedup:.2f}",
             f"{r.stream_bits / r.entropy_bits:.3f}" if r.entropy_bits else "",
-            "yes" if r.bit_exact else "[red]NO",
+            verdict(r.bit_exact),
         )
     output.print(shown)
     output.print(

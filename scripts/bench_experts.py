@@ -10,7 +10,7 @@ import typer
 from skipgrid.fpga.board import find_config
 from skipgrid.rtl.config import Config
 
-from .console import JsonOption, PresetOption, bar, output, table, working, write_json, wrote
+from .console import JsonOption, PresetOption, bar, building, output, picture_file, table, working, write_json, wrote
 from .run import read_data
 
 
@@ -19,7 +19,9 @@ def experts(
     seed: Annotated[int, typer.Option(help="Of the router's stream; every seed is another one.", min=0)] = 0,
     limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N digits.", min=1)] = None,
     json: JsonOption = None,
-    draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw which digits go to which experts.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw which digits go to which experts.", callback=picture_file)
+    ] = None,
 ) -> None:
     """Measure a network whose last layers are 8 experts, of which each digit goes to 2, against the same with all 8 at work.
 
@@ -80,13 +82,13 @@ def measure_experts(config: Config, seed: int = 0, limit: int | None = None) -> 
     mixture = experts_of(network)
     results = []
     for chosen in (mixture.k, mixture.experts):
-        with working(f"building the simulation of {config.name} with {mixture.experts} experts (once; later runs find it)"):
+        with building(f"{config.name} with {mixture.experts} experts"):
             device = SimulatedDevice(with_experts(config, network, chosen))
         with bar() as progress:
             track = partial(progress.track, total=len(images), description=f"{chosen} experts on {config.name}")
             results.append(bench_experts(device, with_chosen(network, chosen), images, labels, track))
     few, everyone = results
-    with working("measuring the router by itself"):
+    with working("measuring the router by itself"), building("the expert router"):
         router = bench_router(seed)
     return {
         "preset": config.name,

@@ -9,7 +9,7 @@ import typer
 from skipgrid.fpga.board import find_config
 from skipgrid.rtl.config import Config
 
-from .console import JsonOption, PresetOption, bar, output, table, working, write_json, wrote
+from .console import JsonOption, PresetOption, bar, building, output, picture_file, table, verdict, write_json, wrote
 from .run import read_data
 
 
@@ -19,7 +19,9 @@ def winners(
     period: Annotated[int, typer.Option("--period", metavar="P", help="Keep the threshold, and renew it every P digits.", min=1)] = 1,
     per_pixel: Annotated[bool, typer.Option("--per-pixel", help="Choose among the channels of each pixel.")] = False,
     json: JsonOption = None,
-    draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw accuracy and cycles over the share.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw accuracy and cycles over the share.", callback=picture_file)
+    ] = None,
 ) -> None:
     """Measure LeNet-5 with k winners after each of its two convolutions, for shares of winners from all down to a tenth.
 
@@ -40,7 +42,7 @@ def winners(
     shown = table(f"LeNet-5 with k winners on {report['preset']}", "winners", "recognised", "cycles", "waiting", "bits", "exact")
     for each in (report["plain"], *report["shares"]):
         name = "plain" if each["share"] is None else f"{each['share']:.0%}"
-        exact = "yes" if each["bit_exact"] else "[red]NO"
+        exact = verdict(each["bit_exact"])
         means = [f"{each[field]:,.0f}" for field in ("cycles_per_image", "winners_cycles_per_image", "bits_per_image")]
         shown.add_row(name, f"{each['accuracy']:.1%}", *means, exact)
     output.print(shown)
@@ -63,7 +65,7 @@ def measure_winners(config: Config, limit: int | None = None, period: int = 1, p
 
     folder = Path(models.__path__[0])
     images, labels = read_data(folder / "digits.npz", limit)
-    with working(f"building the simulation of {config.name} with winners (once; later runs find it)"):
+    with building(f"{config.name} with winners"):
         device = SimulatedDevice(with_winners(config, per_pixel=per_pixel))
     network = import_model(folder / "lenet5.onnx")
     measured = bench_winners(device, network, images, labels, period=period, per_pixel=per_pixel)

@@ -7,9 +7,11 @@ import typer
 
 from .console import JsonOption, notes, output, table, write_json, wrote
 from .docs import project
+from .files import write
 from .records import all_records
 
 BEGIN, END = "<!-- boards: written by `skipgrid boards --write-readme` -->", "<!-- end of boards -->"
+AGE = {False: "up to date", True: "stale", None: "unknown"}
 FIGURES = {"pes": "PEs", "lut": "LUT4", "ff": "flip-flops", "dsp": "multipliers", "bram": "block RAMs", "spram": "SPRAMs"}
 
 
@@ -20,7 +22,7 @@ def boards(
     """Show the boards, and the area and clock of what was built for each.
 
     The figures are those that `skipgrid build --board B --record` kept in the project; `stale` says that the sources have changed
-    since, and that they give another design.
+    since, and that they give another design; where the tools to compare are not installed, that is `unknown`.
 
     Examples:
 
@@ -29,19 +31,30 @@ def boards(
     - `skipgrid boards --json boards.json`
     """
     records = all_records()
-    shown = table("Boards", "board", "FPGA", "PEs", "LUT4", "FF", "DSP", "BRAM", "SPRAM", "clock, MHz", "wanted", "", left=2)
-    for record in records:
-        stale = "" if record["fmax_mhz"] is None else "stale" if record["stale"] else "up to date"
-        shown.add_row(record["board"], record["device"], *_cells(record), stale)
-    output.print(shown)
-    for record in records:
-        if record["fmax_mhz"] is not None and record["stale"]:
-            notes.print(f"{record['board']} was built from older sources; type: skipgrid build --board {record['board']} --record")
+    show(records)
     write_json(json, {"boards": records})
     if write_readme:
         readme = project() / "README.md"
-        readme.write_text(with_table(readme.read_text(), records))
+        write(readme, with_table(readme.read_text(encoding="utf-8"), records))
         wrote(readme)
+
+
+def show(records: list[dict[str, Any]]) -> None:
+    """Print the boards' clocks and areas, and what is to be said of figures that may be old."""
+    clocks = table("Boards", "board", "FPGA", "clock, MHz", "wanted", "figures are", left=2)
+    areas = table("Area", "board", *FIGURES.values())
+    for record in records:
+        *area, clock, wanted = _cells(record)
+        clocks.add_row(record["board"], record["device"], clock, wanted, "missing" if record["fmax_mhz"] is None else AGE[record["stale"]])
+        areas.add_row(record["board"], *area)
+    output.print(clocks)
+    output.print(areas)
+    built = [record for record in records if record["fmax_mhz"] is not None]
+    for record in built:
+        if record["stale"]:
+            notes.print(f"{record['board']} was built from older sources; type: skipgrid build --board {record['board']} --record")
+    if unknown := [record["board"] for record in built if record["stale"] is None]:
+        notes.print(f'whether figures of {", ".join(unknown)} are old is told with the tools: pip install "skipgrid[boards]"', markup=False)
 
 
 def _cells(record: dict[str, Any]) -> list[str]:
@@ -64,5 +77,5 @@ def with_table(text: str, records: list[dict[str, Any]]) -> str:
 
 def readme_is_current(folder: Path) -> bool:
     """Whether the README's table shows the kept figures."""
-    text = (folder / "README.md").read_text()
+    text = (folder / "README.md").read_text(encoding="utf-8")
     return text == with_table(text, all_records())

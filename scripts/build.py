@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import BoardOption, notes, output, table, working, write_json, wrote
+from .console import BoardOption, notes, output, output_folder, table, working, write_json, wrote
 from .docs import project
+from .files import BadOption
 
 if TYPE_CHECKING:
     from skipgrid.fpga.board import Board
@@ -26,7 +27,8 @@ def build(
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Place with this seed only.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Seeds placed at the same time.")] = 2,
     folder: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to write the files; out/BOARD if not given.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Where to write the files; out/BOARD if not given.", callback=output_folder),
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="In a clone of the project: keep the figures for the table of boards.")] = False,
 ) -> None:
@@ -49,7 +51,7 @@ def build(
     from . import records
 
     if seeds is not None and seed is not None:
-        raise ValueError("--seeds and --seed exclude each other: several seeds, or one")
+        raise BadOption("--seeds and --seed exclude each other: several seeds, or one")
     board = find_board(board_name)
     kept = project() / records.KEPT / f"{board.name}.json" if record else None
     folder = folder or Path("out") / board.name
@@ -83,22 +85,34 @@ def build(
 
 def place_all(board: "Board", folder: Path, seeds: "range | list[int]", jobs: int, design: Any = None) -> "tuple[Build, list[Placement]]":
     """Prepare, synthesise, and place with all seeds, some at a time; what is under way is told on the standard error."""
+    from skipgrid.fpga import tools
     from skipgrid.fpga.build import Build
 
     made = Build(board, folder, design=design)
+
+    def place(seed: int) -> "Placement":
+        if not notes.is_terminal:  # where a spinner does not show that it goes on
+            notes.print(f"seed {seed}: placing", highlight=False)
+        return made.place(seed)
+
     with working(f"elaborating {board.name}"):
         made.prepare()
     with working("synthesising with yosys"):
         made.synthesise()
     placements, failures = [], []
     with working(f"placing with {made.family.placer}"), ThreadPoolExecutor(jobs) as pool:
-        for done in as_completed([pool.submit(made.place, seed) for seed in seeds]):
-            if failure := done.exception():
-                failures.append(failure)
-                continue
-            placement = done.result()
-            placements.append(placement)
-            notes.print(f"seed {placement.seed}: {placement.fmax_mhz:.1f} MHz after {placement.seconds:.0f} s", highlight=False)
+        try:
+            for done in as_completed([pool.submit(place, seed) for seed in seeds]):
+                if failure := done.exception():
+                    failures.append(failure)
+                    continue
+                placement = done.result()
+                placements.append(placement)
+                notes.print(f"seed {placement.seed}: {placement.fmax_mhz:.1f} MHz after {placement.seconds:.0f} s", highlight=False)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            tools.stop()
+            raise
     if not placements:
         raise failures[0]
     return made, placements

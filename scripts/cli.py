@@ -1,20 +1,27 @@
 """The command `skipgrid`."""
 
+import errno
+import os
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from skipgrid import __version__
+
 from .bench import bench
 from .boards import boards
 from .build import build
+from .console import safe_streams
 from .docs import docs
+from .extras import missing
 from .figures import figures
+from .files import BadOption
 from .flash import flash
 from .fuzz import fuzz
 from .generate import generate
 from .info import info
+from .interrupts import Interrupted, interruptible
 from .presets import presets
 from .run import run
 from .simulate import simulate
@@ -60,7 +67,7 @@ app.command(rich_help_panel=DEVELOPERS)(docs)
 
 def _show_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"skipgrid {version('skipgrid')}")
+        typer.echo(f"skipgrid {__version__}")
         raise typer.Exit
 
 
@@ -72,23 +79,53 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; what the user can mend becomes one sentence on the standard error, and exit code 1."""
+    """Run the command line; what goes wrong becomes one sentence on the standard error.
+
+    Exit codes: 0, done; 1, it could not be done; 2, the command line says what cannot be; 130 and 143, ended by a signal.
+    """
+    with safe_streams():
+        try:
+            with interruptible():
+                _run(arguments)
+        except Interrupted as end:
+            sys.exit(_failure(str(end), end.code))
+        except BadOption as error:
+            sys.exit(_failure(str(error), 2))
+        except OSError as error:
+            sys.exit(_failure(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)))
+        except ModuleNotFoundError as error:
+            if (extra := missing(error)) is None:
+                raise
+            sys.exit(_failure(str(extra)))
+        except (
+            ValueError,
+            TypeError,
+            RuntimeError,
+        ) as error:  # ModelError, DoesNotFit, DeviceError, BusError, LinkError and ToolError are among them
+            sys.exit(_failure(str(error)))
+
+
+def _run(arguments: list[str] | None) -> None:
     try:
         app(args=arguments, prog_name="skipgrid")
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write what the standard output still holds; what cannot be written is told once, and not again when the program ends."""
+    try:
+        sys.stdout.flush()
     except OSError as error:
-        sys.exit(_failure(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)))
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # ModelError, DoesNotFit, DeviceError, BusError, LinkError and ToolError are among them
-        sys.exit(_failure(str(error)))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:  # whoever read it has read enough
+            raise OSError(error.errno, error.strerror, "the standard output") from error
 
 
-def _failure(sentence: str) -> int:
+def _failure(sentence: str, code: int = 1) -> int:
     typer.secho("skipgrid: ", fg=typer.colors.RED, nl=False, err=True)
     typer.echo(" ".join(sentence.split()), err=True)
-    return 1
+    return code
 
 
 if __name__ == "__main__":

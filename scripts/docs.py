@@ -5,6 +5,7 @@ from pathlib import Path
 from skipgrid.rtl.config import preset
 
 from .console import wrote
+from .files import write
 
 REFERENCE = """\
 # Ports, registers, descriptors, errors
@@ -52,7 +53,7 @@ def docs() -> None:
     """Write the generated pages: docs/registers.md, docs/router-registers.md, and the picture docs/dataflow.svg."""
     folder = project() / "docs"
     for name, text in made_pages().items():
-        (folder / name).write_text(text)
+        write(folder / name, text)
         wrote(folder / name)
 
 

@@ -1,5 +1,6 @@
 """The pictures: images with what was recognised, and layers with their utilisation and speed-up."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from .files import write
 
 INK, ACCENT, WRONG, PALE = "#1f2933", "#2f6f8f", "#c0392b", "#c9d6df"
 SHOWN = 100  # images in a picture
@@ -153,5 +156,6 @@ def draw_experts(report: dict[str, Any], path: Path) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, facecolor="white")
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.suffix.removeprefix("."), dpi=150, facecolor="white")
+    write(path, drawn.getvalue())

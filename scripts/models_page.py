@@ -60,12 +60,12 @@ In place of LeNet-5's fully connected layers there are {experts} experts of {hid
 def write_page(folder: Path) -> str:
     """Write README.md beside the models of a folder, from those of lenet5.json and experts.json that are there; gives the text."""
     parts = [
-        part.format(**_texts(json.loads(report.read_text())))
+        part.format(**_texts(json.loads(report.read_text(encoding="utf-8"))))
         for part, report in ((LENET, folder / "lenet5.json"), (EXPERTS, folder / "experts.json"))
         if report.exists()
     ]
     text = HEAD + "".join(parts)
-    (folder / "README.md").write_text(text)
+    (folder / "README.md").write_text(text, encoding="utf-8")
     return text
 
 

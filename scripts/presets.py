@@ -12,15 +12,15 @@ from .console import JsonOption, output, table, write_json
 from .description import memories
 
 SIZES = {
-    "rows": "rows of processing elements",
-    "lanes": "lanes: columns of processing elements",
+    "rows": "rows",
+    "lanes": "lanes",
     "weights": "weights a lane, int8",
-    "entries": "nonzero activations, two buffers",
+    "entries": "nonzeros, two buffers",
     "pixels": "pixels, two buffers",
-    "features": "feature-map row, columns × channels",
-    "side": "rows or columns of a feature map",
-    "channels": "output channels, over all layers",
-    "layers": "layers in a program",
+    "features": "columns × channels",
+    "side": "rows or columns",
+    "channels": "output channels",
+    "layers": "layers",
 }
 
 
@@ -28,7 +28,8 @@ def presets(json: JsonOption = None) -> None:
     """Show the presets: their grid, and what their memories hold; and the same of the boards' own configurations.
 
     A preset's name is rows × lanes. Every row works on its own window, every lane on its own output channel, so that rows × lanes
-    multiplications are made in a cycle.
+    multiplications are made in a cycle. Columns × channels are those of a feature map's row, and its rows or columns the most on a side;
+    output channels are those of all layers of a program together, and KiB those of all copies of a memory.
 
     Examples:
 
@@ -48,7 +49,7 @@ def _shown(title: str, configs: dict[str, Config]) -> Table:
         shown.add_row(meaning, *(f"{getattr(config, size):,}" for config in configs.values()))
     shown.add_section()
     for memory in ("weights", "entries", "pointers"):
-        shown.add_row(f"KiB for the {memory}, all copies", *(f"{memories(config)[memory] / 8192:,.0f}" for config in configs.values()))
+        shown.add_row(f"KiB of {memory}", *(f"{memories(config)[memory] / 8192:,.0f}" for config in configs.values()))
     return shown
 
 

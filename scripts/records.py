@@ -22,11 +22,11 @@ def sources_hash(board: "Board") -> str:
     return hash_of(with_imports(own, FPGA / "build.py", FPGA / "system.py"))
 
 
-def is_stale(board: "Board", built: dict[str, Any]) -> bool:
-    """Whether today's sources give another design than the one that was built.
+def is_stale(board: "Board", built: dict[str, Any]) -> bool | None:
+    """Whether today's sources give another design than the one that was built; None if that cannot be known.
 
     That is so only if the sources have changed; if they have, the board is elaborated and compared, so that changes that do not reach
-    it do not count.
+    it do not count. This takes the extra `boards`.
     """
     from skipgrid.fpga import tools
     from skipgrid.fpga.build import Build
@@ -39,16 +39,16 @@ def is_stale(board: "Board", built: dict[str, Any]) -> bool:
             made.prepare()
             return bool(built["design_hash"] != made.design_hash())
     except tools.ToolError:  # without the tools, nothing can be compared
-        return True
+        return None
 
 
 def kept() -> dict[str, dict[str, Any]]:
     """The kept figures, by boards' names."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((FPGA / "builds").glob("*.json"))}
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((FPGA / "builds").glob("*.json"))}
 
 
 def all_records() -> list[dict[str, Any]]:
-    """A record a board: the kept figures, with `stale`; of a board that was never built, only what its file says."""
+    """A record a board: the kept figures, with `stale` as `is_stale` says; of a board that was never built, only what its file says."""
     from skipgrid.fpga.board import all_boards
 
     found, records = kept(), []

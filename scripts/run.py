@@ -11,7 +11,22 @@ from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 from skipgrid.rtl.config import Config
 
-from .console import JsonOption, SettingsOption, bar, output, table, working, write_json, wrote
+from .console import (
+    JsonOption,
+    SettingsOption,
+    bar,
+    building,
+    known_board,
+    known_preset,
+    output,
+    picture_file,
+    shipped_file,
+    table,
+    trace_file,
+    working,
+    write_json,
+    wrote,
+)
 from .devices import BaudOption, chosen_config, opened
 
 if TYPE_CHECKING:
@@ -25,15 +40,27 @@ if TYPE_CHECKING:
 def run(
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="An int8 model, as ONNX Runtime's static quantisation writes it; or a network in an .npz."),
+        typer.Argument(
+            metavar="MODEL",
+            help="An int8 model, as ONNX Runtime's static quantisation writes it; or a network in an .npz.",
+            callback=shipped_file,
+        ),
     ],
     data: Annotated[
-        Path, typer.Argument(metavar="DATA.npz", help="`images`, of the model's own type and shape, batch first, and `labels`.")
+        Path,
+        typer.Argument(
+            metavar="DATA.npz", help="`images`, of the model's own type and shape, batch first, and `labels`.", callback=shipped_file
+        ),
     ],
     preset_name: Annotated[
-        str | None, typer.Option("--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists; otherwise 4x32.")
+        str | None,
+        typer.Option(
+            "--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists; otherwise 4x32.", callback=known_preset
+        ),
     ] = None,
-    board_name: Annotated[str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.")] = None,
+    board_name: Annotated[
+        str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.", callback=known_board)
+    ] = None,
     device_name: Annotated[
         str | None, typer.Option("--device", "-d", metavar="NAME", help="Run on the board on this serial port, and nothing else.")
     ] = None,
@@ -41,9 +68,14 @@ def run(
     limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
     json: JsonOption = None,
     trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="FILE.fst", help="Write the waveforms, for GTKWave or Surfer (.vcd too); slow.")
+        Path | None,
+        typer.Option(
+            "--trace", metavar="FILE.fst", help="Write the waveforms, for GTKWave or Surfer (.vcd too); slow.", callback=trace_file
+        ),
     ] = None,
-    draw: Annotated[Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw the images with what was recognised.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option("--draw", metavar="FILE.png", help="Draw the images with what was recognised.", callback=picture_file)
+    ] = None,
     settings: SettingsOption = None,
 ) -> None:
     """Run a model over images, on the simulated accelerator, or with `--device` on a board.
@@ -125,7 +157,7 @@ def measure(
     prepared = prepare(config, model, images)
     if trace:
         trace.parent.mkdir(parents=True, exist_ok=True)
-    with working(f"building the simulation of {config.name} (once; later runs find it)"):
+    with building(config.name):
         device = SimulatedDevice(config, trace=trace)
     result = measure_on(device, prepared, labels)
     device.close()

@@ -1,6 +1,5 @@
 """skipgrid simulate: a board in simulation, on a pseudo-terminal."""
 
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,8 @@ import typer
 
 from skipgrid.fpga.board import find_board
 
-from .console import BoardOption, notes, working
+from .console import BoardOption, building, notes
+from .interrupts import Interrupted
 
 
 def simulate(
@@ -35,10 +35,8 @@ def simulate(
     rate = baud or board.baud
     if link and link.exists() and not link.is_symlink():
         raise ValueError(f"{link} exists and is no link; choose another name for --link")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):
-        with working(f"building the simulation of {board.title} (once; later runs find it)"):
+    with suppress(Interrupted):
+        with building(board.title):
             simulated = SimulatedBoard(build_board(board.config, clock_hz=board.clock_hz, baud=rate), clock_hz=board.clock_hz)
         terminal = Terminal()
         try:

@@ -24,7 +24,7 @@ def with_imports(*files: Path) -> set[Path]:
         if path in found:
             continue
         found.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 package = (node.module or "").removeprefix("skipgrid.").split(".")
                 folder = path.parent if node.level else PACKAGES.get(package[0])

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .build import place_all, shown
-from .console import JsonOption, PresetOption, SettingsOption, output, write_json
+from .console import JsonOption, PresetOption, SettingsOption, from_options, output, output_folder, write_json
 
 
 def synth(
@@ -19,7 +19,7 @@ def synth(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the placement.")] = 1,
     json: JsonOption = None,
     folder: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep netlist, logs and reports there.", file_okay=False)
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep netlist, logs and reports there.", callback=output_folder)
     ] = None,
 ) -> None:
     """Synthesise, place and route an accelerator or one of its parts for a family of FPGAs, and show its area and clock.
@@ -51,9 +51,10 @@ def measure(family_name: str, preset_name: str, unit: str, settings: list[str], 
     from skipgrid.fpga.ring import Ring
     from skipgrid.fpga.units import make_unit, read_settings
 
-    family, config = find_family(family_name), find_config(preset_name)
-    chosen = read_settings(unit, settings)
-    ring = Ring(make_unit(unit, config, chosen))
+    with from_options():
+        family, config = find_family(family_name), find_config(preset_name)
+        chosen = read_settings(unit, settings)
+        ring = Ring(make_unit(unit, config, chosen))
     board = replace(find_board(family.reference), config=config, floorplan={})
     with TemporaryDirectory() as temporary:
         _, (placement,) = place_all(board, folder or Path(temporary), [seed], jobs=1, design=ring)

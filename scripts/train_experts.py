@@ -219,7 +219,7 @@ def main() -> None:
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    (folder / "experts.json").write_text(json.dumps(report, indent=2) + "\n")
+    (folder / "experts.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     write_page(folder)
     print(json.dumps(report, indent=2))
 

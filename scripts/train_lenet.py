@@ -189,7 +189,7 @@ def main() -> None:
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    (folder / "lenet5.json").write_text(json.dumps(report, indent=2) + "\n")
+    (folder / "lenet5.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(write_page(folder))
 
 

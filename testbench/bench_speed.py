@@ -28,4 +28,4 @@ async def timed_layer(dut: object) -> None:
     cycles = (get_sim_time("step") - began) / (2 * HALF_PERIOD * 1000)
     assert ports.received() == [Packet(packets.expected.tolist())], LAYER
     assert np.count_nonzero(packets.expected)
-    Path("speed.json").write_text(json.dumps({"cycles": cycles, "seconds": seconds}))
+    Path("speed.json").write_text(json.dumps({"cycles": cycles, "seconds": seconds}), encoding="utf-8")

@@ -13,15 +13,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import cocotb_tools.config
 import pytest
 from amaranth.lib import wiring
 from cocotb_tools.runner import Runner, get_runner
 
-from skipgrid.host.toolchain import verilator_environment
+from skipgrid.host.toolchain import plain, verilator_environment
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.verilog import generate_verilog
 
-BUILD = Path(__file__).parent.parent / "build" / "testbench"
+BUILD = plain(Path(__file__).parent.parent) / "build" / "testbench"
+# cocotb's own files, too, go through makefiles.
+cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir = (
+    plain(folder) for folder in (cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir)
+)
 TIMESCALE = ("1ns", "1ps")
 SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, side=64, channels=32, layers=4, scan=2, results=4)
 SERIAL = SMALL.replaced(rows=1, scan=1, results=1, serial=True)
@@ -127,7 +132,7 @@ class Bench:
         verilog = generate_verilog(self.component, self.name, strict_memories=True)
         arguments = BUILD_ARGS[settings.simulator]
         key = hashlib.sha256(
-            f"{verilog} {[source.read_text() for source in self.sources]} {arguments} {settings.waves}".encode()
+            f"{verilog} {[source.read_text(encoding='utf-8') for source in self.sources]} {arguments} {settings.waves}".encode()
         ).hexdigest()[:12]
         folder = BUILD / settings.simulator / f"{self.name}-{key}"
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +142,7 @@ class Bench:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 source, log = folder / f"{self.name}.v", folder / "build.txt"
-                source.write_text(verilog)
+                source.write_text(verilog, encoding="utf-8")
                 visible = [self._visible_ports(folder)] if settings.simulator == "verilator" else []
                 try:
                     runner.build(
@@ -158,20 +163,20 @@ class Bench:
         """A file that makes Verilator show the ports to a bench."""
         ports = ["clk", "rst", *self._ports(wiring.In, wiring.Out)]
         file = folder / "ports.vlt"
-        file.write_text("\n".join(["`verilator_config", *(f'public_flat_rw -module "{self.name}" -var "{port}"' for port in ports), ""]))
+        file.write_text("\n".join(["`verilator_config", *(f'public_flat_rw -module "{self.name}" -var "{port}"' for port in ports), ""]), encoding="utf-8")
         return file
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """One process at a time."""
-    with path.open("w") as file:
+    with path.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _tail(path: Path, lines: int = 30) -> str:
-    return "\n".join(path.read_text().splitlines()[-lines:]) if path.exists() else "(there is none)"
+    return "\n".join(path.read_text(encoding="utf-8").splitlines()[-lines:]) if path.exists() else "(there is none)"
 
 
 def _report(results: Path, log: Path, settings: Settings) -> None:
@@ -182,7 +187,7 @@ def _report(results: Path, log: Path, settings: Settings) -> None:
         pytest.fail(f"the bench has no tests; see {log}", pytrace=False)
     if failed:
         again = f"replay with --simulator {settings.simulator} --seed {settings.seed}"
-        reasons = "\n".join(_reasons(log.read_text()))
+        reasons = "\n".join(_reasons(log.read_text(encoding="utf-8")))
         pytest.fail(f"{len(failed)} of {len(cases)} failed: {', '.join(failed)}; {again}; the log is {log}\n{reasons}", pytrace=False)
 
 

@@ -67,7 +67,7 @@ def cocotb_bench(config: Config) -> float:
     settings = Settings("verilator", 1, waves=False)
     bench = Bench(Accelerator(config), "bench_speed", config)
     bench.run(settings)
-    measured = json.loads((bench.folder(settings) / "speed.json").read_text())
+    measured = json.loads((bench.folder(settings) / "speed.json").read_text(encoding="utf-8"))
     return float(measured["cycles"] / measured["seconds"])
 
 
@@ -89,7 +89,7 @@ def main() -> None:
     }
     print(f"{LAYER} on {config.name}: {device:,.0f} cycles/s simulated device, {bench:,.0f} cycles/s cocotb, {device / bench:.1f} times")
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Simulation:
 
     def __init__(self, *options: object) -> None:
         command = [sys.executable, "-m", "skipgrid.scripts.cli", "simulate", "--board", "icebreaker", *map(str, options)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
         assert self.process.stdout
         self.name = self.process.stdout.readline().strip()
 
@@ -65,12 +65,12 @@ def board() -> Iterator[str]:
 def test_run_and_info(skipgrid: CommandLine, board: str, tmp_path: Path) -> None:
     outcome = skipgrid(*RUN, 2, "--device", board, "--json", tmp_path / "run.json")
     assert outcome.code == 0, outcome.errors
-    report = json.loads((tmp_path / "run.json").read_text())
+    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert (report["images"], report["correct"], report["bit_exact_golden"], report["bit_exact_onnxruntime"]) == (2, 2, True, True)
     outcome = skipgrid("info", "--device", board, "--board", "icebreaker", "--json", tmp_path / "info.json")
     assert outcome.code == 0, outcome.errors
     assert "icebreaker" in outcome.output
-    found, expected = json.loads((tmp_path / "info.json").read_text()), find_board("icebreaker")
+    found, expected = json.loads((tmp_path / "info.json").read_text(encoding="utf-8")), find_board("icebreaker")
     assert (found["identification"], found["configuration"], found["rows"], found["lanes"]) == ("SKGD", "icebreaker", 1, 8)
     assert (found["clock_hz"], found["baud"], found["status"]) == (expected.clock_hz, expected.baud, "done ready")
     assert found["config_hash"] == f"{expected.config.hash:08x}"

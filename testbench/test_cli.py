@@ -86,7 +86,7 @@ def test_presets(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("presets", "--json", tmp_path / "new" / "presets.json")
     assert outcome.code == 0
     assert all(name in outcome.output for name in PRESETS)
-    report = json.loads((tmp_path / "new" / "presets.json").read_text())
+    report = json.loads((tmp_path / "new" / "presets.json").read_text(encoding="utf-8"))
     assert [(each["preset"], each["rows"], each["lanes"]) for each in report] == [
         ("1x8", 1, 8),
         ("2x16", 2, 16),
@@ -101,7 +101,7 @@ def test_run(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("run", MODEL, DATA, "--preset", "1x8", "--limit", 2, "--json", tmp_path / "run.json", "--draw", tmp_path / "run.png")
     assert outcome.code == 0, outcome.errors
     assert "2 of 2" in outcome.output
-    report = json.loads((tmp_path / "run.json").read_text())
+    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert list(report) == RUN_KEYS
     assert [list(layer) for layer in report["layers"]] == [RUN_LAYER_KEYS] * 5
     assert (report["images"], report["correct"], report["bit_exact_golden"], report["bit_exact_onnxruntime"]) == (2, 2, True, True)
@@ -120,7 +120,7 @@ def test_run_fails_when_outputs_differ(
     monkeypatch.setattr("skipgrid.host.runner.summarise", wrong)
     sentence = skipgrid.refuses("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
     assert sentence == f"the accelerator's outputs differ from those of {whom}"
-    assert json.loads((tmp_path / "run.json").read_text())[key] is False
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))[key] is False
 
 
 @SIMULATES
@@ -128,7 +128,7 @@ def test_bench_layers(skipgrid: CommandLine, tmp_path: Path) -> None:
     files = ("--json", tmp_path / "layers.json", "--plot", tmp_path / "layers.png")
     outcome = skipgrid("bench", "layers", "--preset", "1x8", "--layer", "LeNet Conv2", "--seed", 3, *files)
     assert outcome.code == 0, outcome.errors
-    report = json.loads((tmp_path / "layers.json").read_text())
+    report = json.loads((tmp_path / "layers.json").read_text(encoding="utf-8"))
     assert list(report) == BENCH_KEYS
     assert [list(layer) for layer in report["layers"]] == [BENCH_LAYER_KEYS]
     assert (report["preset"], report["rows"], report["lanes"]) == ("1x8", 1, 8)
@@ -141,7 +141,7 @@ def test_bench_layers(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 def table(path: Path, *rows: str) -> Path:
     """A layer table."""
-    path.write_text("\n".join(["layer,C,H,W,K,R,S,pad,stride,sparsity", *rows]) + "\n")
+    path.write_text("\n".join(["layer,C,H,W,K,R,S,pad,stride,sparsity", *rows]) + "\n", encoding="utf-8")
     return path
 
 
@@ -152,7 +152,7 @@ def test_a_layer_that_does_not_fit_is_reported_with_the_sizes(skipgrid: CommandL
     assert outcome.code == 0, outcome.errors
     assert "large" in outcome.errors
     assert "18,432" in outcome.errors
-    report = json.loads((tmp_path / "layers.json").read_text())
+    report = json.loads((tmp_path / "layers.json").read_text(encoding="utf-8"))
     assert [layer["layer"] for layer in report["layers"]] == ["small"]
     assert [layer["layer"] for layer in report["do_not_fit"]] == ["large"]
 
@@ -228,7 +228,7 @@ def test_run_names_the_node_that_is_not_supported(skipgrid: CommandLine, tmp_pat
 
 
 def test_generate_refuses(skipgrid: CommandLine, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     assert "no preset '3x3'" in skipgrid.refuses("generate", "--preset", "3x3", "-o", tmp_path)
     assert str(tmp_path / "file") in skipgrid.refuses("generate", "--preset", "1x8", "-o", tmp_path / "file")
 
@@ -244,7 +244,7 @@ def test_bench_density(skipgrid: CommandLine, tmp_path: Path) -> None:
     written = tmp_path / "density.json", tmp_path / "density.png"
     outcome = skipgrid("bench", "density", "--preset", "1x8", "--layer", "LeNet Conv2", "--json", written[0], "--plot", written[1])
     assert outcome.code == 0, outcome.errors
-    points = json.loads(written[0].read_text())["points"]
+    points = json.loads(written[0].read_text(encoding="utf-8"))["points"]
     assert [point["density"] for point in points] == sorted(point["density"] for point in points)
     assert all(point["limit_cycles"] <= point["cycles"] for point in points)
     assert points[-1]["cycles"] < 1.01 * points[-1]["limit_cycles"]
@@ -254,7 +254,7 @@ def test_bench_density(skipgrid: CommandLine, tmp_path: Path) -> None:
 def test_bench_topk(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("bench", "topk", "--seed", 3, "--json", tmp_path / "topk.json")
     assert outcome.code == 0, outcome.errors
-    report = json.loads((tmp_path / "topk.json").read_text())
+    report = json.loads((tmp_path / "topk.json").read_text(encoding="utf-8"))
     assert list(report) == ["seed", "units"]
     assert {each["n"] for each in report["units"]} == {16, 1000, 100_000}
     for each in report["units"]:
@@ -273,7 +273,7 @@ def test_bench_topk_fails_when_winners_differ(skipgrid: CommandLine, monkeypatch
 def test_bench_router(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("bench", "router", "--seed", 3, "--json", tmp_path / "router.json")
     assert outcome.code == 0, outcome.errors
-    streams = json.loads((tmp_path / "router.json").read_text())["streams"]
+    streams = json.loads((tmp_path / "router.json").read_text(encoding="utf-8"))["streams"]
     assert [each["favour"] for each in streams] == ["logits", "draws", "top"]
     for each in streams:
         assert (each["tokens"], each["lost"], each["repeated"], each["bit_exact"]) == (16_384, 0, 0, True)
@@ -285,7 +285,7 @@ def test_bench_winners(skipgrid: CommandLine, tmp_path: Path) -> None:
     written = tmp_path / "winners.json", tmp_path / "winners.png"
     outcome = skipgrid("bench", "winners", "--preset", "1x8", "--limit", 2, "--json", written[0], "--draw", written[1])
     assert outcome.code == 0, outcome.errors
-    report = json.loads(written[0].read_text())
+    report = json.loads(written[0].read_text(encoding="utf-8"))
     assert (report["preset"], report["images"]) == ("1x8", 2)
     assert [each["share"] for each in report["shares"]] == [1, 0.5, 0.3, 0.2, 0.1]
     assert all(each["bit_exact"] for each in (report["plain"], *report["shares"]))
@@ -305,7 +305,7 @@ def test_bench_winners_with_a_period_or_of_pixels(skipgrid: CommandLine, tmp_pat
     for option, waiting in ((("--period", 3), (100, 500)), (("--per-pixel",), (0, 500))):
         outcome = skipgrid("bench", "winners", "--preset", "1x8", "--limit", 3, *option, "--json", path)
         assert outcome.code == 0, outcome.errors
-        points = json.loads(path.read_text())["shares"]
+        points = json.loads(path.read_text(encoding="utf-8"))["shares"]
         assert all(each["bit_exact"] for each in points)
         assert all(waiting[0] <= each["winners_cycles_per_image"] <= waiting[1] for each in points[1:]), points
 
@@ -315,7 +315,7 @@ def test_bench_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
     written = tmp_path / "experts.json", tmp_path / "experts.png"
     outcome = skipgrid("bench", "experts", "--limit", 3, "--json", written[0], "--draw", written[1])
     assert "The experts' load" in outcome.output
-    report = json.loads(written[0].read_text())
+    report = json.loads(written[0].read_text(encoding="utf-8"))
     assert report["bit_exact"]
     assert report["router"]["bit_exact"]
     assert (len(report["load"]), sum(report["load"])) == (8, 6)
@@ -347,7 +347,7 @@ def test_bench_winners_fails_when_an_output_differs(skipgrid: CommandLine, monke
 def test_fuzz(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("fuzz", "--count", 1000, "--json", tmp_path / "fuzz.json")
     assert outcome.code == 0, outcome.errors
-    report = json.loads((tmp_path / "fuzz.json").read_text())
+    report = json.loads((tmp_path / "fuzz.json").read_text(encoding="utf-8"))
     assert report["wrong_seeds"] == []
     assert report["bit_exact"] + report["buffers_full"] == report["networks"] == 1000
     assert report["buffers_full"] > 0
@@ -357,7 +357,7 @@ def test_fuzz_with_winners_and_experts(skipgrid: CommandLine, tmp_path: Path) ->
     settings = ("winners=true", "wide_program=true", "experts=4", "experts_chosen=2", "channels=256")
     chosen = [word for text in settings for word in ("--set", text)]
     assert skipgrid("fuzz", "--count", 300, "--json", tmp_path / "fuzz.json", *chosen).code == 0
-    report = json.loads((tmp_path / "fuzz.json").read_text())
+    report = json.loads((tmp_path / "fuzz.json").read_text(encoding="utf-8"))
     assert (report["wrong_seeds"], report["config"]["experts"]) == ([], 4)
     assert report["bit_exact"] > 100
 

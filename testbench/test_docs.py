@@ -28,21 +28,23 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/
 
 @pytest.mark.parametrize("name", ["registers.md", "router-registers.md", "dataflow.svg"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
-    assert (ROOT / "docs" / name).read_text() == made_pages()[name], f"docs/{name} is older than its source; type: make docs"
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == made_pages()[name], (
+        f"docs/{name} is older than its source; type: make docs"
+    )
 
 
 def test_the_readmes_table_shows_the_kept_figures() -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text == with_table(text, kept(ROOT)), "the README's table is not that of docs/figures; type: skipgrid figures --table-only"
 
 
 def test_the_tables_of_the_units_show_the_kept_figures() -> None:
-    text = (ROOT / PAGE).read_text()
+    text = (ROOT / PAGE).read_text(encoding="utf-8")
     assert text == with_tables(text, kept(ROOT)), f"the tables of {PAGE} are not those of docs/figures; type: skipgrid figures --table-only"
 
 
 def test_the_table_of_the_experts_shows_the_kept_figures() -> None:
-    text = (ROOT / EXPERTS_PAGE).read_text()
+    text = (ROOT / EXPERTS_PAGE).read_text(encoding="utf-8")
     assert text == with_experts_table(text, kept(ROOT)), f"{EXPERTS_PAGE} is not as docs/figures; type: skipgrid figures --table-only"
 
 
@@ -84,7 +86,7 @@ def test_the_figures_were_measured_with_these_sources() -> None:
 
 def links(page: Path) -> list[str]:
     """Targets inside the project of a page's links and pictures."""
-    return [target for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()) if "://" not in target]
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in target]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -94,13 +96,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), f"{page.name} links to {target}, which is not there"
         if anchor:
-            headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
 
 
 def examples() -> list[object]:
     """The Python blocks of all pages."""
-    blocks = [(page, block) for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)]
+    blocks = [(page, block) for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)]
     return [pytest.param(block, id=page.name, marks=pytest.mark.xdist_group("1x8")) for page, block in blocks]
 
 

@@ -35,13 +35,13 @@ def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("generated") / name
     folder.mkdir()
     for file, text in made_files(CONFIGS[name]).items():
-        (folder / file).write_text(text)
+        (folder / file).write_text(text, encoding="utf-8")
     return folder
 
 
 def quiet(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
     """Run a tool that must have nothing to say."""
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip() and not line.startswith(TALK)]
     assert done.returncode == 0, said[:20]
     assert not said, said[:20]
@@ -63,7 +63,7 @@ def test_yosys_accepts_it(generated: Path) -> None:
 
 
 def test_every_waiver_has_a_reason(generated: Path) -> None:
-    blocks = (generated / "lint.vlt").read_text().split("\n\n")[1:]
+    blocks = (generated / "lint.vlt").read_text(encoding="utf-8").split("\n\n")[1:]
     assert blocks
     for block in blocks:
         lines = block.strip().splitlines()
@@ -72,24 +72,26 @@ def test_every_waiver_has_a_reason(generated: Path) -> None:
 
 
 def test_the_ports_are_described(generated: Path) -> None:
-    top = (generated / "skipgrid.v").read_text().partition("module skipgrid(")[2].partition("endmodule")[0]
+    top = (generated / "skipgrid.v").read_text(encoding="utf-8").partition("module skipgrid(")[2].partition("endmodule")[0]
     declared = {
         (name, direction, str(int(high or 0) + 1))
         for direction, high, name in re.findall(r"^  (input|output)(?: \[(\d+):0\])? (\w+);$", top, re.MULTILINE)
     }
-    described = set(re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (generated / "README.md").read_text(), re.MULTILINE))
+    described = set(
+        re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (generated / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     assert declared == described
 
 
 def test_the_description_is_complete(generated: Path) -> None:
-    text = (generated / "README.md").read_text()
+    text = (generated / "README.md").read_text(encoding="utf-8")
     named = [*REGISTERS, *(error.name for error in Error if error != Error.NONE), *pages.FIELDS]
     assert [name for name in named if f"`{name}`" not in text] == []
 
 
 def test_params_agree_with_the_hardware(generated: Path) -> None:
     config = CONFIGS[generated.name]
-    params = json.loads((generated / "params.json").read_text())
+    params = json.loads((generated / "params.json").read_text(encoding="utf-8"))
     assert params["config"]["rows"] == config.rows
     assert params["config_hash"] == config.hash
     assert {each["name"]: each["address"] for each in params["registers"]["map"]} == {
@@ -103,7 +105,7 @@ def test_descriptors_can_be_read_with_params(generated: Path) -> None:
     weights = np.ones((5, 3, 2, 4), np.int8)
     layer = Layer("conv", weights, np.zeros(5, np.int32), np.ones(5, np.float32), (3, 9, 7), pads=(1, 2, 0, 0))
     words = descriptor(place([layer], config)[0], config, buffer=1, from_stream=False, to_stream=True, final=True, k_out=6)
-    params = json.loads((generated / "params.json").read_text())["descriptor"]
+    params = json.loads((generated / "params.json").read_text(encoding="utf-8"))["descriptor"]
     values = {
         field["name"]: int(words[field["word"]]) >> field["low"] & (1 << field["width"]) - 1
         for field in params["fields"]
@@ -136,7 +138,7 @@ def test_fields_fill_the_descriptor_and_each_has_a_meaning() -> None:
 
 
 def test_the_core_file_names_files_that_are_there(generated: Path) -> None:
-    text = (generated / "skipgrid.core").read_text()
+    text = (generated / "skipgrid.core").read_text(encoding="utf-8")
     assert text.startswith("CAPI=2:\n")
     files = re.findall(r"^      - (\S+):", text, re.MULTILINE)
     assert files
@@ -145,16 +147,18 @@ def test_the_core_file_names_files_that_are_there(generated: Path) -> None:
 
 def test_the_readmes_example_connects_every_port(generated: Path) -> None:
     """The instantiation in the README, in a module that declares its signals, is accepted without a warning about ports."""
-    block = re.search(r"```verilog\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    block = re.search(r"```verilog\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert block
     text = block[1]
     connected = dict(re.findall(r"\.(\w+)\(([^)]*)\)", text))
-    described = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (generated / "README.md").read_text(), re.MULTILINE)
+    described = re.findall(
+        r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (generated / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     if CONFIGS[generated.name].experts:  # its port is not among those that every accelerator has
         connected["pressure"] = "pressure"
         text = text.replace(".clk(clk),", ".clk(clk), .pressure(pressure),")
     assert set(connected) == {name for name, _, _ in described}
     signals = [f"{way} wire [{int(bits) - 1}:0] {connected[name]}" for name, way, bits in described if connected[name].isidentifier()]
-    (generated / "example.v").write_text(f"module example({', '.join(signals)});\n{text}endmodule\n")
+    (generated / "example.v").write_text(f"module example({', '.join(signals)});\n{text}endmodule\n", encoding="utf-8")
     command = ["verilator", "--lint-only", "-Wall", "--top-module", "example", "lint.vlt", "example.v", "skipgrid.v"]
     quiet(command, generated, verilator_environment())

@@ -41,13 +41,13 @@ def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     for kind, settings in (("default", []), ("other", SETTINGS[name])):
         (folder / kind).mkdir(parents=True)
         for file, text in made_unit_files(name, settings).items():
-            (folder / kind / file).write_text(text)
+            (folder / kind / file).write_text(text, encoding="utf-8")
     return folder
 
 
 def quiet(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
     """Run a tool that must have nothing to say."""
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip() and not line.startswith(TALK)]
     assert (done.returncode, said) == (0, [])
 
@@ -75,14 +75,19 @@ def test_icarus_accepts_it(generated: Path, kind: str) -> None:
 
 def test_the_ports_are_described(generated: Path) -> None:
     folder = generated / "other"
-    top = (folder / f"{module(generated)}.v").read_text().partition(f"module {module(generated)}(")[2].partition("endmodule")[0]
+    top = (
+        (folder / f"{module(generated)}.v")
+        .read_text(encoding="utf-8")
+        .partition(f"module {module(generated)}(")[2]
+        .partition("endmodule")[0]
+    )
     declared = {
         (name, direction, int(high or 0) + 1)
         for direction, high, name in re.findall(r"^  (input|output)(?: \[(\d+):0\])? (\w+);$", top, re.MULTILINE)
     }
-    described = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (folder / "README.md").read_text(), re.MULTILINE)
+    described = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert declared == {(name, direction, int(width)) for name, direction, width in described}
-    ports = json.loads((folder / "params.json").read_text())["ports"]
+    ports = json.loads((folder / "params.json").read_text(encoding="utf-8"))["ports"]
     assert declared == {("clk", "input", 1), ("rst", "input", 1), *((port["name"], port["direction"], port["width"]) for port in ports)}
     assert all(sum(field["width"] for field in port["fields"]) in (0, port["width"]) for port in ports)
 
@@ -103,7 +108,7 @@ def test_the_command(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("generate", "--unit", "streaming-topk", "--set", "cells=2", "--set", "signed=True", "-o", tmp_path)
     assert outcome.code == 0, outcome.errors
     assert {path.name for path in tmp_path.iterdir()} == {"skipgrid_streaming_topk.v", "params.json", "README.md", "lint.vlt"}
-    settings = json.loads((tmp_path / "params.json").read_text())["settings"]
+    settings = json.loads((tmp_path / "params.json").read_text(encoding="utf-8"))["settings"]
     assert settings == {"cells": 2, "value_bits": 8, "signed": True, "index_bits": 8}
 
 

@@ -94,7 +94,7 @@ def test_what_is_refused() -> None:
 
 
 def test_the_model_that_is_kept_is_as_its_report_says() -> None:
-    report = json.loads(MODEL.with_name("experts.json").read_text())
+    report = json.loads(MODEL.with_name("experts.json").read_text(encoding="utf-8"))
     network = load_network(MODEL.with_name("experts.npz"))
     assert abs(report["accuracy_int8"] - report["accuracy_int8_all_experts"]) <= 0.01
     assert sum(report["load"]) == report["chosen"] * report["held_out"]

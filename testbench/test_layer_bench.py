@@ -90,6 +90,6 @@ def test_all_dense_and_all_zero_inputs_can_be_made(sparsity: float) -> None:
 )
 def test_a_bad_row_of_a_table_is_named(tmp_path: Path, line: str, message: str) -> None:
     table = tmp_path / "table.csv"
-    table.write_text(f"layer,C,H,W,K,R,S,pad,stride,sparsity\n{line}\n")
+    table.write_text(f"layer,C,H,W,K,R,S,pad,stride,sparsity\n{line}\n", encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         read_table(table)

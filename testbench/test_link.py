@@ -72,7 +72,7 @@ def test_rates_that_cannot_be_made(clock: int, baud: int, sentence: str) -> None
 
 
 def test_the_example_of_the_documentation() -> None:
-    page = (Path(__file__).resolve().parent.parent / "docs" / "link.md").read_text()
+    page = (Path(__file__).resolve().parent.parent / "docs" / "link.md").read_text(encoding="utf-8")
     request, coded, answer, answer_coded = (
         bytes.fromhex(line) for line in re.findall(r"^    (?:request|coded|answer) +([0-9a-f ]+)$", page, re.MULTILINE)
     )

@@ -250,7 +250,7 @@ def test_input_types_and_shapes_are_refused(tmp_path: Path) -> None:
 def test_files_that_are_no_models(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         import_model(tmp_path / "missing.onnx")
-    (tmp_path / "text.onnx").write_text("this is no model")
+    (tmp_path / "text.onnx").write_text("this is no model", encoding="utf-8")
     with pytest.raises(ModelError, match=r"text.onnx is not a valid ONNX model"):
         import_model(tmp_path / "text.onnx")
 

@@ -1,0 +1,101 @@
+"""Files that commands read and write: those that the package brings are found anywhere, and none is left half written."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import skipgrid.models
+
+from .extras import need
+
+MODELS = Path(skipgrid.models.__path__[0])
+FOLDER = "models"  # in a clone, and so in the README
+TRACES = (".fst", ".vcd")
+PICTURES = (".png", ".svg", ".pdf")
+
+
+class BadOption(ValueError):
+    """What an option or an argument says cannot be; the command ends with exit code 2 before it does anything."""
+
+
+def shipped(path: Path) -> Path:
+    """The file of that name; or if there is none, the package's own: `models/lenet5.onnx`, `lenet5.onnx` or `lenet5` do for one."""
+    if path.exists() or path.is_absolute() or path.parent not in (Path(), Path(FOLDER)):
+        return path
+    for ending in ("", ".onnx", ".npz"):
+        own = MODELS / f"{path.name}{ending}"
+        if path.name and own.is_file():
+            return own
+    return path
+
+
+def check_input(path: Path) -> None:
+    """BadOption if a file cannot be read."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise BadOption(f"{path}: {error.strerror}") from error
+
+
+def check_output(path: Path) -> None:
+    """BadOption if a file cannot be written there; to be asked before the work whose result it is for."""
+    if path.is_dir():
+        raise BadOption(f"{path} is a folder; name a file in it")
+    if not path.exists():
+        check_folder(path.parent)
+    elif not os.access(path, os.W_OK):
+        raise BadOption(f"{path} cannot be written: permission denied")
+
+
+def check_folder(path: Path) -> None:
+    """The same for a folder in which files are written, and which is made if it is missing."""
+    above = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not above.is_dir():
+        raise BadOption(f"{path} cannot be written: {above} is no folder")
+    if not os.access(above, os.W_OK):
+        raise BadOption(f"{path} cannot be written: permission denied")
+
+
+def check_trace(path: Path) -> None:
+    """The same for waveforms."""
+    if path.suffix not in TRACES:
+        raise BadOption(f"waveforms are written to a file that ends in {' or '.join(TRACES)}, not to {path}")
+    check_output(path)
+
+
+def check_picture(path: Path) -> None:
+    """The same for a picture, whose kind is its name's ending."""
+    if path.suffix not in PICTURES:
+        raise BadOption(f"pictures are written to a file that ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}, not to {path}")
+    check_output(path)
+    need("matplotlib")
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file, with the folders above it: all of it, or if that fails nothing, and what was there before stays."""
+    data = content if isinstance(content, bytes) else content.encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():  # a device or a pipe
+        path.write_bytes(data)
+        return
+    target = path.resolve()  # a link stays one
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as staged:
+        try:
+            staged.write(data)
+            staged.flush()
+            Path(staged.name).chmod(_mode(target))
+            Path(staged.name).replace(target)
+        except BaseException as error:
+            Path(staged.name).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            raise
+
+
+def _mode(path: Path) -> int:
+    """The permissions of a file, or those that a new one would have."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM: a command ends at once, with what it has begun cleared away, and says so."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "ended by SIGTERM"}
+
+
+class Interrupted(BaseException):
+    """A signal has come; whatever is under way is left, and its temporary files are removed on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(NAMES[signal.Signals(number)])
+        self.code = 128 + number  # as a shell says it
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Signals that end a program raise Interrupted in what is done here; further ones are ignored from then on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for each in NAMES:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in NAMES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
