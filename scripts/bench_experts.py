@@ -56,7 +56,6 @@ def experts(
         f" {router['busiest_over_mean_before']:.2f} times the mean, and {router['busiest_over_mean_after']:.2f} times with the rule;"
         f" {router['lost']} lost, {router['repeated']} repeated.",
         highlight=False,
-        soft_wrap=True,
     )
     write_json(json, report)
     if draw:

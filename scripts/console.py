@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich import box
@@ -25,13 +25,19 @@ WIDE = 100_000  # columns, where nothing has to fit into a window
 Value = TypeVar("Value")
 
 
-def _console(stream: TextIO, *, stderr: bool = False) -> Console:
-    """A console that is as wide as its terminal; where nobody looks on, nothing is wrapped."""
-    return Console(stderr=stderr, width=None if stream.isatty() else WIDE)
+class _Output(Console):
+    """The standard output, which is named where it cannot be written."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "the standard output") from error
 
 
-output = _console(sys.stdout)
-notes = _console(sys.stderr, stderr=True)
+# As wide as the terminal; where nobody looks on, nothing is wrapped.
+output = _Output(width=None if sys.stdout.isatty() else WIDE)
+notes = Console(stderr=True, width=None if sys.stderr.isatty() else WIDE)
 
 
 def checked(check: Callable[[Value], object]) -> Callable[[Value | None], Value | None]:
@@ -98,6 +104,7 @@ class WholeTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self.__rich_measure__(console, options.update(width=WIDE)).maximum <= options.max_width:
             yield from super().__rich_console__(console, options)
+            yield Text()
             return
         yield self.title
         headings = [" ".join(str(column.header).split()) for column in self.columns]
@@ -107,12 +114,13 @@ class WholeTable(Table):
             for heading, cell in zip(headings, cells, strict=True):
                 if str(cell):
                     yield Text.assemble(f"{heading:{width}}  ", cell, overflow="fold")
+        yield Text()
 
 
 def table(title: str, *columns: str, left: int = 1) -> WholeTable:
     """An empty table; the first `left` columns are text, the others numbers."""
-    heading = Text(title, style="bold not italic")
-    made = WholeTable(title=heading, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    looks = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
+    made = WholeTable(title=Text(title, style="bold not italic"), title_justify="left", header_style="bold", **looks)
     for number, column in enumerate(columns):
         made.add_column(column, justify="left" if number < left else "right", no_wrap=True)
     return made

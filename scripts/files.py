@@ -74,21 +74,25 @@ def check_picture(path: Path) -> None:
 def write(path: Path, content: str | bytes) -> None:
     """Write a file, with the folders above it: all of it, or if that fails nothing, and what was there before stays."""
     data = content if isinstance(content, bytes) else content.encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():  # a device or a pipe
-        path.write_bytes(data)
-        return
-    target = path.resolve()  # a link stays one
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as staged:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():  # a device or a pipe
+            path.write_bytes(data)
+        else:
+            _replace(path.resolve(), data)  # a link stays one
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as staged:
         try:
             staged.write(data)
             staged.flush()
-            Path(staged.name).chmod(_mode(target))
-            Path(staged.name).replace(target)
-        except BaseException as error:
+            Path(staged.name).chmod(_mode(path))
+            Path(staged.name).replace(path)
+        except BaseException:
             Path(staged.name).unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise OSError(error.errno, error.strerror, str(path)) from error
             raise
 
 
