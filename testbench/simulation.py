@@ -18,11 +18,11 @@ import pytest
 from amaranth.lib import wiring
 from cocotb_tools.runner import Runner, get_runner
 
-from skipgrid.host.toolchain import plain, verilator_environment
+from skipgrid.host.toolchain import plain, plain_output, verilator_environment
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.verilog import generate_verilog
 
-BUILD = plain(Path(__file__).parent.parent) / "build" / "testbench"
+BUILD = plain_output(Path(__file__).parent.parent / "build" / "testbench")
 # cocotb's own files, too, go through makefiles.
 cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir = (
     plain(folder) for folder in (cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir)

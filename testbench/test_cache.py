@@ -11,7 +11,7 @@ import pytest
 
 from skipgrid.host import cache, toolchain
 from skipgrid.host.cache import CacheWarning, cache_folder, find, keep
-from skipgrid.host.toolchain import ToolError, plain, plain_temporary, verilator_environment
+from skipgrid.host.toolchain import ToolError, plain, plain_output, plain_temporary, verilator_environment
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +121,9 @@ def test_makefiles_get_names_without_spaces(tmp_path: Path, monkeypatch: pytest.
     link.symlink_to("/usr")
     with pytest.raises(ToolError, match=r"is not this user's link to .*a b & c.*; remove it"):
         plain(folder)
+    built = plain_output(folder)
+    assert (built.parent, built) == (tmp_path, plain_output(folder))
+    assert plain_output(tmp_path) == tmp_path
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     assert plain_temporary() in (Path("/tmp"), Path("/var/tmp"))
 
