@@ -1,22 +1,19 @@
 """From layers to what the accelerator loads: weights and parameters in their memories, and a program of descriptors."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Mixture, Winners, requantise
+from skipgrid.golden import Activation, Layer, requantise
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadTarget, Opcode, WinnersOf, layer_layout
+from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadHeader, LoadTarget, Opcode, WinnersOf, layer_layout
 
 from .device import Words
+from .fits import DoesNotFit, check_fits, chooses_apart, choosing, group_weights, groups, remedy, routing
+from .packing import modular, most, packed
 
 CODE_PARAMETERS = range(8)
-
-
-class DoesNotFit(ValueError):
-    """A layer, or a network, is larger than the configuration's memories; the message gives the sizes."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +24,6 @@ class Placed:
     weights_base: int
     channels_base: int
     gate: "Placed | None" = None
-
-
-def groups(layer: Layer, config: Config) -> int:
-    """Groups of `lanes` output channels."""
-    return -(-int(layer.weights.shape[0]) // config.lanes)
-
-
-def group_weights(layer: Layer) -> int:
-    """Weights a lane for one group."""
-    return int(np.prod(layer.weights.shape[1:]))
 
 
 def place(layers: list[Layer], config: Config) -> list[Placed]:
@@ -52,97 +39,22 @@ def place(layers: list[Layer], config: Config) -> list[Placed]:
             channels += groups(part, config) * config.lanes
         placed.append(item)
     if weights > config.weights:
-        raise DoesNotFit(f"the network needs {weights:,} weights a lane, but {config.name} holds {config.weights:,}")
+        raise DoesNotFit(
+            f"the network needs {weights:,} weights a lane, but {config.name} holds {config.weights:,};"
+            f" {remedy(config, 'weights', weights)}"
+        )
     if channels > config.channels:
-        raise DoesNotFit(f"the network needs parameters of {channels:,} channels, but {config.name} holds {config.channels:,}")
+        raise DoesNotFit(
+            f"the network needs parameters of {channels:,} channels, but {config.name} holds {config.channels:,};"
+            f" {remedy(config, 'channels', channels)}"
+        )
     if len(layers) > config.layers:
-        raise DoesNotFit(f"the network has {len(layers)} layers, but {config.name} holds {config.layers} descriptors")
+        raise DoesNotFit(
+            f"the network has {len(layers)} layers, but {config.name} holds {config.layers} descriptors;"
+            f" {remedy(config, 'layers', len(layers))}"
+        )
     routing(layers)
     return placed
-
-
-def routing(layers: Sequence[Layer]) -> tuple[int, int] | None:
-    """(experts, k) of the layers that have experts, None if no layer does; DoesNotFit if they differ, as there is one router."""
-    found = {(layer.mixture.experts, layer.mixture.k): layer.name for layer in layers if layer.mixture is not None}
-    if len(found) > 1:
-        named = " and ".join(f"{name} chooses {k} of {experts}" for (experts, k), name in found.items())
-        raise DoesNotFit(f"all layers with experts have as many and choose as many, because there is one router; but {named}")
-    return next(iter(found), None)
-
-
-def check_fits(layer: Layer, config: Config) -> None:
-    """DoesNotFit if one group of a layer, or its feature maps, are larger than the configuration can hold."""
-    C, H, W = layer.shape
-    K, rows, columns = layer.out_shape
-    top, left, bottom, right = layer.pads
-    if group_weights(layer) > config.weights:
-        raise DoesNotFit(f"{layer.name}: one group has {group_weights(layer):,} weights a lane, but {config.name} holds {config.weights:,}")
-    winners = choosing(layer)
-    if winners is not None:
-        _check_winners(layer.name, winners, K, config)
-    if layer.mixture is not None:
-        _check_experts(layer.name, layer.mixture, K, config)
-    stored = chooses_apart(layer)  # then the output is, whatever follows
-    for what, size, limit in (
-        ("columns x channels of its input", W * C, config.features),
-        ("pixels of its input", H * W + 1, config.pixels),
-        ("output channels", K, config.channels),
-        ("rows of its input", H, config.side),
-        ("columns of its input", W, config.side),
-        ("rows of its input with padding", H + top + bottom, 2 * config.side - 1),
-        ("columns of its input with padding", W + left + right, 2 * config.side - 1),
-        ("rows from one output row to the next", layer.pool_stride[0] * layer.stride[0], 2 * config.side - 1),
-        ("columns from one output column to the next", layer.pool_stride[1] * layer.stride[1], 2 * config.side - 1),
-        ("output rows", rows, config.side),
-        ("output columns", columns, config.side),
-        ("columns x channels of its output", columns * K * stored, config.features),
-        ("pixels of its output", (rows * columns + 1) * stored, config.pixels),
-    ):
-        if size > limit:
-            raise DoesNotFit(f"{layer.name}: there are {size:,} {what}, but {config.name} holds {limit:,}")
-
-
-def choosing(layer: Layer) -> Winners | None:
-    """The winners of a layer, unless all of its outputs win."""
-    winners = layer.winners
-    if winners is None or winners.period > 1:
-        return winners
-    K, rows, columns = layer.out_shape
-    elements = K if winners.per_pixel else K * rows * columns
-    return winners if winners.count(elements) < elements else None
-
-
-def chooses_apart(layer: Layer) -> bool:
-    """Whether a layer's output is stored, and winners are chosen from it then; but where a threshold is kept, as they pass."""
-    winners = choosing(layer)
-    return winners is not None and not winners.per_pixel
-
-
-def _check_winners(name: str, winners: Winners, K: int, config: Config) -> None:
-    if not (config.pixel_winners if winners.per_pixel else config.winners):
-        whose, setting = "its winners", "winners=true"
-        if winners.per_pixel:
-            whose, setting = "each pixel's winners", f"pixel_winners={max(1, winners.count(K))}"
-        raise DoesNotFit(f"{name}: it keeps {whose} only, for which {config.name} has no unit; set {setting} in its configuration")
-    if winners.per_pixel and winners.count(K) > config.pixel_winners:
-        raise DoesNotFit(
-            f"{name}: {winners.count(K):,} channels of each pixel win, but {config.name} finds up to {config.pixel_winners};"
-            f" set pixel_winners={winners.count(K)} in its configuration"
-        )
-
-
-def _check_experts(name: str, mixture: Mixture, K: int, config: Config) -> None:
-    remedy = f"set experts={mixture.experts} and experts_chosen={mixture.k} in its configuration"
-    if not config.experts:
-        raise DoesNotFit(f"{name}: it chooses from {mixture.experts} experts, but {config.name} has no router; {remedy}")
-    if mixture.experts > config.experts or mixture.k > config.experts_chosen:
-        raise DoesNotFit(
-            f"{name}: it chooses {mixture.k} of {mixture.experts} experts, but {config.name} chooses up to {config.experts_chosen}"
-            f" of {config.experts}; {remedy}"
-        )
-    if K // mixture.experts % config.lanes:
-        each = K // mixture.experts
-        raise DoesNotFit(f"{name}: each expert has {each} output channels, no multiple of the {config.lanes} lanes of {config.name}")
 
 
 def load_packets(placed: list[Placed], config: Config) -> list[Words]:
@@ -165,8 +77,8 @@ def channel_packet(placed: Placed, config: Config) -> Words:
     """The load packet of a layer's channels: bias, scale and bound of each."""
     layer = placed.layer
     words = np.zeros((groups(layer, config) * config.lanes, 3), np.uint32)
-    words[: len(layer.bias), 0] = layer.bias.astype(np.int32).view(np.uint32)
-    words[: len(layer.bias), 1] = layer.scale.astype(np.float32).view(np.uint32)
+    words[: len(layer.bias), 0] = layer.bias.view(np.uint32)
+    words[: len(layer.bias), 1] = layer.scale.view(np.uint32)
     words[: len(layer.bias), 2] = bounds(layer).view(np.uint32)
     return _packet(LoadTarget.CHANNELS, placed.channels_base, words.reshape(-1))
 
@@ -180,7 +92,7 @@ def program_packet(descriptors: list[Words]) -> Words:
 
 
 def _packet(target: LoadTarget, address: int, words: Words) -> Words:
-    return np.concatenate([np.array([address | target.value << 28], np.uint32), words])
+    return np.concatenate([np.array([packed(LoadHeader, {"address": address, "target": target.value})], np.uint32), words])
 
 
 def bounds(layer: Layer) -> NDArray[np.int32]:
@@ -225,12 +137,17 @@ def descriptor(
     C, H, W = layer.shape
     K, _, R, S = layer.weights.shape
     _, out_rows, out_columns = layer.out_shape
-    stride_rows, stride_columns = layer.stride
     pool_rows, pool_columns = layer.pool
-    unit_rows, unit_columns = layer.pool_stride[0] * stride_rows, layer.pool_stride[1] * stride_columns
+    # Where there is one window, or one unit, there is no way to the next one, however far that would be.
+    stride_rows, stride_columns = (stride if pool > 1 else 1 for stride, pool in zip(layer.stride, layer.pool, strict=True))
+    unit_rows = layer.pool_stride[0] * layer.stride[0] if out_rows > 1 else 1
+    unit_columns = layer.pool_stride[1] * layer.stride[1] if out_columns > 1 else 1
     top, left = layer.pads[:2]
     zero = layer.y.zero_point
     low, high = layer.clamp
+    threshold = layer.threshold
+    if threshold > most("threshold"):  # no output is as far from zero
+        low, high, threshold = zero, zero, 0
     count = groups(layer, config)
     experts = {}
     if layer.mixture is not None:
@@ -256,7 +173,7 @@ def descriptor(
         positive_max=positive_max(layer.x),
         low=low - zero,
         high=high - zero,
-        threshold=layer.threshold,
+        threshold=threshold,
         elements=C * H * W,
         C=C,
         H=H,
@@ -306,7 +223,10 @@ def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, lo
     steps = sum(descriptors(item.layer) for item in placed)
     load = load or (config.serial and (steps > 1 or chooses_apart(placed[0].layer)))
     if load + steps > config.layers:
-        raise DoesNotFit(f"the network needs {load + steps} descriptors, but {config.name} holds {config.layers}")
+        raise DoesNotFit(
+            f"the network needs {load + steps} descriptors, but {config.name} holds {config.layers};"
+            f" {remedy(config, 'layers', load + steps)}"
+        )
     words = [load_descriptor(placed[0].layer.shape, buffer=buffer, k_in=k_in, final=False)] if load else []
     for number, item in enumerate(placed):
         last = number == len(placed) - 1
@@ -345,7 +265,5 @@ def positive_max(held: Activation) -> int:
 
 def _words(**fields: int) -> Words:
     """A descriptor's words; products of sizes are taken modulo 65,536."""
-    modular = {name for name in fields if name.endswith(("_pixels", "_weights", "first_pixel", "first_weight"))}
-    values = {name: int(value) & 0xFFFF if name in modular else int(value) for name, value in fields.items()}
-    bits = Descriptor.const(values).as_bits()
+    bits = packed(Descriptor, {name: modular(name, value) for name, value in fields.items()})
     return np.frombuffer(bits.to_bytes(4 * DESCRIPTOR_WORDS, "little"), np.uint32)

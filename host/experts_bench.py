@@ -11,8 +11,9 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import ROUTER_BASE
 from skipgrid.rtl.router_map import ARRAYS, REGISTERS, ExpertArray
 
-from .compiler import descriptors, group_weights, groups
+from .compiler import descriptors
 from .device import Device
+from .fits import group_weights, groups
 from .network import Network
 from .runner import ImageResult, compile_network, recognised, run_images
 

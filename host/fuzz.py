@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, coded_bytes, encode, run_layer, run_network
 from skipgrid.rtl.config import Config
 
-from .compiler import DoesNotFit, chooses_apart, load_packets, network_program, place, program_packet
+from .compiler import load_packets, network_program, place, program_packet
 from .device import Device, DeviceError
+from .fits import DoesNotFit, chooses_apart
 from .passes import cut_channels, with_channels
 from .runner import set_router
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skipgrid.golden import Layer, best_k, coded_bytes, size_bits
 from skipgrid.rtl.config import Config
 
-from .compiler import DoesNotFit, check_fits, choosing, group_weights, groups
+from .fits import DoesNotFit, check_fits, choosing, group_weights, groups
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import ROUTER_BASE
 from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS
 
-from .compiler import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet, routing
+from .compiler import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet
 from .device import Device, Words
+from .fits import routing
 from .network import Network
 
 SAMPLE = 16  # images from which the parameters of the code are chosen

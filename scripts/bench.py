@@ -217,7 +217,7 @@ def measure(
     config: Config, table_file: Path | None = None, seed: int = 0, *, clustered: bool = False, layer: str | None = None
 ) -> tuple[dict[str, Any], "list[LayerResult]", dict[str, str]]:
     """Measure a table's layers: the report for JSON, what was measured, and why the other layers do not fit, by name."""
-    from skipgrid.host.compiler import DoesNotFit
+    from skipgrid.host.fits import DoesNotFit
     from skipgrid.host.layer_bench import geomean_utilisation, mean_speedup, measure_layer, read_table
     from skipgrid.host.simulated import SimulatedDevice
 

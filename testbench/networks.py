@@ -12,13 +12,13 @@ from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, acc
 from skipgrid.golden.layer import Dtype
 from skipgrid.host import fuzz
 from skipgrid.host.compiler import (
-    DoesNotFit,
     Placed,
     load_packets,
     network_program,
     place,
     program_packet,
 )
+from skipgrid.host.fits import DoesNotFit
 from skipgrid.rtl.config import Config
 
 Tensor = NDArray[np.integer]

@@ -23,7 +23,7 @@ from cocotbext.axi import (
 from numpy.typing import NDArray
 
 from skipgrid.golden import Layer
-from skipgrid.host.compiler import routing
+from skipgrid.host.fits import routing
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import REGISTERS, ROUTER_BASE
 from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS

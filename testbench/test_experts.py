@@ -8,7 +8,8 @@ import pytest
 
 from simulation import SERIAL, SMALL
 from skipgrid.golden import Activation, Layer, Mixture
-from skipgrid.host.compiler import DoesNotFit, network_program, place
+from skipgrid.host.compiler import network_program, place
+from skipgrid.host.fits import DoesNotFit
 from skipgrid.host.passes import plan
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from skipgrid.golden import run_layer, run_network
-from skipgrid.host.compiler import group_weights
+from skipgrid.host.fits import group_weights
 from skipgrid.host.layer_bench import Workload, make_layer, read_table
 from skipgrid.host.onnx_import import import_model
 from skipgrid.rtl.config import preset

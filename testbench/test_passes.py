@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from skipgrid.fpga.board import find_board
 from skipgrid.golden import Layer, coded_bytes, decode, encode, from_coded, run_layer
-from skipgrid.host.compiler import DoesNotFit, channel_packet, descriptor, group_weights, groups, place, program_packet, weight_packet
+from skipgrid.host.compiler import channel_packet, descriptor, place, program_packet, weight_packet
+from skipgrid.host.fits import DoesNotFit, group_weights, groups
 from skipgrid.host.fuzz import random_activation, random_input, random_layer
 from skipgrid.host.layer_bench import make_layer, measure_layer, read_table
 from skipgrid.host.passes import Pass, plan
@@ -160,12 +161,11 @@ def test_a_layer_of_more_rows_than_a_side_is_cut() -> None:
     [
         (layer_of(3, 17)[0], "17 columns of its input, but loose holds 16"),
         (layer_of(16, 3, R=20, top=8, bottom=8)[0], "32 rows of its input with padding, but loose holds 31"),
-        (layer_of(3, 3, stride=16, pool=1)[0].replaced(pool_stride=(2, 1)), "32 rows from one output row to the next, but loose holds 31"),
         (layer_of(16, 3, top=4, bottom=4, R=3)[0], "22 output rows, but loose holds 16"),
     ],
 )
 def test_a_side_that_is_too_long_is_refused(layer: Layer, what: str) -> None:
-    with pytest.raises(DoesNotFit, match=f"conv: there are {what}"):
+    with pytest.raises(DoesNotFit, match=f"conv: there are {what}; set side=32 in its configuration"):
         place([layer], LOOSE.replaced(side=16))
 
 
@@ -203,6 +203,21 @@ def run_pass(device: SimulatedDevice, item: Pass, band: NDArray[np.integer]) -> 
     (sent,) = device.run([encode(coded_bytes(band, item.layer.x), 0)]).packets
     shape = item.layer.out_shape
     return from_coded(decode(sent, int(np.prod(shape)), 0), shape, item.layer.y)
+
+
+@pytest.mark.parametrize(
+    ("case", "layer"),
+    [
+        ("no output reaches the threshold", layer_of(7, 9)[0].replaced(threshold=256)),
+        ("a stride over the whole input", layer_of(7, 9, R=1, stride=300)[0].replaced(pool_stride=(300, 300))),
+        ("a pool of 180 windows", layer_of(7, 9)[0].replaced(pads=(20,) * 4, pool=(15, 12), pool_stride=(3, 4))),
+        ("a pool over a whole signal", layer_of(1, 60, R=1)[0].replaced(pads=(0, 200, 0, 200), pool=(1, 458))),
+    ],
+)
+def test_sizes_at_the_edges_of_a_descriptor_on_the_device(device: SimulatedDevice, case: str, layer: Layer) -> None:
+    x = np.random.default_rng(1).integers(0, 256, layer.shape).astype(np.uint8)
+    (only,) = plan(layer, x, device.config)
+    assert np.array_equal(run_pass(device, only, x[:, only.input_rows]), run_layer(x, layer)), case
 
 
 def test_random_layers_in_bands_on_the_device(device: SimulatedDevice) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from simulation import SERIAL, SMALL
 from skipgrid.golden import Layer, Winners
-from skipgrid.host.compiler import DoesNotFit, check_fits, network_program, place
+from skipgrid.host.compiler import network_program, place
+from skipgrid.host.fits import DoesNotFit, check_fits
 from skipgrid.host.passes import plan
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
