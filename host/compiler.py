@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, requantise
+from skipgrid.golden import Activation, Layer
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadHeader, LoadTarget, Opcode, WinnersOf, layer_layout
 
+from .bounds import bounds, check_pooling, lowered
 from .device import Words
 from .fits import DoesNotFit, check_fits, chooses_apart, choosing, group_weights, groups, remedy, routing
 from .packing import modular, most, packed
@@ -34,6 +34,7 @@ def place(layers: list[Layer], config: Config) -> list[Placed]:
         gate = None
         for part in (layer,) if layer.mixture is None else (layer.mixture.gate, layer):
             check_fits(part, config)
+            check_pooling(part)
             item = gate = Placed(part, weights, channels, gate)
             weights += groups(part, config) * group_weights(part)
             channels += groups(part, config) * config.lanes
@@ -93,31 +94,6 @@ def program_packet(descriptors: list[Words]) -> Words:
 
 def _packet(target: LoadTarget, address: int, words: Words) -> Words:
     return np.concatenate([np.array([packed(LoadHeader, {"address": address, "target": target.value})], np.uint32), words])
-
-
-def bounds(layer: Layer) -> NDArray[np.int32]:
-    """For each channel the smallest accumulator whose output is neither zero nor below the threshold.
-
-    Requantisation never falls with the accumulator, so a binary search finds it. Where outputs below the zero point may
-    survive, every accumulator may, and the bound is the smallest integer.
-    """
-    low, _ = layer.clamp
-    lowest, highest = np.iinfo(np.int32).min, np.iinfo(np.int32).max
-    least = max(1, layer.threshold)
-    if low <= layer.y.zero_point - least:
-        return np.full(len(layer.bias), lowest, np.int32)
-    below = np.full(len(layer.bias), lowest, np.int64)  # does not survive, or is the smallest there is
-    above = np.full(len(layer.bias), highest, np.int64)  # survives, or is the largest there is
-    # Accumulators whose sum with the bias wraps do not occur; keep the search where it does not.
-    below = np.maximum(below, lowest - layer.bias.astype(np.int64))
-    above = np.minimum(above, highest - layer.bias.astype(np.int64))
-    while (above - below > 1).any():
-        middle = (above + below) // 2
-        y = requantise(middle.astype(np.int32).reshape(-1, 1, 1), layer.bias, layer.scale, layer.y.zero_point, *layer.clamp).reshape(-1)
-        survives = y - layer.y.zero_point >= least
-        above = np.where(survives, middle, above)
-        below = np.where(survives, below, middle)
-    return above.astype(np.int32)
 
 
 def descriptor(
@@ -249,7 +225,7 @@ def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, lo
 
 def descriptors(layer: Layer) -> int:
     """How many descriptors a layer takes."""
-    return 1 + (layer.mixture is not None)
+    return sum(1 + (part.mixture is not None) for part in lowered(layer))
 
 
 def load_descriptor(shape: tuple[int, int, int], *, buffer: int, k_in: int, final: bool) -> Words:

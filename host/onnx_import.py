@@ -165,6 +165,9 @@ def _integer_bias(linear: Linear, x_scale: np.float32) -> NDArray[np.int32]:
     if linear.bias is None:
         return np.zeros(len(step), np.int32)
     if linear.bias.scale is None:
+        if not np.isfinite(linear.bias.values).all():
+            channel = int(np.flatnonzero(~np.isfinite(linear.bias.values))[0])
+            linear.node.refuse(f"the bias of channel {channel} is {linear.bias.values[channel]}; supported are finite numbers")
         limits = np.iinfo(np.int32)
         return np.clip(np.rint(linear.bias.values.astype(np.float32) / step).astype(np.float64), limits.min, limits.max).astype(np.int32)
     if not np.allclose(linear.bias.scale, step, rtol=1e-6, atol=0):

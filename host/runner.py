@@ -28,6 +28,7 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import ROUTER_BASE
 from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS
 
+from .bounds import lowered
 from .compiler import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet
 from .device import Device, Words
 from .fits import routing
@@ -99,7 +100,7 @@ def compile_network(network: Network, config: Config, sample: NDArray[np.integer
     sample: some inputs (N, C, H, W), for which the code's parameters are chosen so that their streams are shortest.
     """
     layers = network.layers
-    placed = place(list(layers), config)
+    placed = place([part for layer in layers for part in lowered(layer)], config)
     coded = [coded_bytes(x, layers[0].x) for x in sample[:SAMPLE]]
     k_in = _shortest(coded)
     k_out = _shortest([coded_bytes(run_network(x, list(layers))[-1], layers[-1].y) for x in sample[:SAMPLE]])

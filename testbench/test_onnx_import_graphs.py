@@ -206,6 +206,10 @@ REFUSED: dict[str, tuple[Callable[[], Graph], str]] = {
     ),
     "transA": (lambda: rounded(gemm(vector(), transA=1)), r"'gemm' \(Gemm\): transA = 1 is not supported; supported is 0"),
     "alpha": (lambda: rounded(gemm(vector(), alpha=0.5)), r"'gemm' \(Gemm\): alpha = 0.5 is not supported; supported is 1.0"),
+    "bias without a number": (
+        lambda: rounded(conv(image(), bias=np.array([1, 2, np.nan, 4, 5, 6], np.float32))),
+        r"'conv' \(Conv\): the bias of channel 2 is nan; supported are finite numbers",
+    ),
     "scale overflow": (
         lambda: rounded(conv(image()), scale=np.float32(1e-44)),
         r"'conv' \(Conv\): the factor x_scale \* weight_scale / y_scale",

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skipgrid.golden import Layer
-from skipgrid.host.compiler import bounds, descriptor, place
+from skipgrid.host.bounds import bounds
+from skipgrid.host.compiler import descriptor, place
 from skipgrid.host.fits import DoesNotFit, check_fits
 from skipgrid.host.packing import modular, most, packed
 from skipgrid.rtl.config import Config
