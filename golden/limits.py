@@ -1,4 +1,10 @@
-"""What a layer must cost at least: multiplications that count, cycles of a perfect grid, bits of a perfect code."""
+"""What a layer must cost at least: multiplications that count, cycles of a perfect grid, bits of a perfect code.
+
+A window counts if a stored output is made from it, and once, however many overlapping pools take it; one that no pool takes counts for
+nobody. Of a window only what lies inside the feature map counts: padding is no work.
+
+*Useful* is a multiplication with a nonzero activation, *dense* one with any. Zeros may be skipped, so useful is at most dense.
+"""
 
 from math import ceil, log2
 
@@ -11,23 +17,18 @@ from .network import check_input, route
 
 
 def dense_macs(layer: Layer) -> int:
-    """All multiplications of the convolution, those with zeros and padding too: windows * K * C * R * S; of all experts, and their gate."""
+    """The multiplications of the convolution, those with zeros too; of all experts, and their gate."""
     gate = 0 if layer.mixture is None else dense_macs(layer.mixture.gate)
-    return windows(layer) * int(layer.weights.size) + gate
+    return _activations(layer) * layer.bias.size + gate
 
 
 def useful_macs(x: NDArray[np.integer], layer: Layer) -> int:
-    """The multiplications with a nonzero activation: the sum, over the convolution's windows, of their nonzeros, times K.
+    """The multiplications with a nonzero activation: the sum, over the windows that count, of their nonzeros, times K.
 
-    x: (C, H, W) in the layer's input type. Padding holds no nonzeros. Counted before pooling: each window once.
-    Where experts are chosen, those of the others do not count, and those of the gate do.
+    x: (C, H, W) in the layer's input type. Where experts are chosen, those of the others do not count, and those of the gate do.
     """
     check_input(x, layer)
-    top, left, bottom, right = layer.pads
-    K, _, R, S = layer.weights.shape
-    nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
-    in_windows = sliding_window_view(nonzeros, (R, S))[:: layer.stride[0], :: layer.stride[1]]
-    macs = int(in_windows.sum()) * int(K)
+    macs = _in_windows(np.count_nonzero(x != layer.x.zero_point, axis=0), layer) * layer.bias.size
     if layer.mixture is None:
         return macs
     chosen = len(route(x, layer.mixture))
@@ -35,25 +36,37 @@ def useful_macs(x: NDArray[np.integer], layer: Layer) -> int:
 
 
 def limit_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int) -> float:
-    """Cycles in which a grid of rows x lanes could do the useful multiplications if no PE ever waited."""
+    """Cycles in which a grid of rows x lanes could do the useful multiplications if no PE ever waited or was without a channel."""
     return useful_macs(x, layer) / (rows * lanes)
 
 
 def dense_cycles(layer: Layer, rows: int, lanes: int) -> int:
-    """Cycles of a grid of that size that skips nothing, neither zeros nor experts, and otherwise never waits.
+    """Cycles of a grid of that size that skips nothing, neither zeros nor experts, and whose rows never wait.
 
-    A window's output channels are computed `lanes` together; each such piece takes C*R*S cycles of one row, and the rows share the pieces.
+    As here, a row multiplies one activation a cycle for a group of `lanes` output channels, of which the last may not be full.
     """
-    K = layer.bias.size
-    pieces = windows(layer) * ceil(K / lanes)
     gate = 0 if layer.mixture is None else dense_cycles(layer.mixture.gate, rows, lanes)
-    return ceil(pieces / rows) * (layer.weights.size // K) + gate
+    return ceil(_activations(layer) * ceil(layer.bias.size / lanes) / rows) + gate
 
 
-def windows(layer: Layer) -> int:
-    """Windows of the convolution: its output pixels before pooling."""
-    _, rows, columns = layer.conv_shape
-    return rows * columns
+def _activations(layer: Layer) -> int:
+    """Activations in all windows that count."""
+    C, H, W = layer.shape
+    return _in_windows(np.full((H, W), C), layer)
+
+
+def _in_windows(pixels: NDArray[np.integer], layer: Layer) -> int:
+    """The sum of what (H, W) pixels hold over all windows that count, those of a pool each once."""
+    top, left, bottom, right = layer.pads
+    windows = sliding_window_view(np.pad(pixels, ((top, bottom), (left, right))), layer.weights.shape[2:])
+    of_window = windows[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))
+    taken = (_taken(*sizes) for sizes in zip(layer.out_shape[1:], layer.pool, layer.pool_stride, strict=True))
+    return int(of_window[np.ix_(*taken)].sum())
+
+
+def _taken(outputs: int, pool: int, stride: int) -> NDArray[np.integer]:
+    """The rows, or columns, of windows that some pool takes, each once."""
+    return np.unique(np.arange(outputs).reshape(-1, 1) * stride + np.arange(pool))
 
 
 def sparsity(coded: NDArray[np.uint8]) -> float:

@@ -14,6 +14,7 @@ from skipgrid.golden import (
     accumulate,
     best_k,
     coded_bytes,
+    dense_cycles,
     dense_macs,
     encode,
     entropy_bits,
@@ -53,6 +54,8 @@ class LayerResult:
     cycles: from the start, with the input in the activation buffer and the weights resident, to the end, over all passes.
     streamed_cycles: the same, with the input's first word at the port at the start of each pass whose band is not held already.
     stream_bits: of the coded input, in as many streams as there are bands; rows that two bands hold count twice.
+    limit_cycles: in which the grid could do the useful multiplications; utilisation: the same over the cycles, so at most 1.
+    speedup: cycles of a dense grid of the same size (`golden.dense_cycles`) over the cycles. ideal_speedup: 1 / (1 - zeros of the input).
     passes: runs of the accelerator, each over one band of rows and as many groups of channels as fit. bands: of the input.
     bit_exact: every pass's words are those of its block of the golden model's output for the whole layer.
     """
@@ -183,7 +186,7 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
         cycles=cycles,
         streamed_cycles=streamed,
         utilisation=limit / cycles,
-        speedup=dense / (config.rows * config.lanes) / cycles,
+        speedup=dense_cycles(layer, config.rows, config.lanes) / cycles,
         ideal_speedup=1 / (1 - workload.sparsity) if workload.sparsity < 1 else float("inf"),
         stream_bits=sum(size_bits(coded, best_k(coded)) for coded in bands.values()),
         entropy_bits=entropy_bits(coded_bytes(x, layer.x)),

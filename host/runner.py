@@ -71,7 +71,7 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """A layer's means over all images; utilisation is useful_macs / (rows * lanes) / cycles."""
+    """A layer's means over all images; utilisation is useful_macs / (rows * lanes) / cycles, which is at most 1."""
 
     name: str
     sparsity_in: float
@@ -83,7 +83,10 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run over a set of labelled images gave; cycles are means over the images; None if there is no ONNX model to compare with."""
+    """What a run over a set of labelled images gave; cycles are means over the images; None if there is no ONNX model to compare with.
+
+    dense_cycles_per_image: of a dense grid of the same size, as `golden.dense_cycles` says.
+    """
 
     images: int
     correct: int

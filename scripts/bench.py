@@ -56,7 +56,7 @@ def layers(
 
     Weights are random; inputs have exactly the table's share of zeros, and so have the outputs. Every output word is compared with the
     golden model's. Utilisation is the limit (useful multiplications / PEs) over the cycles that were needed; speed-up is against a dense
-    grid of the same size that is always busy; code is the coded input's size over its entropy.
+    grid of the same size, which multiplies zeros too (but not padding) and is always busy; code is the coded input's size over its entropy.
 
     A layer too big for the memories runs in passes: 8 × 6 of them are over 8 sets of output channels and 6 bands of input rows. Both
     bands that meet hold the rows that both need, and code counts these twice.

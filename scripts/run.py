@@ -82,8 +82,9 @@ def run(
 
     The simulation's Verilog is generated and compiled once, and kept for later runs. Every output is compared, bit for bit, with the
     golden model's, and with ONNX Runtime's if the model is one of ONNX. Cycles count from an image's first input word to its last output
-    word, with the weights resident; the dense grid that they are compared with has the same size and is always busy. On a board, they
-    include the time in which the input comes over the link. --set changes a parameter of the accelerator.
+    word, with the weights resident; the dense grid that they are compared with has the same size, multiplies zeros too (but not padding)
+    and is always busy. On a board, they include the time in which the input comes over the link. --set changes a parameter of the
+    accelerator.
 
     Examples:
 
