@@ -13,6 +13,7 @@ from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS
 Words = NDArray[np.uint32]
 
 CONTROL = REGISTERS["CONTROL"]
+READY_READS = 1000  # of STATUS, each of some cycles
 
 REASONS = {
     Error.STREAM_ENDED_EARLY: "the input stream ended before the tensor was complete",
@@ -92,13 +93,19 @@ class Device(ABC):
     def run(self, packets: list[Words], program: int = 0, layers: int = 0) -> Run:
         """Run the program that begins at a descriptor, over input packets; DeviceError if it ends in error."""
         self.write_register(REGISTERS["PROGRAM"].address, program)
-        status = REGISTERS["STATUS"]
-        while not status.field("ready", self.read_register(status.address)):
-            pass  # some 20 cycles, until the first descriptor is fetched
+        self.wait_ready()
         out = self.stream(packets)
         self.check()
         cycles = [self.read_register(LAYER_CYCLES + 4 * (program + layer)) for layer in range(layers)]
         return Run(out, self.counters(), cycles)
+
+    def wait_ready(self) -> None:
+        """Wait until the program's first descriptor is fetched, so that a run begins at once: some 20 cycles."""
+        status = REGISTERS["STATUS"]
+        for _ in range(READY_READS):
+            if status.field("ready", self.read_register(status.address)):
+                return
+        raise BusError("the accelerator does not become ready: it has not fetched its program's first descriptor")
 
     def check(self) -> None:
         """DeviceError if the status register shows an error, which is cleared, so that the next use begins without it."""
@@ -127,4 +134,4 @@ class Device(ABC):
 
 
 class BusError(RuntimeError):
-    """A register access was answered with SLVERR."""
+    """A register access was answered with SLVERR, or STATUS.ready does not come."""

@@ -1,56 +1,8 @@
 // A thin harness around the generated accelerator: moves whole buffers through its ports, cycle by cycle.
-#include "Vskipgrid.h"
-#include "verilated.h"
-#if VM_TRACE_FST
-#include "verilated_fst_c.h"
-using Trace = VerilatedFstC;
-#elif VM_TRACE_VCD
-#include "verilated_vcd_c.h"
-using Trace = VerilatedVcdC;
-#endif
-#define TRACES (VM_TRACE_FST || VM_TRACE_VCD)
-#include <cstdint>
+#include "accelerator.h"
+#include "chaos.h"
 
 namespace {
-
-struct Source {  // an AXI4-Stream that sends packets
-    const uint32_t* words = nullptr;
-    const uint8_t* last = nullptr;
-    uint64_t count = 0, taken = 0;
-    bool offers() const { return taken < count; }
-};
-
-struct Device {
-    VerilatedContext context;
-    Vskipgrid top{&context};
-    uint64_t cycle = 0;
-#if TRACES
-    Trace trace;
-#endif
-
-    // Takes over what was offered, and lets outputs follow it: two evaluations, one for each edge.
-    void clock() {
-        edge();
-        settle();
-    }
-
-    void edge() {
-        top.clk = 1;
-        top.eval();
-        ++cycle;
-#if TRACES
-        trace.dump(10 * cycle - 5);
-#endif
-        top.clk = 0;
-    }
-
-    void settle() {
-        top.eval();
-#if TRACES
-        trace.dump(10 * cycle);
-#endif
-    }
-};
 
 void offer(Device& d, const Source& load, const Source& in) {
     d.top.s_axis_load_tvalid = load.offers();
@@ -177,6 +129,16 @@ int skipgrid_run(Device* d, const uint32_t* load_words, const uint8_t* load_last
     *in_taken = in.taken;
     *out_count = out;
     return status;
+}
+
+// The same, with the ports stalled and disturbed (see chaos.h), and with the start of a run where `start` is 1. Returns an `Ended`.
+int skipgrid_chaos(Device* d, const Chaos* chaos, const uint32_t* load_words, const uint8_t* load_last, uint64_t load_count,
+                   const uint32_t* in_words, const uint8_t* in_last, uint64_t in_count, uint32_t* out_words, uint8_t* out_flags,
+                   uint64_t out_capacity, int start, uint64_t* out_count) {
+    Disturbed run(*d, *chaos, {load_words, load_last, load_count}, {in_words, in_last, in_count}, {out_words, out_flags, out_capacity});
+    const Ended ended = run.run(start);
+    *out_count = run.sink.count;
+    return ended;
 }
 
 }  // extern "C"

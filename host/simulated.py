@@ -33,7 +33,7 @@ def build(config: Config, *, trace: str = "") -> Path:
     return build_library(lambda: Accelerator(config), HARNESS, name=config.name, key=key, trace=trace)
 
 
-def _joined(packets: list[Words]) -> tuple[Words, NDArray[np.uint8]]:
+def joined(packets: list[Words]) -> tuple[Words, NDArray[np.uint8]]:
     """All words of some packets, and for each whether it ends its packet."""
     if not packets:
         return np.zeros(0, np.uint32), np.zeros(0, np.uint8)
@@ -57,9 +57,14 @@ class SimulatedDevice(Device):
         self._library = ctypes.CDLL(str(build(config, trace=waveforms)))
         self._library.skipgrid_new.restype = ctypes.c_void_p
         self._library.skipgrid_cycle.restype = ctypes.c_uint64
-        self._device = ctypes.c_void_p(self._library.skipgrid_new(str(trace).encode() if trace else None))
+        self._trace = str(trace).encode() if trace else None
+        self._open()
         self._out = np.zeros(OUT_CAPACITY, np.uint32)
         self._out_flags = np.zeros(OUT_CAPACITY, np.uint8)
+
+    def _open(self) -> None:
+        """Begin the simulation, with a reset."""
+        self._device = ctypes.c_void_p(self._library.skipgrid_new(self._trace))
 
     def close(self) -> None:
         """End the simulation."""
@@ -94,8 +99,8 @@ class SimulatedDevice(Device):
         return self._move([], packets, until_irq=True)
 
     def _move(self, load: list[Words], packets: list[Words], *, until_irq: bool) -> list[Words]:
-        load_words, load_last = _joined(load)
-        in_words, in_last = _joined(packets)
+        load_words, load_last = joined(load)
+        in_words, in_last = joined(packets)
         taken, count = ctypes.c_uint64(), ctypes.c_uint64()
         status = self._library.skipgrid_run(
             self._device,

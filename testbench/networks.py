@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, accumulate, coded_bytes, route, run_network
+from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, accumulate, coded_bytes, run_network
 from skipgrid.golden.layer import Dtype
-from skipgrid.host import fuzz
+from skipgrid.host import session
 from skipgrid.host.compiler import (
     Placed,
     load_packets,
@@ -167,7 +166,7 @@ def random_winners(rng: random.Random, shape: tuple[int, int, int], config: Conf
 
 def stored_tensors(network: Network) -> list[Tensor]:
     """The coded bytes (H, W, C) of what the activation buffers hold, in order: outputs before and after winners are chosen."""
-    stored = fuzz.stored_tensors(network.x, network.layers, Thresholds())
+    stored = session.stored_tensors(network.x, network.layers, Thresholds())
     return [coded_bytes(tensor, held).reshape(*tensor.shape[1:], -1) for tensor, held in stored]
 
 
@@ -184,15 +183,3 @@ def coded_outputs(network: Network) -> list[NDArray[np.uint8]]:
     """The coded bytes of every layer's output, as the golden model has them."""
     outputs = run_network(network.x, network.layers)
     return [coded_bytes(y, layer.y) for y, layer in zip(outputs, network.layers, strict=True)]
-
-
-def walked_macs(x: Tensor, layer: Layer) -> int:
-    """The multiplications that the grid does: a window that two pools share is walked twice, one that no pool takes is not."""
-    if layer.mixture is not None:
-        every = walked_macs(x, layer.replaced(mixture=None))
-        return walked_macs(x, layer.mixture.gate) + every // layer.mixture.experts * len(route(x, layer.mixture))
-    top, left, bottom, right = layer.pads
-    nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
-    windows = sliding_window_view(nonzeros, layer.weights.shape[2:])[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))
-    pools = sliding_window_view(windows, layer.pool)[:: layer.pool_stride[0], :: layer.pool_stride[1]]
-    return int(pools.sum()) * int(layer.weights.shape[0])

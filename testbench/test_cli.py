@@ -341,26 +341,3 @@ def test_bench_winners_fails_when_an_output_differs(skipgrid: CommandLine, monke
     wrong |= {"cycles_per_image": 1, "winners_cycles_per_image": 1, "bits_per_image": 1}
     monkeypatch.setattr("skipgrid.scripts.bench_winners.measure_winners", lambda *_: {"preset": "1x8", "plain": wrong, "shares": []})
     assert skipgrid.refuses("bench", "winners") == "some outputs differ from the golden model's"
-
-
-@pytest.mark.xdist_group("small")
-def test_fuzz(skipgrid: CommandLine, tmp_path: Path) -> None:
-    outcome = skipgrid("fuzz", "--count", 1000, "--json", tmp_path / "fuzz.json")
-    assert outcome.code == 0, outcome.errors
-    report = json.loads((tmp_path / "fuzz.json").read_text(encoding="utf-8"))
-    assert report["wrong_seeds"] == []
-    assert report["bit_exact"] + report["buffers_full"] == report["networks"] == 1000
-    assert report["buffers_full"] > 0
-
-
-def test_fuzz_with_winners_and_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
-    settings = ("winners=true", "wide_program=true", "experts=4", "experts_chosen=2", "channels=256")
-    chosen = [word for text in settings for word in ("--set", text)]
-    assert skipgrid("fuzz", "--count", 300, "--json", tmp_path / "fuzz.json", *chosen).code == 0
-    report = json.loads((tmp_path / "fuzz.json").read_text(encoding="utf-8"))
-    assert (report["wrong_seeds"], report["config"]["experts"]) == ([], 4)
-    assert report["bit_exact"] > 100
-
-
-def test_fuzz_refuses(skipgrid: CommandLine) -> None:
-    assert "no preset '9x9'" in skipgrid.refuses("fuzz", "--preset", "9x9")

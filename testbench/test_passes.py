@@ -12,9 +12,9 @@ from skipgrid.fpga.board import find_board
 from skipgrid.golden import Layer, coded_bytes, decode, encode, from_coded, run_layer
 from skipgrid.host.compiler import channel_packet, descriptor, place, program_packet, weight_packet
 from skipgrid.host.fits import DoesNotFit, group_weights, groups
-from skipgrid.host.fuzz import random_activation, random_input, random_layer
 from skipgrid.host.layer_bench import make_layer, measure_layer, read_table
 from skipgrid.host.passes import Pass, plan
+from skipgrid.host.random_networks import random_activation, random_input, random_layer
 from skipgrid.host.simulated import SimulatedDevice
 from skipgrid.rtl.config import PRESETS, Config
 
