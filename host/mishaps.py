@@ -20,16 +20,16 @@ STREAM_ERRORS = {
     "bits left": Error.STREAM_BITS_LEFT,
 }
 PATIENCE = 30_000  # cycles after which a run is stopped whose program makes no sense
-OVERLONG = 4096  # words of the largest program memory that a packet runs past, as it is sent word by word
+OVERLONG = 4096  # words that a packet sends at most to run past the program memory's end
 
 Random = np.random.Generator
 
 
 def stop(session: Session, device: ChaoticDevice, rng: Random) -> None:
-    """A run is stopped at some cycle; or it has ended before."""
+    """A run is stopped at some cycle, sometimes by the very write that starts it; or it has ended before."""
     x = session.case.inputs[-1]
     right = session.packet(session.outputs(x)[-1])
-    device.stop_at = int(rng.integers(0, session.cycles + 20))
+    device.stop_at = int(rng.choice([0, *rng.integers(0, session.cycles + 20, 9)]))
     try:
         session.run(x)
     except DeviceError as error:
@@ -77,10 +77,10 @@ def spoil_input(session: Session, device: ChaoticDevice, rng: Random) -> None:
         return
     session.thresholds = Thresholds()
     try:
-        device.run([words])
+        device.run([words], session.case.first)
     except DeviceError as error:
-        if error.code not in (expected, *FULL) or error.layer:
-            raise Wrong(f"a spoilt input packet is answered with {error.code.name} of layer {error.layer}, not {expected.name}") from None
+        if error.code not in (expected, *FULL) or error.layer != session.case.first:
+            raise Wrong(f"a spoilt input packet ends in {error.code.name} of descriptor {error.layer}, not in {expected.name}") from None
     else:
         raise Wrong(f"a spoilt input packet is taken without {expected.name}")
 
@@ -110,7 +110,7 @@ def break_program(session: Session, device: ChaoticDevice, rng: Random) -> None:
     device.load(packet)
     device.stop_at = PATIENCE
     try:
-        device.run([session.words(session.case.inputs[0])])
+        device.run([session.words(session.case.inputs[0])], session.case.first)
     except DeviceError as error:
         session.happened[error.code.name] += 1
     session.load_program()
@@ -132,7 +132,7 @@ def break_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
         channels = next(packet for packet in packets if packet[0] >> 28 == LoadTarget.CHANNELS.value)
         packet = channels[: 1 + 3 * int(rng.integers((len(channels) - 1) // 3)) + int(rng.integers(1, 3))]
     else:
-        size = session.config.layers * SLOT_WORDS
+        size = (session.config.layers - session.case.first) * SLOT_WORDS
         if size > OVERLONG:
             return
         expected = Error.LOAD_ADDRESS

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skipgrid.golden import Activation, Layer, Mixture, Winners
 from skipgrid.rtl.config import Config
 
-from .compiler import Placed, network_program, place
+from .compiler import Placed, descriptors, network_program, place
 from .fits import DoesNotFit, group_weights, groups
 
 Tensor = NDArray[np.integer]
@@ -20,7 +20,8 @@ MOST_CELLS = 128  # processing elements of a random configuration, which is comp
 class Case:
     """A network that fits a configuration, and inputs for it, which may have more nonzeros than its buffers hold.
 
-    k_in, k_out: of the code of both streams. refused: layers drawn on the way that did not fit.
+    k_in, k_out: of the code of both streams. buffer: of the input. first: the descriptor at which its program begins.
+    refused: layers drawn on the way that did not fit.
     """
 
     layers: list[Layer]
@@ -28,6 +29,8 @@ class Case:
     inputs: list[Tensor]
     k_in: int
     k_out: int
+    buffer: int
+    first: int
     refused: int
 
 
@@ -177,7 +180,10 @@ def random_case(rng: np.random.Generator, config: Config) -> Case:
     # Where winners have a period, later inputs show it.
     periods = [layer.winners.period for layer in layers if layer.winners is not None]
     inputs = [random_input(rng, shape, held) for _ in range(4 if max(periods, default=1) > 1 else 1)]
-    return Case(layers, place(layers, config), inputs, int(rng.integers(0, 8)), int(rng.integers(0, 8)), refused)
+    k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
+    last = config.layers - 1 - sum(descriptors(layer) for layer in layers)  # with room for a descriptor that loads the input
+    first = int(rng.choice([0, rng.integers(0, last + 1), last]))
+    return Case(layers, place(layers, config), inputs, k_in, k_out, int(rng.integers(0, 2)), first, refused)
 
 
 def _random_shape(rng: np.random.Generator, config: Config, scale: float) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Thresholds, coded_bytes, encode, route, run_layer, run_network
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import Error
+from skipgrid.rtl.layouts import SLOT_WORDS, Error
 
 from .compiler import load_packets, network_program, program_packet
 from .device import Device, DeviceError, Words
@@ -50,9 +50,12 @@ class Session:
         self.thresholds = Thresholds()
 
     def program(self) -> Words:
-        """The packet of the program."""
+        """The packet of the program, from the case's first descriptor on."""
         case = self.case
-        return program_packet(network_program(case.placed, self.config, load=self.loads, k_in=case.k_in, k_out=case.k_out))
+        codes = {"k_in": case.k_in, "k_out": case.k_out}
+        packet = program_packet(network_program(case.placed, self.config, buffer=case.buffer, load=self.loads, **codes))
+        packet[0] += np.uint32(case.first * SLOT_WORDS)
+        return packet
 
     def words(self, x: Tensor) -> Words:
         """The input packet of a tensor."""
@@ -77,7 +80,7 @@ class Session:
         outputs = run_network(x, self.layers, thresholds)
         fits = _fit(stored, self.config)
         try:
-            run = self.device.run([words])
+            run = self.device.run([words], self.case.first, (len(self.program()) - 1) // SLOT_WORDS)
         except DeviceError as error:
             self.thresholds = Thresholds()
             if error.code not in FULL or fits:
@@ -102,6 +105,8 @@ class Session:
         for name, value in counted.items():
             if getattr(run.counters, name) != value:
                 raise Wrong(f"the counter {name.upper()} is {getattr(run.counters, name):,}, not {value:,}")
+        if sum(run.layer_cycles) != self.cycles:
+            raise Wrong(f"all LAYER_CYCLES are {sum(run.layer_cycles):,}, not {self.cycles:,}")
         return True
 
 
