@@ -135,8 +135,10 @@ class Bus {
 
     // What has moved, after the edge.
     void advance() {
-        if (address_moves_) address_left_ = top_.s_axil_awvalid = false;
-        if (data_moves_) data_left_ = top_.s_axil_wvalid = false;
+        address_left_ &= !address_moves_;
+        data_left_ &= !data_moves_;
+        top_.s_axil_awvalid &= address_left_;
+        top_.s_axil_wvalid &= data_left_;
         if (asked_) asking_ = false;
         if (written_) writing_ = false;
         if (answered_) reading_ = false;

@@ -49,7 +49,9 @@ class _Gate(ctypes.Structure):
     _fields_ = (("closes", ctypes.c_uint32), ("opens", ctypes.c_uint32))
 
 
-class _Access(ctypes.Structure):
+class RegisterAccess(ctypes.Structure):
+    """An access that changes nothing: a read if strobes is 0. response: AXI's. mask, value: what is known of what is read."""
+
     _fields_ = tuple((name, ctypes.c_uint32) for name in ("address", "strobes", "data", "response", "mask", "value"))
 
 
@@ -59,7 +61,7 @@ class _Chaos(ctypes.Structure):
         *((name, _Gate) for name in ("load", "input", "output", "bus")),
         *((name, ctypes.c_uint64) for name in ("stop_at", "reset_at", "reset_cycles", "idle_limit")),
         *((name, ctypes.c_uint32) for name in ("control", "start", "stop", "status", "busy_bit", "error_bit")),
-        ("accesses", ctypes.POINTER(_Access)),
+        ("accesses", ctypes.POINTER(RegisterAccess)),
         ("access_count", ctypes.c_uint64),
     )
 
@@ -97,8 +99,8 @@ class ChaoticDevice(SimulatedDevice):
         self.stop_at: int | None = None
         self.reset_at: int | None = None
         self.sent: list[OutputPacket] = []
-        accesses = _accesses(config)
-        self._accesses = (_Access * len(accesses))(*accesses)
+        accesses = harmless_accesses(config)
+        self._accesses = (RegisterAccess * len(accesses))(*accesses)
         self.restart(np.random.default_rng(0))
 
     def restart(self, rng: np.random.Generator) -> None:
@@ -120,14 +122,15 @@ class ChaoticDevice(SimulatedDevice):
         super().write_register(address, value)
 
     def load(self, packet: Words) -> None:
-        self._disturbed([packet], [], start=False)
+        self.use([packet], [], start=False)
         self.check()
 
     def stream(self, packets: list[Words]) -> list[Words]:
-        self.sent = self._disturbed([], packets, start=True)
+        self.sent = self.use([], packets, start=True)
         return [packet.words for packet in self.sent]
 
-    def _disturbed(self, load: list[Words], packets: list[Words], *, start: bool) -> list[OutputPacket]:
+    def use(self, load: list[Words], packets: list[Words], *, start: bool) -> list[OutputPacket]:
+        """Send packets to the load port and the input, from the start of a run to its end if there is one; gives the output packets."""
         load_words, load_last = joined(load)
         in_words, in_last = joined(packets)
         count = ctypes.c_uint64()
@@ -174,7 +177,7 @@ class ChaoticDevice(SimulatedDevice):
         return [OutputPacket(words, bool(flags[end - 1] & 2)) for words, end in zip(packets, ends, strict=True)]
 
 
-def _accesses(config: Config) -> list[_Access]:
+def harmless_accesses(config: Config) -> list[RegisterAccess]:
     """Accesses that disturb nothing: reads of all registers, and what is refused: too few bytes, the wrong kind, no register."""
     known = {"IDENTIFICATION": IDENTIFICATION, "VERSION": VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2], "CONFIG_HASH": config.hash}
     known["GRID"] = config.rows | config.lanes << 16
@@ -183,14 +186,14 @@ def _accesses(config: Config) -> list[_Access]:
     for register in there:
         if register.access != Access.WRITE:
             mask, value = (0xFFFFFFFF, known[register.name]) if register.name in known else (0, 0)
-            accesses.append(_Access(address=register.address, response=OKAY, mask=mask, value=value))
+            accesses.append(RegisterAccess(address=register.address, response=OKAY, mask=mask, value=value))
         else:
-            accesses.append(_Access(address=register.address, response=SLVERR))
+            accesses.append(RegisterAccess(address=register.address, response=SLVERR))
         refused = 15 if register.access == Access.READ else 7
-        accesses.append(_Access(address=register.address, strobes=refused, data=0xFFFFFFFF, response=SLVERR))
-    accesses += [_Access(address=LAYER_CYCLES + 4 * layer, response=OKAY) for layer in (0, config.layers - 1)]
-    accesses += [_Access(address=REGISTERS["STATUS"].address, response=OKAY)] * 10
+        accesses.append(RegisterAccess(address=register.address, strobes=refused, data=0xFFFFFFFF, response=SLVERR))
+    accesses += [RegisterAccess(address=LAYER_CYCLES + 4 * layer, response=OKAY) for layer in (0, config.layers - 1)]
+    accesses += [RegisterAccess(address=REGISTERS["STATUS"].address, response=OKAY)] * 10
     nothing = 0x7FC  # behind the last layer's cycles, where these are fewer than 256
-    accesses.append(_Access(address=nothing, response=OKAY if config.layers == 256 else SLVERR))
-    accesses.append(_Access(address=nothing, strobes=15, response=SLVERR))
+    accesses.append(RegisterAccess(address=nothing, response=OKAY if config.layers == 256 else SLVERR))
+    accesses.append(RegisterAccess(address=nothing, strobes=15, response=SLVERR))
     return accesses

@@ -182,7 +182,7 @@ def random_case(rng: np.random.Generator, config: Config) -> Case:
     inputs = [random_input(rng, shape, held) for _ in range(4 if max(periods, default=1) > 1 else 1)]
     k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
     last = config.layers - 1 - sum(descriptors(layer) for layer in layers)  # with room for a descriptor that loads the input
-    first = int(rng.choice([0, rng.integers(0, last + 1), last]))
+    first = int(rng.choice([0, int(rng.integers(0, last + 1)), last]))
     return Case(layers, place(layers, config), inputs, k_in, k_out, int(rng.integers(0, 2)), first, refused)
 
 
