@@ -13,7 +13,7 @@ from .fits import DoesNotFit, group_weights, groups
 
 Tensor = NDArray[np.integer]
 MOST_WEIGHTS = 32768  # a lane, of any configuration
-MOST_CELLS = 128  # processing elements of a random configuration, which is compiled in a minute
+MOST_CELLS = 64  # processing elements of most random configurations, which are compiled in a minute
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ def random_config(rng: np.random.Generator) -> Config:
 
     serial = some(0.2)
     rows = 1 if serial else int(rng.choice([1, 2, 2, 4, 6, 16]))
-    lanes = power(4, 256, 16)
-    while rows * lanes > max(MOST_CELLS, 256 // rows):
-        lanes //= 2
+    lanes = min(power(4, 32), MOST_CELLS // rows // 4 * 4)
+    if some(0.02):
+        rows, lanes = 1, 256
     experts = 0 if serial or some(0.6) else int(rng.choice([2, 3, 5, 8, 64]))
     channels = lanes * int(rng.choice([1, 4, 7, 16, 32, 65536 // lanes]))
     return Config(
@@ -97,25 +97,34 @@ def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activ
         R, S = min(R, H + top + bottom), min(S, W + left + right)
     stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
     rows, columns = (H + top + bottom - R) // stride[0] + 1, (W + left + right - S) // stride[1] + 1
-    pool = (1, 1) if rng.random() < 0.5 else (int(rng.integers(1, min(3, rows) + 1)), int(rng.integers(1, min(3, columns) + 1)))
+    largest = (rows, columns) if rng.random() < 0.1 else (min(3, rows), min(3, columns))
+    pool = (1, 1) if rng.random() < 0.5 else (int(rng.integers(1, largest[0] + 1)), int(rng.integers(1, largest[1] + 1)))
     pool_stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
     K = int(rng.integers(1, most + 1))
     y = random_activation(rng)
     relu = rng.random() < 0.7
+    clamp = (y.zero_point if relu else None, None)
+    if rng.random() < 0.15:
+        low, high = sorted(rng.integers(y.low, y.high + 1, 2).tolist())
+        clamp = (low, high)
     weights = rng.integers(-128, 128, (K, C, R, S)) * (rng.random((K, C, R, S)) < rng.choice([0.2, 1.0]))
     if rng.random() < 0.1:
         weights = rng.choice([-128, 127], weights.shape)
+    bias, exponents = rng.integers(-20000, 20000, K), rng.uniform(-5, -0.5, K)
+    if rng.random() < 0.05:
+        bias, exponents = rng.integers(-(1 << 31), 1 << 31, K), rng.uniform(-37, 37, K)
     return Layer(
         name=f"layer {number}",
         weights=weights.astype(np.int8),
-        bias=rng.integers(-20000, 20000, K).astype(np.int32),
-        scale=(10.0 ** rng.uniform(-5, -0.5, K)).astype(np.float32),
+        bias=bias.astype(np.int32),
+        scale=(10.0**exponents).astype(np.float32),
         shape=shape,
         x=x,
         y=y,
         stride=stride,
         pads=(top, left, bottom, right),
-        low=y.zero_point if relu else None,
+        low=clamp[0],
+        high=clamp[1],
         pool=pool,
         pool_stride=pool_stride,
         threshold=int(rng.choice([0, 0, 0, 1, 2, 20, 255])),
