@@ -163,7 +163,10 @@ class Bench:
         """A file that makes Verilator show the ports to a bench."""
         ports = ["clk", "rst", *self._ports(wiring.In, wiring.Out)]
         file = folder / "ports.vlt"
-        file.write_text("\n".join(["`verilator_config", *(f'public_flat_rw -module "{self.name}" -var "{port}"' for port in ports), ""]), encoding="utf-8")
+        file.write_text(
+            "\n".join(["`verilator_config", *(f'public_flat_rw -module "{self.name}" -var "{port}"' for port in ports), ""]),
+            encoding="utf-8",
+        )
         return file
 
 
