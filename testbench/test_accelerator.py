@@ -35,11 +35,18 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+QUICK = ("2x4", "all", "serial with winners")  # between them, every part in every form
+
+
+@pytest.mark.parametrize(
+    "config", [pytest.param(config, id=name, marks=[] if name in QUICK else pytest.mark.slow) for name, config in CONFIGS.items()]
+)
 def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(spread=True)], ids=["2x4", "spread"])
+@pytest.mark.parametrize(
+    "config", [pytest.param(SMALL, id="2x4"), pytest.param(SMALL.replaced(spread=True), id="spread", marks=pytest.mark.slow)]
+)
 def test_errors(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator_errors", config)

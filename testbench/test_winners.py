@@ -15,10 +15,13 @@ from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf
 
-CONFIGS = {"2 rows": SMALL.replaced(winners=True), "serial": SERIAL.replaced(winners=True)}
+CONFIGS = [
+    pytest.param(SMALL.replaced(winners=True), id="2 rows"),
+    pytest.param(SERIAL.replaced(winners=True), id="serial", marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("config", CONFIGS)
 def test_winners(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_winners", config)
 
