@@ -60,14 +60,23 @@ class Network:
     def activations(self, images: NDArray[np.generic]) -> NDArray[np.integer]:
         """The first layer's inputs (N, C, H, W) for images in the model's own type and shape, with the batch first.
 
-        TypeError or ValueError if the images are of another type or shape.
+        TypeError or ValueError if the images are of another type or shape, or hold what is no number.
         """
         if images.dtype != self.input.dtype:
-            raise TypeError(f"the images are {images.dtype}, but the model's input {self.input.name!r} is {self.input.dtype}")
+            raise TypeError(
+                f"the images are {images.dtype}, but the model's input {self.input.name!r} is {self.input.dtype};"
+                f" prepare them as for the model's training, and store them with .astype(numpy.{self.input.dtype})"
+            )
         if images.shape[1:] != self.input.shape or images.ndim == 0:
+            same = images.ndim and np.prod(images.shape[1:]) == np.prod(self.input.shape)
             raise ValueError(
                 f"the images' shape is {images.shape}, but the model's input {self.input.name!r} is (N, {_listed(self.input.shape)})"
+                + (f"; .reshape(-1, {_listed(self.input.shape)}) would give them that" if same else "")
             )
+        if not np.isfinite(images).all():
+            number = int(np.argwhere(~np.isfinite(images))[0][0])
+            value = images[number][~np.isfinite(images[number])][0]
+            raise ValueError(f"image {number} holds {value}, which no 8-bit activation stands for; leave it out, or mend it")
         codes = images if self.input.scale is None else quantise(images, self.input.scale, self.input.activation)
         return codes.reshape(len(images), *self.input_shape).astype(self.input.activation.dtype, copy=False)
 

@@ -4,11 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Activation, Dtype
@@ -16,17 +15,23 @@ from skipgrid.golden.layer import Activation, Dtype
 from .network import ModelError
 
 FLOAT, UINT8, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8, onnx.TensorProto.INT8
+CONTRIBUTED = ("com.microsoft", ("QGemm", "QuantizeLinear", "DequantizeLinear"))  # ONNX Runtime's own, and which of them are read
+QUANTISED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QGemm", "QLinearMatMul")  # a quantised model has one of these
+QUANTISE = (
+    "quantise it with onnxruntime.quantization.quantize_static(FLOAT.onnx, INT8.onnx, READER, weight_type=QuantType.QInt8,"
+    " extra_options={'WeightSymmetric': True})"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Constant:
     """A constant tensor.
 
-    One that a DequantizeLinear gives keeps its integers, with float32 scales and zero points: one, or one a slice of `axis`.
+    One that a DequantizeLinear gives keeps its integers, with scales and zero points: one, or one a slice of `axis`.
     """
 
     values: NDArray[np.generic]
-    scale: NDArray[np.float32] | None = None
+    scale: NDArray[Any] | None = None
     zero_point: NDArray[np.generic] | None = None
     axis: int = 0
 
@@ -35,7 +40,9 @@ class Node:
     """An ONNX node. `str()` of it is how messages name it: 'name' (Operator)."""
 
     def __init__(self, proto: onnx.NodeProto, constants: dict[str, Constant]) -> None:
-        self.operator = proto.op_type
+        contributed = proto.domain == CONTRIBUTED[0] and proto.op_type in CONTRIBUTED[1]
+        known = proto.domain in ("", "ai.onnx") or contributed
+        self.operator = proto.op_type if known else f"{proto.domain}::{proto.op_type}"
         self.inputs = tuple(proto.input)
         self.outputs = tuple(proto.output)
         self.name = proto.name or proto.output[0]
@@ -89,8 +96,10 @@ class Node:
     def scale(self, index: int, what: str) -> np.float32:
         """A constant float32 scale of a whole tensor."""
         value = self.plain(index, f"{what} scale")
-        if value.dtype != np.float32 or value.size != 1 or not value.item() > 0:
+        if value.dtype != np.float32 or value.size != 1:
             self.refuse(f"the {what} scale must be one positive float32; here it is {value.dtype} of shape {value.shape}")
+        if not 0 < value.item() < np.inf:
+            self.refuse(f"the {what} scale must be one positive float32; here it is {value.item():.6g}; calibrate with images that differ")
         return np.float32(value.item())
 
     def activation(self, index: int, what: str, default: Dtype) -> Activation:
@@ -127,8 +136,11 @@ def read_chain(path: Path) -> Chain:
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{path} is not a valid ONNX model: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # of protocol buffers, of the checker, of external data: a damaged file can meet any of them
+        raise ModelError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
+    _check_quantised(model.graph, path)
     constants = _constants(model.graph)
     inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1 or len(model.graph.output) != 1:
@@ -136,6 +148,20 @@ def read_chain(path: Path) -> Chain:
     output = model.graph.output[0]
     nodes = tuple(_walk(model.graph, inputs[0].name, output.name, constants))
     return Chain(path.stem, _tensor(inputs[0], "input"), _tensor(output, "output"), nodes)
+
+
+def first_line(error: Exception) -> str:
+    """What an exception of another package says, in one line: that names itself and its reason."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _check_quantised(graph: onnx.GraphProto, path: Path) -> None:
+    """ModelError, before anything else is said of it, if nothing of a model is quantised, or only while it runs."""
+    operators = {proto.op_type for proto in graph.node}
+    if "DynamicQuantizeLinear" in operators:
+        raise ModelError(f"{path} is quantised dynamically, so that its scales are not known before it runs; {QUANTISE}")
+    if not operators.intersection(QUANTISED):
+        raise ModelError(f"{path} is not quantised, but a model in float; {QUANTISE}")
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, Constant]:
@@ -150,7 +176,7 @@ def _constants(graph: onnx.GraphProto) -> dict[str, Constant]:
             values, scale = node.plain(0, "input"), node.plain(1, "scale")
             zero_point = node.plain(2, "zero point") if node.has(2) else np.zeros(1, values.dtype)
             axis = node.attributes.get("axis", 1) % max(values.ndim, 1) if scale.size > 1 else 0
-            constants[node.outputs[0]] = Constant(values, scale.astype(np.float32), zero_point, axis)
+            constants[node.outputs[0]] = Constant(values, scale, zero_point, axis)
     return constants
 
 

@@ -197,7 +197,7 @@ class _Reader:
 
 def _qlinear_weights(node: Node, axis: int, bias: int | None) -> tuple[Constant, Constant | None]:
     """Weights (inputs 3 to 5) and bias (input number `bias`) of a QOperator node, with the scales that QDQ writes beside them."""
-    scale = node.plain(4, "weight scale").astype(np.float32)
+    scale = node.plain(4, "weight scale")
     weights = Constant(node.plain(3, "weights"), scale, node.plain(5, "weight zero point"), axis)
     if bias is None or not node.has(bias):
         return weights, None
@@ -208,6 +208,8 @@ def _weights(node: Node, weights: Constant, axis: int) -> tuple[NDArray[np.int8]
     """int8 weights and their float32 scales (K,), K being the size along the axis."""
     if weights.values.dtype != np.int8 or weights.scale is None or weights.zero_point is None:
         node.refuse(f"{weights.values.dtype} weights are not supported; supported are int8 weights with a scale and DequantizeLinear")
+    if weights.scale.dtype != np.float32:
+        node.refuse(f"weight scales of {weights.scale.dtype} are not supported; supported are float32")
     if np.any(weights.zero_point):
         node.refuse("asymmetric weights (a zero point other than 0) are not supported; supported are symmetric int8 weights")
     channels, scales = weights.values.shape[axis], weights.scale.size

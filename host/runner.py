@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from skipgrid.golden import (
@@ -25,14 +23,16 @@ from skipgrid.golden import (
     useful_macs,
 )
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import ROUTER_BASE
 from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS
 
 from .bounds import lowered
 from .compiler import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet
-from .device import Device, Words
-from .fits import routing
+from .device import Device, DeviceError, Words
+from .fits import DoesNotFit, routing
 from .network import Network
+from .room import check_entries, check_pixels
 
 SAMPLE = 16  # images from which the parameters of the code are chosen
 
@@ -103,7 +103,9 @@ def compile_network(network: Network, config: Config, sample: NDArray[np.integer
     sample: some inputs (N, C, H, W), for which the code's parameters are chosen so that their streams are shortest.
     """
     layers = network.layers
-    placed = place([part for layer in layers for part in lowered(layer)], config)
+    parts = [part for layer in layers for part in lowered(layer)]
+    placed = place(parts, config)
+    check_pixels(parts, config)
     coded = [coded_bytes(x, layers[0].x) for x in sample[:SAMPLE]]
     k_in = _shortest(coded)
     k_out = _shortest([coded_bytes(run_network(x, list(layers))[-1], layers[-1].y) for x in sample[:SAMPLE]])
@@ -119,14 +121,26 @@ def _shortest(tensors: list[NDArray[np.uint8]]) -> int:
 
 
 def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) -> Iterator[ImageResult]:
-    """Load a program and run it over inputs (N, C, H, W), one result each; DeviceError if the device reports an error."""
+    """Load a program and run it over inputs (N, C, H, W), one result each.
+
+    DoesNotFit if an image has too many nonzeros on its way; DeviceError if the device reports another error.
+    """
     layers = list(program.network.layers)
     for packet in program.packets:
         device.load(packet)
     set_router(device, layers)
     thresholds = Thresholds()  # as the device keeps them, from the program's first run on
-    for x in inputs:
-        run = device.run([encode(coded_bytes(x, layers[0].x), program.k_in)], layers=program.descriptors)
+    for number, x in enumerate(inputs):
+        try:
+            run = device.run([encode(coded_bytes(x, layers[0].x), program.k_in)], layers=program.descriptors)
+        except DeviceError as error:
+            if error.code is Error.ENTRIES_FULL:
+                parts = [part for layer in layers for part in lowered(layer)]
+                try:
+                    check_entries(x, parts, thresholds, device.config)
+                except DoesNotFit as why:
+                    raise DoesNotFit(f"image {number}: {why}") from None
+            raise
         shape = layers[-1].out_shape
         output = from_coded(decode(run.packets[0], int(np.prod(shape)), program.k_out), shape, layers[-1].y)
         steps = [descriptors(layer) for layer in layers]  # choosing experts counts as part of their layer
@@ -152,15 +166,6 @@ def set_router(device: Device, layers: Sequence[Layer]) -> None:
     if chosen is not None:
         for name, value in zip(("EXPERTS", "K"), chosen, strict=True):
             device.write_register(ROUTER_BASE + ROUTER_REGISTERS[name].address, value)
-
-
-def run_onnxruntime(model: Path, images: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The model's outputs from ONNX Runtime's CPU provider, one image at a time as the model may have a fixed batch."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: images[index : index + 1]})[0] for index in range(len(images))])
 
 
 def summarise(

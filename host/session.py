@@ -7,14 +7,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Thresholds, coded_bytes, encode, route, run_layer, run_network
+from skipgrid.golden import Activation, Layer, Thresholds, coded_bytes, encode, route, run_network
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import SLOT_WORDS, Error
 
 from .compiler import load_packets, network_program, program_packet
 from .device import Device, DeviceError, Words
-from .fits import chooses_apart
 from .random_networks import Case
+from .room import stored_tensors
 from .runner import set_router
 
 Tensor = NDArray[np.integer]
@@ -118,20 +118,6 @@ def _difference(packets: list[Words], right: Words) -> str:
         return f"{len(packets[0])} words instead of {len(right)}"
     word = int(np.flatnonzero(packets[0] != right)[0])
     return f"word {word} is {packets[0][word]:#010x}, not {right[word]:#010x}"
-
-
-def stored_tensors(x: Tensor, layers: list[Layer], thresholds: Thresholds) -> list[tuple[Tensor, Activation]]:
-    """What is stored when a network runs, in order: x, and all outputs but the last one, which goes to the stream; also what winners are
-    chosen from, which they are not where a threshold is kept.
-    """
-    kept = {number for number, (_, tensors) in thresholds.kept.items() if tensors}
-    outputs = run_network(x, layers, deepcopy(thresholds))
-    stored = []
-    for number, (layer, tensor) in enumerate(zip(layers, [x, *outputs[:-1]], strict=True)):
-        stored.append((tensor, layer.x))
-        if chooses_apart(layer) and number not in kept:
-            stored.append((run_layer(tensor, layer.replaced(winners=None)), layer.y))
-    return stored
 
 
 def _fit(stored: list[tuple[Tensor, Activation]], config: Config) -> bool:

@@ -93,7 +93,10 @@ def _measured(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     config = preset(name)
     notes.print(f"measuring {name}", highlight=False)
     images, labels = run.read_data(DATA)
-    summary, classes = run.measure(config, MODEL, images, labels)
+    measured = run.measure(config, MODEL, images, labels)
+    if measured.problem:
+        raise measured.problem
+    summary, classes = measured.summary, measured.classes
     if name == "4x32":
         density = bench.measure_density(config, DENSITY_LAYER, SEED)
         command = f'skipgrid bench density --preset {name} --layer "{DENSITY_LAYER}" --seed {SEED}'

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, accumulate, coded_bytes, run_network
 from skipgrid.golden.layer import Dtype
-from skipgrid.host import session
+from skipgrid.host import room
 from skipgrid.host.compiler import (
     Placed,
     load_packets,
@@ -166,7 +166,7 @@ def random_winners(rng: random.Random, shape: tuple[int, int, int], config: Conf
 
 def stored_tensors(network: Network) -> list[Tensor]:
     """The coded bytes (H, W, C) of what the activation buffers hold, in order: outputs before and after winners are chosen."""
-    stored = session.stored_tensors(network.x, network.layers, Thresholds())
+    stored = room.stored_tensors(network.x, network.layers, Thresholds())
     return [coded_bytes(tensor, held).reshape(*tensor.shape[1:], -1) for tensor, held in stored]
 
 

@@ -1,6 +1,7 @@
 """The command line: what it prints and writes, and the sentence with which it refuses what cannot be done."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,14 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from cli_support import DATA, MODEL, CommandLine, digits
-from skipgrid.host.runner import Summary, summarise
+from skipgrid.host.fits import DoesNotFit
+from skipgrid.host.network import ModelError
+from skipgrid.host.onnx_import import import_model
+from skipgrid.host.onnx_reference import Reference
+from skipgrid.host.runner import ImageResult, Summary, run_images, summarise
 from skipgrid.rtl.config import PRESETS
 from skipgrid.scripts.cli import app
+from test_onnx_import_graphs import INPUTS, clip, conv, image, outputs, rounded
 
 PNG = b"\x89PNG"
 TAUGHT = [[name] for name in ("presets", "generate", "run", "boards", "build", "flash", "simulate", "info", "synth")] + [
@@ -124,6 +130,66 @@ def test_run_fails_when_outputs_differ(
 
 
 @SIMULATES
+def test_run_says_where_onnxruntime_computes_in_float(skipgrid: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Clip before the rounding, and an image of which a value lies at a tie: no error, unless anything else differs too."""
+    model = rounded(clip(conv(image()))).save(tmp_path / "clip.onnx", "uint8")
+    expected, actual = Reference(model).outputs(INPUTS), outputs(import_model(model), INPUTS)
+    (ties,) = np.nonzero((expected != actual).any(axis=(1, 2, 3)))
+    np.savez(tmp_path / "ties.npz", images=INPUTS[[0, *ties]], labels=np.zeros(1 + len(ties), int))
+    command = ("run", model, tmp_path / "ties.npz", "--preset", "1x8", "--json", tmp_path / "run.json")
+    outcome = skipgrid(*command)
+    assert outcome.code == 0, outcome.errors
+    assert f"equal to ONNX Runtime but for {len(ties)} of {1 + len(ties)} images, by one step at ties" in outcome.output
+    assert json.loads((tmp_path / "run.json").read_text())["bit_exact_onnxruntime"] is False
+    monkeypatch.setattr("skipgrid.host.onnx_reference.Reference.explains", lambda *_: False)
+    assert skipgrid.refuses(*command) == "the accelerator's outputs differ from those of ONNX Runtime"
+
+
+@SIMULATES
+def test_run_keeps_its_results_when_onnxruntime_fails(
+    skipgrid: CommandLine, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ModelError("ONNX Runtime cannot run it")
+
+    monkeypatch.setattr("skipgrid.host.onnx_reference.Reference.outputs", fails)
+    outcome = skipgrid("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
+    assert outcome.code == 1
+    assert "2 of 2" in outcome.output
+    assert "not compared" in outcome.output
+    assert outcome.errors.endswith("skipgrid: ONNX Runtime cannot run it\n")
+    assert json.loads((tmp_path / "run.json").read_text())["bit_exact_onnxruntime"] is None
+
+
+@SIMULATES
+def test_run_keeps_the_results_before_an_image_that_fails(
+    skipgrid: CommandLine, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one(*arguments: Any) -> Iterator[ImageResult]:
+        yield next(run_images(*arguments))
+        raise DoesNotFit("image 1: it has too many nonzeros")
+
+    monkeypatch.setattr("skipgrid.host.runner.run_images", one)
+    drawn = ("--json", tmp_path / "run.json", "--draw", tmp_path / "run.png")
+    outcome = skipgrid("run", MODEL, data, "--preset", "1x8", *drawn)
+    assert outcome.code == 1
+    assert "1 of 1" in outcome.output
+    assert outcome.errors.endswith("skipgrid: image 1: it has too many nonzeros\n")
+    report = json.loads((tmp_path / "run.json").read_text())
+    assert (report["images"], report["bit_exact_onnxruntime"]) == (1, True)
+    assert (tmp_path / "run.png").read_bytes().startswith(PNG)
+
+
+def test_run_asks_onnxruntime_before_anything_runs(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
+    model = onnx.load(MODEL)
+    next(opset for opset in model.opset_import if opset.domain == "").version = 99
+    onnx.save(model, tmp_path / "new.onnx")
+    outcome = skipgrid("run", tmp_path / "new.onnx", data, "--preset", "1x8")
+    assert (outcome.code, outcome.output) == (1, "")
+    assert outcome.errors.startswith("skipgrid: ONNX Runtime")
+
+
+@SIMULATES
 def test_bench_layers(skipgrid: CommandLine, tmp_path: Path) -> None:
     files = ("--json", tmp_path / "layers.json", "--plot", tmp_path / "layers.png")
     outcome = skipgrid("bench", "layers", "--preset", "1x8", "--layer", "LeNet Conv2", "--seed", 3, *files)
@@ -195,6 +261,9 @@ IMAGES, LABELS = digits(2)
         ({"images": IMAGES, "labels": LABELS[:1]}, "there are 1 labels; one label for each image"),
         ({"images": IMAGES, "labels": LABELS.astype(np.float64)}, "the labels are float64"),
         ({"images": IMAGES[:0], "labels": LABELS[:0]}, "holds no images"),
+        ({"images": IMAGES, "labels": np.array([3, 10])}, "image 1 has the label 10, but the model tells 10 classes apart, 0 to 9;"),
+        ({"images": IMAGES, "labels": np.array([-1, 3])}, "image 0 has the label -1, but the model"),
+        ({"images": IMAGES[:, 0], "labels": LABELS}, "; .reshape(-1, 1, 28, 28) would give them that"),
     ],
 )
 def test_run_refuses_data(skipgrid: CommandLine, tmp_path: Path, arrays: dict[str, NDArray[Any]], sentence: str) -> None:
@@ -206,6 +275,15 @@ def test_run_refuses_data(skipgrid: CommandLine, tmp_path: Path, arrays: dict[st
 def test_run_refuses_files_that_are_no_npz(skipgrid: CommandLine, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "data.npz").write_bytes(content)
     assert "npz file" in skipgrid.refuses("run", MODEL, tmp_path / "data.npz")
+
+
+def test_run_refuses_a_damaged_npz(skipgrid: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, images=IMAGES, labels=LABELS)
+    whole = path.read_bytes()
+    for place in range(60, 460, 40):  # in the images' compressed bytes
+        path.write_bytes(whole[:place] + bytes(8) + whole[place + 8 :])
+        assert skipgrid.refuses("run", MODEL, path).startswith(f"{path} is not a readable npz file: ")
 
 
 def test_run_refuses_a_single_array(skipgrid: CommandLine, tmp_path: Path) -> None:

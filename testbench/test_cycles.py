@@ -11,7 +11,8 @@ import pytest
 from skipgrid.golden import dense_cycles
 from skipgrid.host.layer_bench import bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
 from skipgrid.host.onnx_import import import_model
-from skipgrid.host.runner import compile_network, run_images, run_onnxruntime, summarise
+from skipgrid.host.onnx_reference import Reference
+from skipgrid.host.runner import compile_network, run_images, summarise
 from skipgrid.host.simulated import SimulatedDevice
 from skipgrid.rtl.config import preset
 from skipgrid.scripts.figures import kept
@@ -144,7 +145,7 @@ def assert_digits_are_right(device: SimulatedDevice, count: int) -> None:
         images, labels = data["images"][:count], data["labels"][:count]
     inputs = network.activations(images)
     results = list(run_images(device, compile_network(network, device.config, inputs), inputs))
-    summary = summarise(network, device.config, results, labels, run_onnxruntime(MODELS / "lenet5.onnx", images))
+    summary = summarise(network, device.config, results, labels, Reference(MODELS / "lenet5.onnx").outputs(images))
     assert summary.images == count
     assert summary.bit_exact_golden
     assert summary.bit_exact_onnxruntime

@@ -182,13 +182,21 @@ REFUSED: dict[str, tuple[Callable[[], Graph], str]] = {
         r"'conv' \(Conv\): a float model is not supported; supported .*quantize_static",
     ),
     "int16": (lambda: rounded(conv(image()), zero_point=np.int16(0)), r"'y' \(QuantizeLinear\): the output must be uint8 or int8 .* int16"),
+    "no scale": (
+        lambda: rounded(conv(image()), scale=np.float32(np.inf)),
+        r"'y' \(QuantizeLinear\): the output scale must be one positive float32; here it is inf",
+    ),
+    "scale of 0": (
+        lambda: rounded(conv(Graph((C, 9, 8), "uint8").add("DequantizeLinear", "x_float", np.float32(0), np.uint8(7)))),
+        r"'x_float' \(DequantizeLinear\): the input scale must be one positive float32; here it is 0;",
+    ),
     "scale a channel": (
         lambda: rounded(conv(image()), scale=W_SCALE, zero_point=np.uint8(0)),
         r"'y' \(QuantizeLinear\): the output scale must be one",
     ),
     "bias scale": (
         lambda: rounded(conv(g := image(), bias=g.dequantised(BIAS, W_SCALE, ZEROS.astype(np.int32)))),
-        r"'conv' \(Conv\): a bias scale of its own is not supported",
+        r"'conv' \(Conv\): a bias scale of its own is not supported: that of channel 5 is 0.01.*; supported is .*, here 0.00013",
     ),
     "matmul of an image": (
         lambda: rounded(matmul(Graph((5, 8, 40), "uint8").add("DequantizeLinear", "f", X_SCALE, np.uint8(0)))),
@@ -212,7 +220,7 @@ REFUSED: dict[str, tuple[Callable[[], Graph], str]] = {
     ),
     "scale overflow": (
         lambda: rounded(conv(image()), scale=np.float32(1e-44)),
-        r"'conv' \(Conv\): the factor x_scale \* weight_scale / y_scale",
+        r"'conv' \(Conv\): the factor x_scale \* weight_scale / y_scale of channel 0 is .* = inf; supported",
     ),
 }
 
@@ -269,6 +277,41 @@ def test_wrong_images_and_outputs(tmp_path: Path) -> None:
         network.results(np.zeros((1, *network.output_shape), np.int8))
     with pytest.raises(ValueError, match=r"the outputs' shape is \(1, 6\), but the last layer stores \(N, 6, 7, 6\)"):
         network.results(np.zeros((1, 6), np.uint8))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_images_that_hold_no_numbers(value: float, tmp_path: Path) -> None:
+    graph = Graph((C, 9, 8)).add("QuantizeLinear", "x_q", X_SCALE, np.uint8(7)).add("DequantizeLinear", "x_dq", X_SCALE, np.uint8(7))
+    network = imported(rounded(conv(graph)), tmp_path)
+    images = INPUTS[:3].astype(np.float32)
+    network.activations(images)
+    images[2, 1, 3, 3] = value
+    with pytest.raises(ValueError, match=f"image 2 holds {value}, which no 8-bit activation stands for"):
+        network.activations(images)
+
+
+def test_models_that_are_not_quantised(tmp_path: Path) -> None:
+    graph = Graph((C, 9, 8)).add("Conv", "conv", WEIGHTS.astype(np.float32)).add("Relu", "left")
+    sentence = r"model\.onnx is not quantised, but a model in float; quantise it with onnxruntime\.quantization\.quantize_static\("
+    with pytest.raises(ModelError, match=sentence):
+        imported(graph, tmp_path, "float32")
+    graph.tensor = "conv_out"
+    graph.add("Relu", "right").add("Add", "join", "left_out")  # branches, too, are said after that
+    with pytest.raises(ModelError, match=sentence):
+        imported(graph, tmp_path, "float32")
+    dynamic = onnx.helper.make_node("DynamicQuantizeLinear", ["conv_out"], ["a", "b", "c"], "dynamic")
+    graph.nodes.append(dynamic)
+    with pytest.raises(ModelError, match="is quantised dynamically, so that its scales are not known before it runs; quantise it"):
+        imported(graph, tmp_path, "float32")
+
+
+def test_operators_of_other_domains_are_not_taken_for_onnxs(tmp_path: Path) -> None:
+    model = rounded(conv(image())).model("uint8")
+    next(node for node in model.graph.node if node.op_type == "Conv").domain = "my.domain"
+    model.opset_import.append(onnx.helper.make_opsetid("my.domain", 1))
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ModelError, match=r"'conv' \(my\.domain::Conv\): the operator is not supported; supported are .*Conv"):
+        import_model(tmp_path / "model.onnx")
 
 
 def test_quantise_rounds_ties_to_even_and_saturates() -> None:
