@@ -10,6 +10,12 @@ Dtype = Literal["uint8", "int8"]
 MAX_PERIOD = 32767
 
 
+def _check_integers(what: str, *values: object) -> None:
+    """TypeError, naming what they are, unless all values are integers."""
+    if not all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in values):
+        raise TypeError(f"{what} must be an integer, not {', '.join(map(repr, values))}")
+
+
 @dataclass(frozen=True)
 class Activation:
     """How a tensor of activations is held: its 8-bit type and its zero point.
@@ -34,6 +40,7 @@ class Activation:
     def __post_init__(self) -> None:
         if self.dtype not in ("uint8", "int8"):
             raise TypeError(f"activations are uint8 or int8, not {self.dtype}")
+        _check_integers("the zero point", self.zero_point)
         if not self.low <= self.zero_point <= self.high:
             raise ValueError(f"the zero point of {self.dtype} activations lies in {self.low}...{self.high}, not at {self.zero_point}")
 
@@ -58,6 +65,7 @@ class Winners:
     def __post_init__(self) -> None:
         if (self.k is None) == (self.share is None):
             raise ValueError(f"winners are given by k or by their share, one of the two, not by k={self.k} and share={self.share}")
+        _check_integers("k and the period of winners", self.k or 0, self.period)
         if self.k is not None and self.k < 0:
             raise ValueError(f"k is 0 or more, not {self.k}")
         if self.share is not None and not 0 <= self.share <= 1:
@@ -93,6 +101,7 @@ class Mixture:
             raise ValueError(f"layer {self.gate.name}: a gate gives one score for each expert, not a tensor of {self.gate.out_shape}")
         if self.gate.winners is not None:
             raise ValueError(f"layer {self.gate.name}: all scores of a gate count, so it has no winners")
+        _check_integers(f"layer {self.gate.name}: the number of chosen experts", self.k)
         if not 1 <= self.k <= self.experts:
             raise ValueError(f"layer {self.gate.name}: of {self.experts} experts 1 to all are chosen, not {self.k}")
 
@@ -143,6 +152,11 @@ class Layer:
             array = getattr(self, field)
             if array.dtype != dtype or array.ndim != axes:
                 self._refuse(f"{field} is {dtype} with {axes} axes, not {array.dtype} of shape {array.shape}", TypeError)
+        for field, count in (("shape", 3), ("stride", 2), ("pads", 4), ("pool", 2), ("pool_stride", 2)):
+            if not isinstance(getattr(self, field), tuple) or len(getattr(self, field)) != count:
+                self._refuse(f"{field} is a tuple of {count} integers, not {getattr(self, field)!r}", TypeError)
+            _check_integers(f"layer {self.name}: each of {field}", *getattr(self, field))
+        _check_integers(f"layer {self.name}: the clamp and the threshold", *self.clamp, self.threshold)
         K, C, R, S = self.weights.shape
         top, left, bottom, right = self.pads
         if min(self.weights.shape) < 1 or min(self.shape) < 1:

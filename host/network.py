@@ -1,10 +1,12 @@
 """A network as the accelerator runs it: layers, and how the model's own input and output turn into 8-bit activations and back."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skipgrid.golden import check_network
 from skipgrid.golden.layer import Activation, Layer
 
 
@@ -35,7 +37,7 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A chain of layers, each reading what the one before it stored.
+    """A chain of layers, each reading what the one before it stored; ValueError unless they and the ends follow each other.
 
     name: what reports call it.
     layers: in the order they run.
@@ -46,6 +48,19 @@ class Network:
     layers: tuple[Layer, ...]
     input: Port
     output: Port
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError(f"the network {self.name} has no layer")
+        check_network(self.layers)
+        for end, port, activation, shape in (
+            ("input", self.input, self.layers[0].x, self.input_shape),
+            ("output", self.output, self.layers[-1].y, self.output_shape),
+        ):
+            if port.activation != activation or prod(port.shape) != prod(shape):
+                raise ValueError(f"the network's {end} is {port.activation} of {port.shape}, but its layers have {activation} of {shape}")
+            if port.scale is not None and not (isinstance(port.scale, np.float32) and 0 < port.scale < np.inf):
+                raise ValueError(f"the scale of the network's {end} is a positive float32, not {port.scale!r}")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

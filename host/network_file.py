@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import check_network
 from skipgrid.golden.layer import Activation, Layer, Mixture, Winners
 
 from .network import ModelError, Network, Port
@@ -50,11 +49,10 @@ def load_network(path: Path) -> Network:
 
 
 def _check(network: Network) -> None:
-    """TypeError or ValueError unless the parts are what a network has, and follow each other."""
+    """TypeError unless the parts are what a network has."""
     parts = ((network.name, str), (network.input, Port), (network.output, Port), *((layer, Layer) for layer in network.layers))
     if not all(isinstance(part, kind) for part, kind in parts):
         raise TypeError("a part is of another kind")
-    check_network(network.layers)
 
 
 def _plain(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:

@@ -8,7 +8,7 @@ Sources: the ONNX operator specifications; ONNX Runtime's contributed operators 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,7 +197,7 @@ class _Reader:
 
 def _qlinear_weights(node: Node, axis: int, bias: int | None) -> tuple[Constant, Constant | None]:
     """Weights (inputs 3 to 5) and bias (input number `bias`) of a QOperator node, with the scales that QDQ writes beside them."""
-    scale = node.plain(4, "weight scale")
+    scale: NDArray[Any] = node.plain(4, "weight scale")
     weights = Constant(node.plain(3, "weights"), scale, node.plain(5, "weight zero point"), axis)
     if bias is None or not node.has(bias):
         return weights, None

@@ -32,7 +32,7 @@ class Reference:
         self.model = model
         self._session = _session(str(model), model)
 
-    def outputs(self, images: NDArray[np.generic]) -> NDArray[np.generic]:
+    def outputs(self, images: NDArray[np.generic]) -> NDArray[Any]:
         """The model's outputs, batch first; ModelError if ONNX Runtime fails."""
         return self._run(self._session, images)[-1]
 
@@ -57,11 +57,11 @@ class Reference:
 
     def _run(
         self, session: onnxruntime.InferenceSession, images: NDArray[np.generic], names: tuple[str, ...] | None = None
-    ) -> list[NDArray[np.generic]]:
+    ) -> list[NDArray[Any]]:
         """Some outputs for all images, a batch at a time: one image, or as many as the model is fixed at, the last batch filled up."""
         put = session.get_inputs()[0]
         batch = put.shape[0] if isinstance(put.shape[0], int) else 1
-        found: list[list[NDArray[np.generic]]] = []
+        found: list[list[NDArray[Any]]] = []
         try:
             for first in range(0, len(images), batch):
                 some = images[first : first + batch]

@@ -1,5 +1,6 @@
 """Networks in files: what is saved comes back, and what is no network is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,31 @@ def test_other_arrays_are_refused(tmp_path: Path) -> None:
         load_network(path)
     with pytest.raises(ModelError, match=r"missing\.npz cannot be read: No such file or directory"):
         load_network(tmp_path / "missing.npz")
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("layers", {"stride": [1.5, 1]}),
+        ("layers", {"pool": [2]}),
+        ("layers", {"shape": "133"}),
+        ("layers", {"threshold": 2.5}),
+        ("layers", {"low": 0.5}),
+        ("layers", {"winners": {"is": "Winners", "k": 1.5}}),
+        ("layers", {"y": {"is": "Activation", "dtype": "uint8", "zero_point": "3"}}),
+        ("input", {"shape": [1, 28, 27]}),
+        ("input", {"scale": 0.5}),
+        ("output", {"activation": {"is": "Activation", "dtype": "int8", "zero_point": 0}}),
+        ("output", {"scale": {"is": "array", "name": "nan"}}),
+    ],
+)
+def test_parts_that_a_network_cannot_have_are_refused(tmp_path: Path, part: str, change: dict[str, object]) -> None:
+    path = tmp_path / "changed.npz"
+    save_network(import_model(MODEL), path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    text = json.loads(str(arrays["network"]))
+    (text["network"][part][0] if part == "layers" else text["network"][part]).update(change)
+    np.savez(path, **arrays | {"network": np.array(json.dumps(text)), "nan": np.float32("nan")})
+    with pytest.raises(ModelError, match=r"changed\.npz holds no network that skipgrid has saved"):
+        load_network(path)
