@@ -20,10 +20,13 @@ the Verilog. Sizes that depend on the preset are those of `{config.name}`. [form
 ## Registers
 
 All are 32 bits wide. An access to another address, of the wrong kind, or a write of fewer than four bytes is answered with SLVERR and
-changes nothing.
+changes nothing. Where the value after a reset is not always the same, its place has a dash.
 
 {registers}
 
+## Interrupts
+
+{interrupts}
 ## Load packets
 
 {load}
@@ -43,7 +46,8 @@ ROUTER = """\
 This page is written by `skipgrid docs` from the hardware's own definitions. [router.md](router.md) explains what they do.
 
 All are 32 bits wide. An access to another address, of the wrong kind, a write of fewer than four bytes, or one of a value that the
-register cannot hold is answered with SLVERR and changes nothing.
+register cannot hold is answered with SLVERR and changes nothing. Where the value after a reset is not always the same, its place has a
+dash.
 
 {registers}
 """
@@ -67,6 +71,7 @@ def made_pages() -> dict[str, str]:
         config=config,
         ports=pages.ports(config),
         registers=pages.registers(config),
+        interrupts=pages.INTERRUPTS,
         load=pages.load_packets(config),
         descriptor=pages.descriptor(),
         errors=pages.errors(),

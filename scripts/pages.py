@@ -15,6 +15,22 @@ from .description import describe, layout, unit_ports
 
 ROUTER = "The expert router's registers follow from `{base:#05x}` on; to each of these addresses, add that:"
 
+INTERRUPTS = """\
+`irq` is a level: 1 while `STATUS.done` or `STATUS.error` is set, each where `INTERRUPT_ENABLE` has its bit, and `STATUS.busy` is 0. Not
+more than one of the two is set. Reading clears nothing. A start or a clear written to `CONTROL` clears both, and when that write is
+answered `irq` has fallen, if only for a cycle, so that every further event is an edge too. A handler
+
+1. reads `STATUS`;
+2. if `error` is set, reads `ERROR`: a run's names the descriptor, and after one of the load port the packet has to be sent again;
+3. reads the counters, if they are wanted: they stay until the next start;
+4. writes `CONTROL`, with start for the next run or with clear.
+
+Nothing is lost if load packets are sent behind step 4, and `STATUS` is read when their last word is taken, before the next start: an
+error of the load port between steps 1 and 4 would be cleared unread. It takes the place of a `done` that nobody has cleared; then there
+is one interrupt for both. A run that is stopped ends with the error `STOPPED`, or with `done` if it was at its end; either way there is
+an interrupt.
+"""
+
 PORTS = {
     "clk": "the only clock; everything changes at its rising edge",
     "rst": "synchronous reset, active high, at any moment",
