@@ -19,8 +19,8 @@ def kept_layout(position_bits: int) -> data.StructLayout:
 class KeptResults(wiring.Component):
     """Sends each element that was kept as a result, with the zeros before it.
 
-    position_bits: width of a position, which is counted modulo 2 ** position_bits: the next word, null or not, must be less than
-        2 ** position_bits - 1,023 elements behind the one before.
+    position_bits: width of a position, which is counted modulo 2 ** position_bits: the next word must be less than that behind the one
+        before, and behind a null word 1,023 less.
 
     Members:
         words: elements of one tensor after another, lower positions first. results: the same tensors.
