@@ -82,14 +82,15 @@ class Bus {
   public:
     Bus(Vskipgrid& top, Random& random, const Chaos& chaos) : top_(top), random_(random), chaos_(chaos), port_(chaos.bus) {}
 
-    void command(uint32_t value) { commands_ |= value; }
-    bool idle() const { return !reading_ && !writing_ && !commands_; }
+    void start() { starts_ = true; }
+    void stop() { stops_ = true; }
+    bool idle() const { return !reading_ && !writing_ && !starts_ && !stops_; }
 
     void drive(bool may_begin) {
         const bool open = port_.open(random_);
-        if (commands_ && !writing_) {
-            begin_write({chaos_.control, 15, commands_, 0, 0, 0});
-            commands_ = 0;
+        if ((starts_ || stops_) && !writing_) {
+            begin_write({chaos_.control, 15, starts_ ? chaos_.start : chaos_.stop, 0, 0, 0});
+            (starts_ ? starts_ : stops_) = false;
         } else if (may_begin && open && chaos_.bus.closes && random_.chance(4096)) {
             const Access& access = chaos_.accesses[random_.below(chaos_.access_count)];
             if (access.strobes && !writing_) begin_write(access);
@@ -169,7 +170,8 @@ class Bus {
     const Chaos& chaos_;
     Port port_;
     Access write_{}, read_{};
-    uint32_t commands_ = 0, data_ = 0, response_ = 0, response_read_ = 0;
+    uint32_t data_ = 0, response_ = 0, response_read_ = 0;
+    bool starts_ = false, stops_ = false;  // commanded, and not yet written
     bool writing_ = false, address_left_ = false, data_left_ = false, reading_ = false, asking_ = false;  // under way
     bool written_waits_ = false, read_waits_ = false;                                                     // an answer, to be taken
     bool address_moves_ = false, data_moves_ = false, asked_ = false, written_ = false, answered_ = false;
@@ -187,13 +189,13 @@ class Disturbed {
 
     Ended run(bool starts) {
         if (top_.s_axil_bvalid) device_.clock();  // the answer to a write before is taken
-        if (starts) bus_.command(chaos_.start);
+        if (starts) bus_.start();
         bool begun = false, ended = !starts;
         uint64_t idle = 0, lull = random_.below(16);  // cycles behind the end in which nothing may come
         Ended found = WELL;
         for (uint64_t cycle = 0; found == WELL; ++cycle) {
             if (cycle == chaos_.reset_at) return reset();
-            if (cycle == chaos_.stop_at && !ended) bus_.command(chaos_.stop);
+            if (cycle == chaos_.stop_at && !ended) bus_.stop();
             drive(lull > 0);
             device_.settle();
             begun |= top_.busy;

@@ -178,7 +178,7 @@ class ChaoticDevice(SimulatedDevice):
 
 
 def harmless_accesses(config: Config) -> list[RegisterAccess]:
-    """Accesses that disturb nothing: reads of all registers, and what is refused: too few bytes, the wrong kind, no register."""
+    """Accesses that disturb nothing: reads of all registers, and what is refused."""
     known = {"IDENTIFICATION": IDENTIFICATION, "VERSION": VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2], "CONFIG_HASH": config.hash}
     known["GRID"] = config.rows | config.lanes << 16
     there = [register for register in REGISTERS.values() if register.name != COUNTERS[-1] or config.some_winners]
@@ -191,6 +191,9 @@ def harmless_accesses(config: Config) -> list[RegisterAccess]:
             accesses.append(RegisterAccess(address=register.address, response=SLVERR))
         refused = 15 if register.access == Access.READ else 7
         accesses.append(RegisterAccess(address=register.address, strobes=refused, data=0xFFFFFFFF, response=SLVERR))
+    for commands in (("start", "stop"), ("stop", "clear")):
+        data = sum(CONTROL.mask(command) for command in commands)
+        accesses.append(RegisterAccess(address=CONTROL.address, strobes=15, data=data, response=SLVERR))
     accesses += [RegisterAccess(address=LAYER_CYCLES + 4 * layer, response=OKAY) for layer in (0, config.layers - 1)]
     accesses += [RegisterAccess(address=REGISTERS["STATUS"].address, response=OKAY)] * 10
     nothing = 0x7FC  # behind the last layer's cycles, where these are fewer than 256

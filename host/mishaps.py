@@ -26,7 +26,7 @@ Random = np.random.Generator
 
 
 def stop(session: Session, device: ChaoticDevice, rng: Random) -> None:
-    """A run is stopped at some cycle, sometimes by the very write that starts it; or it has ended before."""
+    """A run is stopped at some cycle, sometimes by the write behind its start; or it has ended before."""
     x = session.case.inputs[-1]
     right = session.packet(session.outputs(x)[-1])
     device.stop_at = 0 if rng.random() < 0.1 else int(rng.integers(0, session.cycles + 20))

@@ -196,12 +196,14 @@ def random_case(rng: np.random.Generator, config: Config) -> Case:
 
 
 def _random_shape(rng: np.random.Generator, config: Config, scale: float) -> tuple[int, int, int]:
-    """(C, H, W), sometimes a signal as long, or channels as many, as a configuration holds."""
+    """(C, H, W), sometimes the largest, or a signal as long, or channels as many, as a configuration holds."""
 
     def up_to(most: float) -> int:
         return int(rng.integers(1, max(1, int(most * scale)) + 1))
 
     kind = rng.random()
+    if kind < 0.05 and scale == 1:
+        return (8, 12, 12)
     if kind < 0.1:
         longest = min(config.side, 200)
         return (up_to(3), *((1, up_to(longest)) if rng.random() < 0.5 else (up_to(longest), 1)))
