@@ -14,8 +14,9 @@ from skipgrid.golden import Activation, Layer, Winners, accumulate, requantise, 
 from skipgrid.host.bounds import INT32, bounds, lowered, sums, wraps
 from skipgrid.host.compiler import descriptors, place
 from skipgrid.host.fits import DoesNotFit
-from skipgrid.host.fuzz import SMALL, random_activation, random_input, random_layer
+from skipgrid.host.fuzz import SMALL
 from skipgrid.host.onnx_import import import_model
+from skipgrid.host.random_networks import random_activation, random_input, random_layer
 from skipgrid.host.runner import compile_network, run_images
 from skipgrid.host.simulated import SimulatedDevice
 from skipgrid.rtl.config import Config
