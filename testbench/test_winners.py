@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 
 from simulation import SERIAL, SMALL
 from skipgrid.golden import Layer, Winners
@@ -14,6 +15,7 @@ from skipgrid.host.passes import plan
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf
+from skipgrid.rtl.winners import TensorWinners
 
 CONFIGS = [
     pytest.param(SMALL.replaced(winners=True), id="2 rows"),
@@ -24,6 +26,13 @@ CONFIGS = [
 @pytest.mark.parametrize("config", CONFIGS)
 def test_winners(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_winners", config)
+
+
+def test_more_entries_may_be_held_than_a_tensor_has_elements() -> None:
+    config = Config(
+        rows=2, lanes=4, weights=256, entries=65536, pixels=64, features=128, side=16, channels=16, layers=4, scan=4, winners=True
+    )
+    rtlil.convert(TensorWinners(config))
 
 
 def conv(K: int = 4, C: int = 4, winners: Winners | None = None, **fields: Any) -> Layer:
