@@ -44,13 +44,13 @@ class _Emitter(rtlil.ModuleEmitter):
         """Nothing: no memory's start value matters, and the lists of zeros take most of the time here and in synthesis."""
 
 
-def generate_rtlil(component: wiring.Component, name: str, *, field_wires: bool = False) -> str:
+def generate_rtlil(component: wiring.Component, name: str, *, field_wires: bool = False, platform: object = None) -> str:
     """RTLIL of a component as module `name`, with ports `clk`, `rst` and, for member a.b, `a_b`."""
     ports: dict[str, tuple[Value, ir.PortDirection]] = {}
     for path, member, value in component.signature.flatten(component):
         direction = ir.PortDirection.Input if member.flow == wiring.In else ir.PortDirection.Output
         ports["_".join(map(str, path))] = (Value.cast(value), direction)
-    netlist = ir.build_netlist(Fragment.get(component, None), ports=ports, name=name)
+    netlist = ir.build_netlist(Fragment.get(component, platform), ports=ports, name=name)
     design = rtlil.Design(emit_src=False)
     empty = rtlil.EmptyModuleChecker(netlist)
     names = SignalDict()

@@ -1,4 +1,4 @@
-"""Verilog with stable port names."""
+"""Verilog with stable port names, in an order that a reader expects."""
 
 import re
 import subprocess
@@ -22,17 +22,29 @@ write_verilog -norename
 _CLOCKED_READ = re.compile(
     r"(parameter \\TRANSPARENCY_MASK 1'0\n +parameter \\COLLISION_X_MASK )1'0(?=(?:\n +parameter .*)*\n +parameter \\CLK_ENABLE 1\n)"
 )
+_MODULE = re.compile(r"^module (\\\S+ |\w+ ?)\(.*?\);\n(.*?)^endmodule$", re.MULTILINE | re.DOTALL)
+_PORT = re.compile(
+    r"((?:^  \(\*.*\*\)\n)*)^  (input|output) (\[\d+:0\] )?(\\\S+ |\w+);\n"  # attributes, direction, width, name
+    r"  (wire|reg) (?:\[\d+:0\] )?(?:\\\S+ |\w+)( = \S+)?;\n",  # kind, start value
+    re.MULTILINE,
+)
+_ENUMERATION = re.compile(r"^ +\(\* enum_\w+ = .*\*\)\n", re.MULTILINE)
 _MEMORY = re.compile(r"^(  reg (?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];)$", re.MULTILINE)
 
 
-def generate_verilog(component: wiring.Component, name: str, *, field_wires: bool = False, strict_memories: bool = False) -> str:
-    """Verilog of a component as module `name`, with ports `clk`, `rst` and, for member a.b, `a_b`.
+def generate_verilog(
+    component: wiring.Component, name: str, *, field_wires: bool = False, strict_memories: bool = False, platform: object = None
+) -> str:
+    """Verilog of a component as module `name`, with ports `clk`, `rst` and, for member a.b, `a_b`, in the signature's order.
+
+    The modules in it are `name.x` and `name.x.y` (escaped names), so that designs with different names can stand side by side.
 
     field_wires: also a wire for each field of a structure, for waveforms.
     strict_memories: a read that meets a write to the same word gives an unknown one, for tests: block memories may do so. Not where
         the design asks for the new word (a port that is transparent for the other).
+    platform: the FPGA whose forms components take (see `vendors`); the generic ones without it.
     """
-    rtlil = generate_rtlil(component, name, field_wires=field_wires)
+    rtlil = generate_rtlil(component, name, field_wires=field_wires, platform=platform)
     if strict_memories:
         rtlil = _CLOCKED_READ.sub(r"\g<1>1'1", rtlil)
     script = SCRIPT.format(rtlil=rtlil)
@@ -41,7 +53,33 @@ def generate_verilog(component: wiring.Component, name: str, *, field_wires: boo
     )
     if done.returncode:
         raise RuntimeError(f"yosys could not write the Verilog of {name}: {done.stderr.strip()}")
-    return re.sub(r"^module .*?^endmodule$", lambda module: _filled(_started(module[0])), done.stdout, flags=re.MULTILINE | re.DOTALL)
+    ports = port_names(component)
+
+    def put_in_order(found: re.Match[str]) -> str:
+        return _filled(_started(_with_ports(found, ports if found[1].strip() == name else [])))
+
+    return _MODULE.sub(put_in_order, _ENUMERATION.sub("", done.stdout))
+
+
+def port_names(component: wiring.Component) -> list[str]:
+    """The names of a component's ports, in the signature's order, without clock and reset."""
+    return ["_".join(map(str, path)) for path, _, _ in component.signature.flatten(component)]
+
+
+def _with_ports(found: re.Match[str], order: list[str]) -> str:
+    """A module whose ports are declared where they are listed: clock and reset, those of `order`, all others by name.
+
+    yosys lists them in an order of its own, and declares them among the wires.
+    """
+    name, body = found.groups()
+    rank = {port: number for number, port in enumerate(["clk", "rst", *order])}
+    ports = sorted(_PORT.findall(body), key=lambda port: rank.get(port[3], len(rank)))  # yosys declares them sorted by name
+    lines = [
+        f"  {''.join(f'{attribute.strip()} ' for attribute in attributes.splitlines())}{direction} {kind} {width}{port}{start}"
+        for attributes, direction, width, port, kind, start in ports
+    ]
+    listed = ",\n".join(lines)
+    return f"module {name.rstrip()} (\n{listed}\n);\n{_PORT.sub('', body)}endmodule"
 
 
 def _started(module: str) -> str:
