@@ -126,9 +126,7 @@ def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) ->
     DoesNotFit if an image has too many nonzeros on its way; DeviceError if the device reports another error.
     """
     layers = list(program.network.layers)
-    for packet in program.packets:
-        device.load(packet)
-    set_router(device, layers)
+    load_program(device, program)
     thresholds = Thresholds()  # as the device keeps them, from the program's first run on
     for number, x in enumerate(inputs):
         try:
@@ -158,6 +156,13 @@ def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) ->
             sparsity=[sparsity(coded_bytes(tensor, layer.x)) for tensor, layer in zip(tensors, layers, strict=True)],
             useful_macs=[useful_macs(tensor, layer) for tensor, layer in zip(tensors, layers, strict=True)],
         )
+
+
+def load_program(device: Device, program: Program) -> None:
+    """Send a program's packets, and tell the router what its layers need."""
+    for packet in program.packets:
+        device.load(packet)
+    set_router(device, program.network.layers)
 
 
 def set_router(device: Device, layers: Sequence[Layer]) -> None:

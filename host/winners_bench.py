@@ -45,6 +45,13 @@ def is_convolution(layer: Layer) -> bool:
     return layer.weights.shape[2:] != layer.shape[1:]
 
 
+def with_share(network: Network, share: float | None, *, period: int = 1, per_pixel: bool = False) -> Network:
+    """The network with this share of winners in each convolution; None for no winners. period, per_pixel: as of `Winners`."""
+    winners = None if share is None else Winners(share=share, period=period, per_pixel=per_pixel)
+    layers = tuple(layer.replaced(winners=winners) if is_convolution(layer) else layer for layer in network.layers)
+    return replace(network, layers=layers)
+
+
 def bench_winners(
     device: Device,
     network: Network,
@@ -60,9 +67,7 @@ def bench_winners(
     """
     inputs = network.activations(images)
     for share in (None, *SHARES):
-        winners = None if share is None else Winners(share=share, period=period, per_pixel=per_pixel)
-        layers = tuple(layer.replaced(winners=winners) if is_convolution(layer) else layer for layer in network.layers)
-        changed = replace(network, layers=layers)
+        changed = with_share(network, share, period=period, per_pixel=per_pixel)
         results = list(run_images(device, compile_network(changed, device.config, inputs), inputs))
         thresholds = Thresholds()
         found = recognised(network.results(np.stack([result.output for result in results])))
@@ -71,7 +76,7 @@ def bench_winners(
             accuracy=float((found == labels).mean()),
             cycles_per_image=float(np.mean([result.cycles for result in results])),
             winners_cycles_per_image=float(np.mean([result.winners_cycles for result in results])),
-            bits_per_image=float(np.mean([_bits(x, layers, thresholds) for x in inputs])),
+            bits_per_image=float(np.mean([_bits(x, changed.layers, thresholds) for x in inputs])),
             bit_exact=all(result.bit_exact_golden for result in results),
         )
 

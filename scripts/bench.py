@@ -9,6 +9,7 @@ import typer
 from skipgrid.fpga.board import find_config
 from skipgrid.rtl.config import Config
 
+from .bench_boards import boards
 from .bench_experts import experts
 from .bench_winners import winners
 from .console import (
@@ -176,6 +177,7 @@ def router(
 
 
 bench.command()(winners)
+bench.command()(boards)
 bench.command()(experts)
 
 

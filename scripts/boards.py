@@ -8,9 +8,10 @@ import typer
 from .console import JsonOption, notes, output, table, write_json, wrote
 from .docs import project
 from .files import write
+from .marks import between
 from .records import all_records
 
-BEGIN, END = "<!-- boards: written by `skipgrid boards --write-readme` -->", "<!-- end of boards -->"
+COMMAND = "skipgrid boards --write-readme"  # writes the table
 AGE = {False: "up to date", True: "stale", None: "unknown"}
 FIGURES = {"pes": "PEs", "lut": "LUT4", "ff": "flip-flops", "dsp": "multipliers", "bram": "block RAMs", "spram": "SPRAMs"}
 
@@ -65,14 +66,10 @@ def _cells(record: dict[str, Any]) -> list[str]:
 
 def with_table(text: str, records: list[dict[str, Any]]) -> str:
     """The README's text with the table of these records between its marks; ValueError if the marks are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md has no place for the boards, between {BEGIN!r} and {END!r}")
     head = ("board", "FPGA", *FIGURES.values(), "clock, MHz", "wanted")
     lines = ["| " + " | ".join(head) + " |", "| --- | --- |" + " ---: |" * (len(head) - 2)]
     lines += ["| " + " | ".join((f"`{record['board']}`", record["device"], *_cells(record))) + " |" for record in records]
-    return f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{after}"
+    return between(text, "boards", COMMAND, "\n".join(lines), "README.md")
 
 
 def readme_is_current(folder: Path) -> bool:

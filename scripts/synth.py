@@ -3,12 +3,16 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .build import place_all, shown
 from .console import JsonOption, PresetOption, SettingsOption, from_options, output, output_folder, write_json
+
+if TYPE_CHECKING:
+    from skipgrid.fpga.board import Board
+    from skipgrid.fpga.ring import Ring
 
 
 def synth(
@@ -43,9 +47,8 @@ def synth(
     write_json(json, figures)
 
 
-def measure(family_name: str, preset_name: str, unit: str, settings: list[str], seed: int, folder: Path | None) -> dict[str, Any]:
-    """Synthesise, place and route; the figures for JSON."""
-    from skipgrid.fpga import tools
+def alone(family_name: str, preset_name: str, unit: str, settings: list[str]) -> "tuple[Board, Ring]":
+    """A family's reference board with a part of a configuration in a ring of registers, instead of its system."""
     from skipgrid.fpga.board import find_board, find_config
     from skipgrid.fpga.families import find_family
     from skipgrid.fpga.ring import Ring
@@ -53,9 +56,18 @@ def measure(family_name: str, preset_name: str, unit: str, settings: list[str], 
 
     with from_options():
         family, config = find_family(family_name), find_config(preset_name)
-        chosen = read_settings(unit, settings)
-        ring = Ring(make_unit(unit, config, chosen))
-    board = replace(find_board(family.reference), config=config, floorplan={})
+        ring = Ring(make_unit(unit, config, read_settings(unit, settings)))
+    return replace(find_board(family.reference), config=config, floorplan={}), ring
+
+
+def measure(family_name: str, preset_name: str, unit: str, settings: list[str], seed: int, folder: Path | None) -> dict[str, Any]:
+    """Synthesise, place and route; the figures for JSON."""
+    from skipgrid.fpga import tools
+    from skipgrid.fpga.families import find_family
+    from skipgrid.fpga.units import read_settings
+
+    board, ring = alone(family_name, preset_name, unit, settings)
+    family, config, chosen = find_family(family_name), board.config, read_settings(unit, settings)
     with TemporaryDirectory() as temporary:
         _, (placement,) = place_all(board, folder or Path(temporary), [seed], jobs=1, design=ring)
     return {

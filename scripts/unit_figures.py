@@ -1,11 +1,14 @@
-"""The figures in docs/topk.md and docs/experts.md: units' cycles, area and clock, networks with k winners and experts; their tables."""
+"""Figures of units, of networks with k winners and with experts, and of the boards' speed: how they are measured, and their tables."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .marks import between
+
 PAGE = Path("docs/topk.md")
-CYCLES, COST = "topk", "units-ecp5"  # names of the kept records
+BOARDS, CYCLES, COST = "boards", "topk", "units-ecp5"  # names of the kept records
+COMMAND = "make figures"  # writes the tables
 FAMILY = "ecp5"
 UNITS: tuple[tuple[str, tuple[str, ...]], ...] = (
     *(("streaming-topk", (f"cells={cells}",)) for cells in (2, 4, 8, 16)),
@@ -16,24 +19,32 @@ UNITS: tuple[tuple[str, tuple[str, ...]], ...] = (
 WINNERS, EXPERTS = "winners", "experts"  # begin the names of the records, which a preset's ends
 NETWORKS_ON = ("1x8", "4x32")  # the presets of both
 EXPERTS_PAGE = Path("docs/experts.md")
-MARKS = {name: (f"<!-- {name}: written by `make figures` -->", f"<!-- end of {name} -->") for name in (CYCLES, COST, WINNERS, EXPERTS)}
+Measurement = tuple[str, Callable[[], dict[str, Any]]]
 
 
-def measured(seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Name, command and report of each record."""
+def unit_measurements(seed: int) -> dict[str, Measurement]:
+    """Of each record, by name: the command that gives the same figures, and what measures them."""
     from skipgrid.rtl.config import preset
 
     from .bench import measure_topk
+    from .bench_boards import measure_boards
     from .bench_experts import measure_experts
     from .bench_winners import measure_winners
     from .synth import measure
 
-    yield CYCLES, f"skipgrid bench topk --seed {seed}", measure_topk(seed)
-    units = [measure(FAMILY, "1x8", unit, list(settings), 1, None) for unit, settings in UNITS]
-    yield COST, f"skipgrid synth --family {FAMILY} --unit UNIT --set NAME=VALUE", {"units": units}
+    def units() -> dict[str, Any]:
+        return {"units": [measure(FAMILY, "1x8", unit, list(settings), 1, None) for unit, settings in UNITS]}
+
+    found: dict[str, Measurement] = {
+        BOARDS: ("skipgrid bench boards", measure_boards),
+        CYCLES: (f"skipgrid bench topk --seed {seed}", lambda: measure_topk(seed)),
+        COST: (f"skipgrid synth --family {FAMILY} --unit UNIT --set NAME=VALUE", units),
+    }
     for name in NETWORKS_ON:
-        yield f"{WINNERS}-{name}", f"skipgrid bench winners --preset {name}", measure_winners(preset(name))
-        yield f"{EXPERTS}-{name}", f"skipgrid bench experts --preset {name} --seed {seed}", measure_experts(preset(name), seed)
+        found[f"{WINNERS}-{name}"] = (f"skipgrid bench winners --preset {name}", lambda name=name: measure_winners(preset(name)))
+        command = f"skipgrid bench experts --preset {name} --seed {seed}"
+        found[f"{EXPERTS}-{name}"] = (command, lambda name=name: measure_experts(preset(name), seed))
+    return found
 
 
 def with_tables(text: str, records: dict[str, dict[str, Any]]) -> str:
@@ -43,23 +54,26 @@ def with_tables(text: str, records: dict[str, dict[str, Any]]) -> str:
         COST: _cost(records[COST]["report"]["units"]),
         WINNERS: _winners([records[f"{WINNERS}-{name}"]["report"] for name in NETWORKS_ON]),
     }
-    return _placed(text, tables, PAGE)
+    for name, made in tables.items():
+        text = between(text, name, COMMAND, made, str(PAGE))
+    return text
 
 
 def with_experts_table(text: str, records: dict[str, dict[str, Any]]) -> str:
     """The same for docs/experts.md."""
-    return _placed(text, {EXPERTS: _experts([records[f"{EXPERTS}-{name}"]["report"] for name in NETWORKS_ON])}, EXPERTS_PAGE)
+    made = _experts([records[f"{EXPERTS}-{name}"]["report"] for name in NETWORKS_ON])
+    return between(text, EXPERTS, COMMAND, made, str(EXPERTS_PAGE))
 
 
-def _placed(text: str, tables: dict[str, str], page: Path) -> str:
-    for name, made in tables.items():
-        begin, end = MARKS[name]
-        before, begun, rest = text.partition(begin)
-        _, ended, after = rest.partition(end)
-        if not begun or not ended:
-            raise ValueError(f"{page} has no place for the figures, between {begin!r} and {end!r}")
-        text = f"{before}{begin}\n\n{made}\n\n{end}{after}"
-    return text
+def boards_table(boards: list[dict[str, Any]]) -> str:
+    """LeNet-5 on the boards, for the README."""
+    heads = ("board", "clock, MHz", "cycles a digit", "a dense grid's", "digits a second", "with its link, cycles", "digits a second")
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
+    for each in boards:
+        alone = (f"{each[name]:,.0f}" for name in ("cycles_per_image", "dense_cycles_per_image", "images_per_second"))
+        linked = (f"{each[name]:,.0f}" for name in ("link_cycles_per_image", "link_images_per_second"))
+        lines.append("| " + " | ".join((f"`{each['board']}`", f"{each['clock_mhz']:g}", *alone, *linked)) + " |")
+    return "\n".join(lines)
 
 
 def _cycles(units: list[dict[str, Any]]) -> str:

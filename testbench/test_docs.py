@@ -6,18 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skipgrid.rtl.config import PRESETS
 from skipgrid.scripts.docs import made_pages
-from skipgrid.scripts.figures import kept, sources_of, with_table
-from skipgrid.scripts.sources import hash_of
+from skipgrid.scripts.figures import kept, measurements, with_table
+from skipgrid.scripts.keys import SEED, key_of
 from skipgrid.scripts.unit_figures import (
     COST,
-    CYCLES,
     EXPERTS,
     EXPERTS_PAGE,
-    NETWORKS_ON,
     PAGE,
-    WINNERS,
+    unit_measurements,
     with_experts_table,
     with_tables,
 )
@@ -72,16 +69,13 @@ def test_the_histogram_takes_one_block_of_memory() -> None:
     assert [each["bram"] for each in units] == [1, 1]
 
 
-def test_the_figures_were_measured_with_these_sources() -> None:
-    records = kept(ROOT)
-    assert {
-        CYCLES,
-        COST,
-        *(f"{kind}-{name}" for kind in (WINNERS, EXPERTS) for name in NETWORKS_ON),
-        *(f"{kind}-{name}" for kind in ("digits", "layers") for name in PRESETS),
-    } <= set(records)
-    stale = [name for name, record in records.items() if record["sources"] != hash_of(sources_of(name))]
-    assert not stale, f"the sources have changed since docs/figures was measured; type: make figures ({', '.join(stale)})"
+def test_all_figures_are_kept() -> None:
+    assert set(kept(ROOT)) == set(measurements() | unit_measurements(SEED))
+
+
+@pytest.mark.parametrize("name", sorted(measurements() | unit_measurements(SEED)))
+def test_the_figures_are_those_of_this_hardware(name: str) -> None:
+    assert kept(ROOT)[name]["key"] == key_of(name), f"what is measured for docs/figures/{name}.json has changed; type: make figures"
 
 
 def links(page: Path) -> list[str]:

@@ -1,0 +1,160 @@
+"""The keys of kept figures: hashes of what is measured, the Verilog and all that is sent to it, and of how it is counted.
+
+So a figure goes stale when one of these changes, and by no change of a message or a comment.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skipgrid import models
+from skipgrid.host.recorder import Fingerprint, Recorder, verilog_of
+from skipgrid.rtl.config import Config, preset
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from skipgrid.host.network import Network
+
+SENT = 20  # images that are coded as they are sent; of all others, what they hold is enough
+MODELS = Path(models.__path__[0])
+DENSITY_LAYER = "GoogLeNet Inception4e.3"
+SEED = 0  # of everything random in the kept figures
+
+
+def key_of(name: str) -> str:
+    """The key that a record of this name has if it is measured now; ToolError if a tool is missing that tells."""
+    kind, _, place = name.partition("-")
+    fingerprint = Fingerprint()
+    KINDS[kind](fingerprint, place)
+    return fingerprint.digits
+
+
+def _digits(fingerprint: Fingerprint, place: str) -> None:
+    _add_network(fingerprint, preset(place), _lenet())
+
+
+def _layers(fingerprint: Fingerprint, place: str) -> None:
+    from skipgrid.host.layer_bench import bench_layers, read_table
+
+    name, _, clustered = place.partition("-")
+    for result in bench_layers(Recorder(preset(name), fingerprint), read_table(), SEED, clustered=bool(clustered)):
+        fingerprint.add(asdict(result))
+
+
+def _density(fingerprint: Fingerprint, place: str) -> None:
+    from skipgrid.golden import dense_cycles
+    from skipgrid.host.layer_bench import make_layer, measure_layer, read_table
+
+    from .bench import DENSITIES
+
+    workload = next(row for row in read_table() if row.layer == DENSITY_LAYER)
+    device = Recorder(preset(place), fingerprint)
+    for share in DENSITIES:
+        fingerprint.add(asdict(measure_layer(device, replace(workload, sparsity=1 - share), SEED)))
+    fingerprint.add(dense_cycles(make_layer(workload, SEED)[0], device.config.rows, device.config.lanes))
+
+
+def _winners(fingerprint: Fingerprint, place: str) -> None:
+    from skipgrid.host.winners_bench import SHARES, with_share, with_winners
+
+    for share in (None, *SHARES):
+        _add_network(fingerprint, with_winners(preset(place)), with_share(_lenet(), share))
+
+
+def _experts(fingerprint: Fingerprint, place: str) -> None:
+    from skipgrid.host import router_bench
+    from skipgrid.host.experts_bench import experts_of, with_chosen, with_experts
+    from skipgrid.host.network_file import load_network
+    from skipgrid.rtl.router_registers import ExpertRouter
+
+    network = load_network(MODELS / "experts.npz")
+    mixture = experts_of(network)
+    for chosen in (mixture.k, mixture.experts):
+        _add_network(fingerprint, with_experts(preset(place), network, chosen), with_chosen(network, chosen))
+    sizes = {"experts": router_bench.EXPERTS, "cells": router_bench.CELLS, "fraction": router_bench.FRACTION}
+    scores = router_bench.make_scores(router_bench.TOKENS, SEED, router_bench.Favour.LOGITS)
+    fingerprint.add(verilog_of(ExpertRouter(**sizes)), scores, router_bench.WINDOW)
+
+
+def _boards(fingerprint: Fingerprint, _place: str) -> None:
+    from skipgrid.fpga.board import all_boards
+    from skipgrid.fpga.system import System
+    from skipgrid.host.boards_bench import LINK_IMAGES
+
+    for board in all_boards().values():
+        _add_network(fingerprint, board.config, _lenet())
+        system = System(board.config, clock_hz=board.clock_hz, baud=board.baud)
+        fingerprint.add(verilog_of(system), board.name, board.clock_hz, board.baud, LINK_IMAGES)
+
+
+def _topk(fingerprint: Fingerprint, _place: str) -> None:
+    from skipgrid.host.topk_bench import HISTOGRAM_SHARES, INDEX_BITS, LENGTHS, STREAMING_K, make_tensors
+    from skipgrid.rtl.histogram_topk import HistogramTopK
+    from skipgrid.rtl.streaming_topk import StreamingTopK
+
+    for signed in (False, True):
+        fingerprint.add(verilog_of(StreamingTopK(cells=max(STREAMING_K), signed=signed, index_bits=INDEX_BITS)))
+    fingerprint.add(verilog_of(HistogramTopK(index_bits=INDEX_BITS)), STREAMING_K, HISTOGRAM_SHARES)
+    for length in LENGTHS:
+        fingerprint.add(*make_tensors(length, SEED, np.uint8), *make_tensors(length, SEED, np.int8))
+
+
+def _units(fingerprint: Fingerprint, place: str) -> None:
+    from skipgrid.fpga.build import Build
+
+    from .synth import alone
+    from .unit_figures import UNITS
+
+    for unit, settings in UNITS:
+        board, ring = alone(place, "1x8", unit, list(settings))
+        with TemporaryDirectory() as folder:
+            build = Build(board, Path(folder), design=ring)
+            build.prepare()
+            fingerprint.add(unit, build.design_hash())
+
+
+KINDS: dict[str, Callable[[Fingerprint, str], None]] = {
+    "digits": _digits,
+    "layers": _layers,
+    "density": _density,
+    "winners": _winners,
+    "experts": _experts,
+    "boards": _boards,
+    "topk": _topk,
+    "units": _units,
+}
+
+
+def _add_network(fingerprint: Fingerprint, config: Config, network: "Network") -> None:
+    """Add what goes to a device when a network runs over all digits."""
+    from skipgrid.golden import coded_bytes, dense_cycles, dense_macs, encode
+    from skipgrid.host.runner import compile_network, load_program
+
+    inputs = network.activations(_images())
+    program = compile_network(network, config, inputs)
+    device = Recorder(config, fingerprint)
+    load_program(device, program)
+    for x in inputs[:SENT]:
+        device.run([encode(coded_bytes(x, network.layers[0].x), program.k_in)])
+    counted = [(dense_macs(layer), dense_cycles(layer, config.rows, config.lanes)) for layer in network.layers]
+    fingerprint.add(inputs, counted)
+
+
+@cache
+def _lenet() -> "Network":
+    from skipgrid.host.onnx_import import import_model
+
+    return import_model(MODELS / "lenet5.onnx")
+
+
+@cache
+def _images() -> "NDArray[np.generic]":
+    from .run import read_data
+
+    return read_data(MODELS / "digits.npz")[0]
