@@ -33,7 +33,7 @@ test: lint
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --long
 
 # The type checker sees the folders under the names they have when installed.
 build/names: Makefile

@@ -8,6 +8,7 @@ from ports import Packet, Ports
 from skipgrid.golden import best_k, coded_bytes, decode, encode, run_network
 from skipgrid.host.session import walked_macs
 from skipgrid.rtl.register_map import LAYER_CYCLES
+from streams import trials
 
 
 async def prepare(ports: Ports, network: Network) -> tuple[int, int]:
@@ -67,7 +68,7 @@ def describe(network: Network) -> str:
 async def random_layers(dut: object) -> None:
     ports = Ports(dut)
     await ports.begin()
-    for _ in range(90):
+    for _ in range(trials(90)):
         ports.behave()
         await run_and_check(ports, random_network(ports.random, ports.numbers, ports.config, 1), load=ports.random.random() < 0.3)
 
@@ -76,7 +77,7 @@ async def random_layers(dut: object) -> None:
 async def random_networks(dut: object) -> None:
     ports = Ports(dut)
     await ports.begin()
-    for _ in range(40):
+    for _ in range(trials(40)):
         ports.behave()
         depth = ports.random.randint(2, 3)
         await run_and_check(ports, random_network(ports.random, ports.numbers, ports.config, depth), load=ports.random.random() < 0.3)
@@ -86,5 +87,5 @@ async def random_networks(dut: object) -> None:
 async def layers_at_full_speed(dut: object) -> None:
     ports = Ports(dut)
     await ports.begin("full")
-    for _ in range(40):
+    for _ in range(trials(40)):
         await run_and_check(ports, random_network(ports.random, ports.numbers, ports.config, 1), load=False)

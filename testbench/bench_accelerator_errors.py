@@ -13,6 +13,7 @@ from skipgrid.golden import Activation, Layer, coded_bytes, encode
 from skipgrid.host.compiler import Placed, channel_packet, descriptor, load_descriptor, program_packet, weight_packet
 from skipgrid.rtl.layouts import SLOT_WORDS, Descriptor, Error, LoadTarget
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
+from streams import trials
 from tensors import damaged, outcome, sparse
 
 K_IN, K_OUT = 2, 1
@@ -389,7 +390,7 @@ async def stopped_at_any_moment(dut: Any) -> None:
     ports = Faults(dut)
     await ports.begin()
     damaged_packets = 0
-    for _ in range(60):
+    for _ in range(trials(60)):
         ports.behave(ports.random.choice((None, "stalled", "random", "full")))
         load = load_descriptor(SHAPE, buffer=0, k_in=K_IN, final=False)
         await ports.load(program_packet([load, ports.layer(from_stream=0)] if ports.random.random() < 0.5 else [ports.layer()]))
@@ -416,7 +417,7 @@ async def stopped_at_any_moment(dut: Any) -> None:
 async def reset_at_any_moment(dut: Any) -> None:
     ports = Faults(dut)
     await ports.begin()
-    for _ in range(25):
+    for _ in range(trials(25)):
         ports.behave()
         await ports.load(program_packet([ports.layer()]))
         ports.send(ports.words)
@@ -478,7 +479,7 @@ async def loading_waits_for_the_end_of_a_run(dut: Any) -> None:
     await ports.start()
     ports.load_port.send_nowait([int(word) for word in weight_packet(ports.good.placed[0], ports.config)])
     ports.load_port.send_nowait([int(word) for word in channel_packet(ports.good.placed[0], ports.config)])
-    for _ in range(50):
+    for _ in range(trials(50)):
         await RisingEdge(dut.clk)
         assert not int(dut.s_axis_load_tready.value)
     ports.send(ports.words)

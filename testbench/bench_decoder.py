@@ -7,7 +7,7 @@ import numpy as np
 
 from skipgrid.golden import encode, max_run, size_bits
 from skipgrid.rtl.layouts import Error, Token, Word
-from streams import PROFILES, Bench
+from streams import PROFILES, Bench, trials
 from tensors import Outcome, covered, damaged, edge_tensors, elements_of, outcome, sparse, token_shapes, word_payloads
 
 SERIAL = cocotb.top._name.startswith("serial")
@@ -95,7 +95,7 @@ async def broken_streams_then_a_right_one(dut: object) -> None:
     bench = DecoderBench(dut)
     await bench.begin()
     kinds = set()
-    for _ in range(24):
+    for _ in range(trials(24)):
         k = bench.random.randrange(8)
         tensor = sparse(bench.numbers, bench.random.randint(2, 80), bench.random.random())
         for words in damaged(tensor, k, bench.numbers).values():
@@ -115,7 +115,7 @@ async def stopped_then_a_right_one(dut: object) -> None:
     bench = DecoderBench(dut)
     await bench.begin()
     untouched = 0
-    for _ in range(80):
+    for _ in range(trials(80)):
         k = bench.random.randrange(8)
         tensor, good = sparse(bench.numbers, 60, 0.5), sparse(bench.numbers, 12, 0.5)
         bench.words.behave(bench.random.choice(PROFILES))
@@ -141,7 +141,7 @@ async def stopped_then_a_right_one(dut: object) -> None:
 async def reset_in_the_middle_then_a_right_one(dut: object) -> None:
     bench = DecoderBench(dut)
     await bench.begin()
-    for _ in range(20):
+    for _ in range(trials(20)):
         k = bench.random.randrange(8)
         tensor, good = sparse(bench.numbers, 60, 0.5), sparse(bench.numbers, 12, 0.5)
         bench.send(encode(tensor, k))

@@ -16,6 +16,7 @@ from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, ROUTER_BASE
 from skipgrid.rtl.router_map import ARRAYS, ExpertArray
 from skipgrid.rtl.router_map import IDENTIFICATION as ROUTER_IDENTIFICATION
 from skipgrid.rtl.router_map import REGISTERS as ROUTER
+from streams import trials
 
 K_IN, K_OUT = 1, 2
 CHANNELS = 9
@@ -181,7 +182,7 @@ async def stopped_or_reset_at_any_moment(dut: Any) -> None:
     bench = ExpertsBench(dut)
     await bench.begin()
     cut = 0
-    for _ in range(25):
+    for _ in range(trials(25)):
         bench.behave(bench.random.choice((None, "stalled", "full")))
         bench.some_layer()
         await bench.ready(bench.program())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, apply_threshold, requantise
 from skipgrid.rtl.layouts import Result, candidate_layout
-from streams import PROFILES, Bench, config, narrow_layer
+from streams import PROFILES, Bench, config, narrow_layer, trials
 
 BATCH = 20_480  # values for each of twelve kinds of scale and type; fewer for the serial form, which takes 100 cycles for each
 
@@ -108,7 +108,7 @@ async def every_edge_of_rounding(dut: object) -> None:
     bench = RequantiserBench(dut)
     await bench.begin()
     numbers, channels = bench.numbers, bench.config.channels
-    count = BATCH // (40 if bench.config.serial else 1) // channels
+    count = trials(BATCH) // (40 if bench.config.serial else 1) // channels
     scales = {
         "usual": numbers.uniform(1e-4, 1e-1, channels),
         "powers of two": 2.0 ** numbers.integers(-20, 3, channels),

@@ -8,7 +8,7 @@ from amaranth.hdl import signed
 
 from skipgrid.golden import softmax, sparsemax
 from skipgrid.rtl.scores import weight_layout, winner_layout
-from streams import PROFILES, Bench, Scoreboard
+from streams import PROFILES, Bench, Scoreboard, trials
 from topk_units import CELLS, FRACTION, INDEX_BITS, Elements, Tensors, withdraw
 
 SOFTMAX = cocotb.top._name == "softmax"
@@ -92,7 +92,7 @@ async def none_is_told_by_one_null_word(dut: object) -> None:
 async def rate(dut: object) -> None:
     bench = GateBench(dut)
     await bench.begin()
-    for _ in range(100):
+    for _ in range(trials(100)):
         bench.scores.cycles.clear()
         bench.weights.cycles.clear()
         bench.scores.send(*bench.some_scores(CELLS))
@@ -107,7 +107,7 @@ async def rate(dut: object) -> None:
 async def reset_at_any_moment(dut: object) -> None:
     bench = GateBench(dut)
     await bench.begin("random")
-    for _ in range(60):
+    for _ in range(trials(60)):
         bench.scores.send(*bench.some_scores(), *bench.some_scores())
         await bench.step(bench.random.randint(1, 300))
         withdraw(bench, bench.board, bench.taken, bench.results)

@@ -13,6 +13,7 @@ from ports import Packet, Ports
 from skipgrid.golden import Activation, Layer, Thresholds, Winners, coded_bytes, encode, run_network
 from skipgrid.host.compiler import Placed, descriptor, load_descriptor, load_packets, program_packet
 from skipgrid.rtl.layouts import Error, WinnersOf
+from streams import trials
 
 K_IN, K_OUT = 1, 2
 Words = np.ndarray
@@ -125,7 +126,7 @@ class WinnersBench(Ports):
 async def random_tensors(dut: Any) -> None:
     bench = WinnersBench(dut)
     await bench.begin()
-    for _ in range(120):
+    for _ in range(trials(120)):
         bench.behave()
         bench.some_tensor()
         await bench.works(bench.some_k(), magnitude=bench.random.random() < 0.5)
@@ -136,7 +137,7 @@ async def winners_of_winners(dut: Any) -> None:
     """From one buffer to the other and back, and to the stream; with thresholds that are kept, and forgotten after an error."""
     bench = WinnersBench(dut)
     await bench.begin()
-    for _ in range(25):
+    for _ in range(trials(25)):
         bench.behave()
         bench.some_tensor()
         shape, held = bench.x.shape, bench.held
@@ -213,7 +214,7 @@ async def stopped_or_reset_at_any_moment(dut: Any) -> None:
     bench = WinnersBench(dut)
     await bench.begin()
     cut = 0
-    for _ in range(40):
+    for _ in range(trials(40)):
         bench.behave(bench.random.choice((None, "stalled", "full")))
         bench.some_tensor()
         await bench.load_layers(bench.some_layers(most_period=2), load=bench.config.serial or bench.random.random() < 0.5)

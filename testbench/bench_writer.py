@@ -7,7 +7,7 @@ import numpy as np
 
 from skipgrid.rtl.activations import write_layout
 from skipgrid.rtl.layouts import Error, Token
-from streams import PROFILES, Bench, config
+from streams import PROFILES, Bench, config, trials
 from tensors import Coded, random_tokens, sparse, token_payloads
 
 Shape = tuple[int, int, int]
@@ -106,7 +106,7 @@ def random_shape(bench: WriterBench) -> Shape:
 async def every_shape_and_pace(dut: object) -> None:
     bench = WriterBench(dut)
     await bench.begin()
-    for _ in range(100):
+    for _ in range(trials(100)):
         bench.behave()
         shape = random_shape(bench)
         await bench.check(shape, sparse(bench.numbers, int(np.prod(shape)), bench.random.choice((0, 0.3, 0.8, 0.97, 1))))
@@ -120,7 +120,7 @@ async def exactly_full(dut: object) -> None:
     for shape in ((config.entries // 16, 4, 4), (1, 1, config.pixels - 1), (config.features, 1, 1), (1, config.pixels - 1, 1)):
         bench.behave()
         await bench.check(shape, sparse(bench.numbers, int(np.prod(shape)), 0))
-    for _ in range(20):
+    for _ in range(trials(20)):
         shape = random_shape(bench)
         coded = sparse(bench.numbers, int(np.prod(shape)), 0.5)
         bench.leave(int(np.count_nonzero(coded)), shape[1] * shape[2] + 1)
@@ -132,7 +132,7 @@ async def every_error_then_a_right_one(dut: object) -> None:
     bench = WriterBench(dut)
     await bench.begin()
     config = bench.config
-    for _ in range(40):
+    for _ in range(trials(40)):
         shape = random_shape(bench)
         C, H, W = shape
         coded = sparse(bench.numbers, C * H * W, 0.4)
@@ -164,7 +164,7 @@ async def every_error_then_a_right_one(dut: object) -> None:
 async def stopped_and_dropped(dut: object) -> None:
     bench = WriterBench(dut)
     await bench.begin()
-    for _ in range(40):
+    for _ in range(trials(40)):
         bench.behave()
         shape = random_shape(bench)
         coded = sparse(bench.numbers, int(np.prod(shape)), 0.4)

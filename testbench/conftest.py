@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="runs the benches (default: SIM of the environment, or verilator)",
     )
     group.addoption("--seed", type=int, help="of all random choices of the benches (default: a new one, which is printed)")
+    group.addoption("--long", action="store_true", help="three times as many random trials in the benches, as in make test-all")
     group.addoption("--waves", action="store_true", help="write the waveforms of every bench, and print where they are")
 
 
@@ -46,7 +47,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def simulate(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Runs a bench, as `simulate(component, "bench_decoder", config)`."""
-    settings = Settings(request.config.getoption("--simulator"), int(os.environ[SEED]), request.config.getoption("--waves"))
+    settings = Settings(
+        request.config.getoption("--simulator"),
+        int(os.environ[SEED]),
+        request.config.getoption("--waves"),
+        request.config.getoption("--long"),
+    )
 
     def run(
         component: wiring.Component, module: str, config: Config | None = None, only: str | None = None, sources: Sequence[Path] = ()

@@ -44,11 +44,12 @@ MAKE_VARIABLES = {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"}
 
 @dataclass(frozen=True)
 class Settings:
-    """How benches run: the simulator, the seed of their random choices, and whether they write waveforms."""
+    """How benches run: the simulator, the seed of their random choices, whether they write waveforms, and whether they take long."""
 
     simulator: str
     seed: int
     waves: bool
+    long: bool
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class Bench:
                 extra_env={
                     "COCOTB_ANSI_OUTPUT": "0",
                     "BENCH_CONFIG": json.dumps(asdict(self.config)) if self.config else "",
+                    "BENCH_LONG": "1" if settings.long else "",
                     "BENCH_INPUTS": " ".join(self._ports(wiring.In)),
                 },
             )

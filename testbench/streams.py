@@ -30,6 +30,11 @@ def config() -> Config:
     return Config(**json.loads(os.environ["BENCH_CONFIG"]))
 
 
+def trials(count: int) -> int:
+    """How many random trials a bench makes: `count` of them in a long run, a third of them otherwise."""
+    return count if os.environ["BENCH_LONG"] else -(-count // 3)
+
+
 class Packing:
     """Between a payload's bits and its fields by name, as its Amaranth layout has them; far faster than the layout's constants."""
 

@@ -12,8 +12,11 @@ from skipgrid.rtl.serial_decoder import SerialDecoder
 
 @pytest.mark.parametrize(
     ("decoder", "element_bits"),
-    [(RunLengthDecoder, 32), (SerialDecoder, 32), (SerialDecoder, 17)],
-    ids=["parallel", "serial", "serial, 17 bits"],
+    [
+        pytest.param(RunLengthDecoder, 32, id="parallel"),
+        pytest.param(SerialDecoder, 32, id="serial", marks=pytest.mark.slow),
+        pytest.param(SerialDecoder, 17, id="serial, 17 bits"),
+    ],
 )
 def test_decoder(simulate: Callable[..., None], decoder: Callable[[int], wiring.Component], element_bits: int) -> None:
     simulate(decoder(element_bits), "bench_decoder")

@@ -183,6 +183,7 @@ def test_a_published_layer_in_bands_on_the_device(device: SimulatedDevice, clust
     assert (result.passes, result.bands) == (10, 5)
 
 
+@pytest.mark.slow
 def test_every_published_layer_on_the_device_of_a_board() -> None:
     device = SimulatedDevice(ULX3S)
     results = [measure_layer(device, workload, number) for number, workload in enumerate(read_table())]

@@ -39,7 +39,7 @@ def long_tensors(*, signed: bool) -> Tensors:
     return make_tensors(LONG, 4, np.int8 if signed else np.uint8)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["unsigned", "signed"])
+@pytest.fixture(scope="module", params=[pytest.param(False, id="unsigned", marks=pytest.mark.slow), pytest.param(True, id="signed")])
 def signed(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
