@@ -98,6 +98,11 @@ class WholeTable(Table):
     Its cells are text and nothing else; a layer may be called `[red]`.
     """
 
+    def __init__(self, title: str) -> None:
+        self.heading = Text(title, style="bold not italic")
+        super().__init__(title=self.heading, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+        self.show_edge, self.pad_edge, self.collapse_padding = False, False, True
+
     def add_row(self, *cells: str | Text) -> None:  # type: ignore[override]
         super().add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
 
@@ -106,7 +111,7 @@ class WholeTable(Table):
             yield from super().__rich_console__(console, options)
             yield Text()
             return
-        yield self.title
+        yield self.heading
         headings = [" ".join(str(column.header).split()) for column in self.columns]
         width = max(map(len, headings))
         for cells in zip(*(column.cells for column in self.columns), strict=True):
@@ -119,8 +124,7 @@ class WholeTable(Table):
 
 def table(title: str, *columns: str, left: int = 1) -> WholeTable:
     """An empty table; the first `left` columns are text, the others numbers."""
-    looks = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "collapse_padding": True}
-    made = WholeTable(title=Text(title, style="bold not italic"), title_justify="left", header_style="bold", **looks)
+    made = WholeTable(title)
     for number, column in enumerate(columns):
         made.add_column(column, justify="left" if number < left else "right", no_wrap=True)
     return made

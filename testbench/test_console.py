@@ -255,7 +255,7 @@ def test_a_found_simulation_is_not_built(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     monkeypatch.setattr(cache, "find", lambda _: tmp_path)
     monkeypatch.setattr(compiled, "verilator_environment", never)
-    assert compiled.build_library(never, MODEL, name="x", key="y") == tmp_path  # type: ignore[arg-type]
+    assert compiled.build_library(never, MODEL, name="x", key="y") == tmp_path
 
 
 def test_headers_are_looked_for_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +267,7 @@ def test_headers_are_looked_for_before_anything_is_built(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(compiled, "_check_fst_headers", lambda *_: (_ for _ in ()).throw(ToolError("headers")))
     with pytest.raises(ToolError, match="headers"):
-        compiled.build_library(never, MODEL, name="x", key="never", trace="fst")  # type: ignore[arg-type]
+        compiled.build_library(never, MODEL, name="x", key="never", trace="fst")
 
 
 def test_pictures_and_checks_name_the_option(tmp_path: Path) -> None:
