@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from skipgrid.fpga.board import find_config
+from skipgrid.models import MODELS
 from skipgrid.rtl.config import Config
 
 from .console import JsonOption, PresetOption, bar, building, output, picture_file, table, working, write_json, wrote
@@ -69,15 +70,13 @@ def experts(
 
 def measure_experts(config: Config, seed: int = 0, limit: int | None = None) -> dict[str, Any]:
     """Measure the network with its own number of experts for each digit and with all, and the router; the report for JSON."""
-    from skipgrid import models
     from skipgrid.host.experts_bench import bench_experts, experts_of, with_chosen, with_experts
     from skipgrid.host.network_file import load_network
     from skipgrid.host.router_bench import bench_router
     from skipgrid.host.simulated import SimulatedDevice
 
-    folder = Path(models.__path__[0])
-    images, labels = read_data(folder / "digits.npz", limit)
-    network = load_network(folder / "experts.npz")
+    images, labels = read_data(MODELS / "digits.npz", limit)
+    network = load_network(MODELS / "experts.npz")
     mixture = experts_of(network)
     results = []
     for chosen in (mixture.k, mixture.experts):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from skipgrid.fpga.board import find_config
+from skipgrid.models import MODELS
 from skipgrid.rtl.config import Config
 
 from .console import JsonOption, PresetOption, bar, building, output, picture_file, table, verdict, write_json, wrote
@@ -58,16 +59,14 @@ def winners(
 
 def measure_winners(config: Config, limit: int | None = None, period: int = 1, per_pixel: bool = False) -> dict[str, Any]:
     """Measure LeNet-5 with every share of winners on a configuration with the unit that chooses them; the report for JSON."""
-    from skipgrid import models
     from skipgrid.host.onnx_import import import_model
     from skipgrid.host.simulated import SimulatedDevice
     from skipgrid.host.winners_bench import SHARES, bench_winners, with_winners
 
-    folder = Path(models.__path__[0])
-    images, labels = read_data(folder / "digits.npz", limit)
+    images, labels = read_data(MODELS / "digits.npz", limit)
     with building(f"{config.name} with winners"):
         device = SimulatedDevice(with_winners(config, per_pixel=per_pixel))
-    network = import_model(folder / "lenet5.onnx")
+    network = import_model(MODELS / "lenet5.onnx")
     measured = bench_winners(device, network, images, labels, period=period, per_pixel=per_pixel)
     with bar() as progress:
         description = f"shares on {config.name}"

@@ -4,11 +4,10 @@ import os
 import tempfile
 from pathlib import Path
 
-import skipgrid.models
+from skipgrid.models import MODELS
 
 from .extras import need
 
-MODELS = Path(skipgrid.models.__path__[0])
 FOLDER = "models"  # in a clone, and so in the README
 TRACES = (".fst", ".vcd")
 PICTURES = (".png", ".svg", ".pdf")
