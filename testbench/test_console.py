@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from cli_support import DATA, MODEL, ROOT, CommandLine, digits
+from skipgrid.models import MODELS
 from skipgrid.scripts import cli, console
 from skipgrid.scripts.extras import EXTRAS
-from skipgrid.scripts.files import MODELS, BadOption, shipped, write
+from skipgrid.scripts.files import BadOption, shipped, write
 
 COMMAND = [sys.executable, "-m", "skipgrid.scripts.cli"]
 FOLDERS = ("rtl", "golden", "host", "fpga", "fpga/boards", "scripts", "testbench", "package", ".")
