@@ -79,7 +79,8 @@ def channel_packet(placed: Placed, config: Config) -> Words:
     layer = placed.layer
     words = np.zeros((groups(layer, config) * config.lanes, 3), np.uint32)
     words[: len(layer.bias), 0] = layer.bias.view(np.uint32)
-    words[: len(layer.bias), 1] = layer.scale.view(np.uint32)
+    # The requantiser takes normal numbers; with any smaller one, as with the smallest of these, every sum becomes zero.
+    words[: len(layer.bias), 1] = np.maximum(layer.scale, np.finfo(np.float32).tiny).view(np.uint32)
     words[: len(layer.bias), 2] = bounds(layer).view(np.uint32)
     return _packet(LoadTarget.CHANNELS, placed.channels_base, words.reshape(-1))
 

@@ -9,9 +9,9 @@ from amaranth.lib import data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skipgrid.golden import Layer
+from skipgrid.golden import Layer, requantise
 from skipgrid.host.bounds import bounds
-from skipgrid.host.compiler import descriptor, place
+from skipgrid.host.compiler import channel_packet, descriptor, place
 from skipgrid.host.fits import DoesNotFit, check_fits
 from skipgrid.host.packing import modular, most, packed
 from skipgrid.rtl.config import Config
@@ -181,3 +181,15 @@ def test_a_threshold_that_no_output_reaches_leaves_zeros(threshold: int) -> None
     fields = words_of(layer, LARGE)
     assert (fields["low"], fields["high"], fields["threshold"]) == (0, 0, 0)
     assert bounds(layer).min() > 255
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1.1e-38])
+def test_a_scale_below_all_normal_numbers_is_sent_as_the_smallest(scale: float) -> None:
+    """With either, all outputs are the same."""
+    smallest = np.finfo(np.float32).tiny
+    layer = convolution((1, 1, 1)).replaced(scale=np.array([scale], np.float32))
+    (placed,) = place([layer], LARGE)
+    assert channel_packet(placed, LARGE)[2:3].view(np.float32) == smallest
+    ends = np.array([[-(2**31), -1, 0, 1, 2**31 - 1]], np.int32)
+    for tiny in (np.float32(scale), smallest):
+        assert (requantise(ends, layer.bias, np.full(1, tiny), 7, 0, 255) == 7).all()
