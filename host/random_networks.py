@@ -48,7 +48,7 @@ def random_config(rng: np.random.Generator) -> Config:
 
     serial = some(0.2)
     rows = 1 if serial else int(rng.choice([1, 2, 2, 4, 6, 16]))
-    lanes = min(power(4, 32), MOST_CELLS // rows // 4 * 4)
+    lanes = min(power(4, 32), max(4, MOST_CELLS // rows // 4 * 4))
     if some(0.02):
         rows, lanes = 1, 256
     experts = 0 if serial or some(0.6) else int(rng.choice([2, 3, 5, 8, 64]))

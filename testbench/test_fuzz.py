@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Fragment
 from numpy.typing import NDArray
 
 from cli_support import CommandLine
@@ -17,6 +18,7 @@ from skipgrid.host.chaos import ChaoticDevice
 from skipgrid.host.fuzz import SMALL, TRIALS_A_CONFIG, config_of_trial, run_trial
 from skipgrid.host.mishaps import MISHAPS
 from skipgrid.host.random_networks import random_case, random_config
+from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 
 EXTREMES: dict[str, set[int]] = {
@@ -70,11 +72,11 @@ def test_networks_fit_the_smallest_memories() -> None:
 @pytest.mark.xdist_group("small")
 def test_networks_run_right_whatever_happens() -> None:
     device = ChaoticDevice(SMALL)
-    trials = [run_trial(device, 1, number) for number in range(80)]
+    trials = [run_trial(device, 1, number) for number in range(60)]
     assert [(trial.number, trial.wrong) for trial in trials if trial.wrong] == []
     happened = sum((trial.happened for trial in trials), Counter[str]())
     assert min(happened[name] for name in ("runs", "full", "refused", *MISHAPS)) > 0
-    assert [run_trial(device, 1, number) for number in range(80)[::-1]] == trials[::-1], "each by itself"
+    assert [run_trial(device, 1, number) for number in range(60)[::-1]] == trials[::-1], "each by itself"
 
 
 @pytest.mark.xdist_group("small")
@@ -112,6 +114,12 @@ def test_a_configuration_that_cannot_be_built_is_found(skipgrid: CommandLine, tm
     assert outcome.code == 1
     for number in (0, TRIALS_A_CONFIG):
         assert f"it cannot be built: IndexError: no such bit\n    skipgrid fuzz --seed 2 --only {number}\n" in outcome.errors
+
+
+@pytest.mark.slow
+def test_every_drawn_configuration_can_be_made() -> None:
+    for seed in range(30):
+        Fragment.get(Accelerator(random_config(np.random.default_rng(seed))), None)
 
 
 @pytest.mark.slow
