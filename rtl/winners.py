@@ -104,14 +104,12 @@ class TensorWinners(wiring.Component):
         surplus = Signal.like(more)
         floor, wanted = Signal.like(entries), Signal.like(entries)
         zeros_win, ends = Signal(), Signal()
-        # A configuration may hold more entries than a tensor has elements; then all bits of a surplus fit.
-        beyond = surplus[min(len(wanted), len(surplus) - 1) : -1].any()
         m.d.sync += [
             surplus.eq(more),
             floor.eq(Mux(layer.winners < positives, layer.winners, positives)),
             zeros_win.eq((layer.winners > positives) & (entries != elements)),
             # More than all entries are as good as all.
-            wanted.eq(Mux(surplus <= floor, floor, Mux(beyond, ~0, surplus))),
+            wanted.eq(Mux(surplus <= floor, floor, Mux(surplus[len(wanted) : -1].any(), ~0, surplus))),
         ]
         with m.FSM():
             with m.State("COUNT"):
