@@ -1,6 +1,6 @@
 """A network's speed on the boards: on their accelerators by themselves, and with everything going over their links."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from skipgrid.fpga.board import Board
 from skipgrid.golden import dense_cycles
 
+from .fits import DoesNotFit
 from .link import Link
 from .network import Network
-from .runner import ImageResult, compile_network, run_images
+from .runner import ImageResult, Program, compile_network, run_images
 from .serial_device import SerialDevice
 from .simulated import SimulatedDevice
 from .simulated_board import SimulatedBoard, SimulatedLine, build_board
@@ -27,24 +28,35 @@ class BoardSpeed:
     dense_cycles_per_image: that a dense grid of the same size would take, always busy.
     link_cycles_per_image: from one image's result at the computer to the next one's, with image, result and counters going over the link;
     over `link_images` of them. images_per_second, link_images_per_second: the clock over these.
+    why_not: why the board does not run the network from one start, if so; then nothing is measured.
     """
 
     board: str
     clock_mhz: float
-    images: int
-    cycles_per_image: float
     dense_cycles_per_image: int
-    images_per_second: float
-    link_images: int
-    link_cycles_per_image: float
-    link_images_per_second: float
-    bit_exact: bool
+    images: int = 0
+    cycles_per_image: float | None = None
+    images_per_second: float | None = None
+    link_images: int = 0
+    link_cycles_per_image: float | None = None
+    link_images_per_second: float | None = None
+    bit_exact: bool | None = None
+    why_not: str | None = None
 
 
 def measure_board(board: Board, network: Network, inputs: NDArray[np.integer], *, link_images: int = LINK_IMAGES) -> BoardSpeed:
     """Run a network's inputs (N, C, H, W) on a board's accelerator, and the first of them on the whole board; both are simulated."""
+    dense = sum(dense_cycles(layer, board.config.rows, board.config.lanes) for layer in network.layers)
+    speed = BoardSpeed(board=board.name, clock_mhz=board.clock_hz / 1e6, dense_cycles_per_image=dense)
+    try:
+        program = compile_network(network, board.config, inputs)
+    except DoesNotFit as error:
+        return replace(speed, why_not=str(error))
+    return _measured(speed, board, program, inputs, link_images)
+
+
+def _measured(speed: BoardSpeed, board: Board, program: Program, inputs: NDArray[np.integer], link_images: int) -> BoardSpeed:
     config = board.config
-    program = compile_network(network, config, inputs)
     device = SimulatedDevice(config)
     alone = list(run_images(device, program, inputs))
     device.close()
@@ -60,12 +72,10 @@ def measure_board(board: Board, network: Network, inputs: NDArray[np.integer], *
 
     cycles = float(np.mean([result.cycles for result in alone]))
     link_cycles = float(np.mean([end - begin for begin, end in pairwise(ends)]))
-    return BoardSpeed(
-        board=board.name,
-        clock_mhz=board.clock_hz / 1e6,
+    return replace(
+        speed,
         images=len(alone),
         cycles_per_image=cycles,
-        dense_cycles_per_image=sum(dense_cycles(layer, config.rows, config.lanes) for layer in network.layers),
         images_per_second=board.clock_hz / cycles,
         link_images=len(ends) - 1,
         link_cycles_per_image=link_cycles,

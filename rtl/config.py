@@ -32,8 +32,9 @@ class Config:
     results: units that a row may have finished before their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
     ranges_ahead: ranges of entries that a row finds ahead besides the first four, 0...12: with few, rows wait where windows hold little.
-    serial: the parts around the grid work bit by bit, or element by element: they take less than half the logic, and keep up with
-        one row of a few lanes only, whose drain looks at a lane at a time (scan is 1).
+    serial: the parts around the grid work bit by bit, or element by element: they take less than half the logic, and more
+        cycles, most where a layer has few multiplications for each input and output. With one row, whose drain looks at a lane at a time
+        (scan is 1).
     spread: the rows lie far from what they share, as on a large FPGA: registers on these ways, and behind the activation buffer, keep the
         clock up, and a unit takes a few cycles more from end to end. With 2 rows or more.
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each

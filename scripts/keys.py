@@ -4,6 +4,7 @@ So a figure goes stale when one of these changes, and by no change of a message 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -86,9 +87,11 @@ def _boards(fingerprint: Fingerprint, _place: str) -> None:
     from skipgrid.fpga.board import all_boards
     from skipgrid.fpga.system import System
     from skipgrid.host.boards_bench import LINK_IMAGES
+    from skipgrid.host.fits import DoesNotFit
 
     for board in all_boards().values():
-        _add_network(fingerprint, board.config, _lenet())
+        with suppress(DoesNotFit):
+            _add_network(fingerprint, board.config, _lenet())
         system = System(board.config, clock_hz=board.clock_hz, baud=board.baud)
         fingerprint.add(verilog_of(system), board.name, board.clock_hz, board.baud, LINK_IMAGES)
 

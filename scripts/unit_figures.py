@@ -69,10 +69,11 @@ def boards_table(boards: list[dict[str, Any]]) -> str:
     """LeNet-5 on the boards, for the README."""
     heads = ("board", "clock, MHz", "cycles a digit", "a dense grid's", "digits a second", "with its link, cycles", "digits a second")
     lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
+    names = ("cycles_per_image", "dense_cycles_per_image", "images_per_second", "link_cycles_per_image", "link_images_per_second")
     for each in boards:
-        alone = (f"{each[name]:,.0f}" for name in ("cycles_per_image", "dense_cycles_per_image", "images_per_second"))
-        linked = (f"{each[name]:,.0f}" for name in ("link_cycles_per_image", "link_images_per_second"))
-        lines.append("| " + " | ".join((f"`{each['board']}`", f"{each['clock_mhz']:g}", *alone, *linked)) + " |")
+        cells = ("" if each[name] is None else f"{each[name]:,.0f}" for name in names)
+        lines.append("| " + " | ".join((f"`{each['board']}`", f"{each['clock_mhz']:g}", *cells)) + " |")
+    lines += [f"\n`{each['board']}` does not run it from one start: {each['why_not']}." for each in boards if each["why_not"]]
     return "\n".join(lines)
 
 
