@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skipgrid import models
-from skipgrid.host.recorder import Fingerprint, Recorder, verilog_of
+from skipgrid.host.recorder import Fingerprint, Recorder, accelerator_verilog, verilog_of
 from skipgrid.rtl.config import Config, preset
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def key_of(name: str) -> str:
 
 
 def _digits(fingerprint: Fingerprint, place: str) -> None:
+    fingerprint.add(accelerator_verilog(preset(place)))
     _add_network(fingerprint, preset(place), _lenet())
 
 
@@ -44,6 +45,7 @@ def _layers(fingerprint: Fingerprint, place: str) -> None:
     from skipgrid.host.layer_bench import bench_layers, read_table
 
     name, _, clustered = place.partition("-")
+    fingerprint.add(accelerator_verilog(preset(name)))
     for result in bench_layers(Recorder(preset(name), fingerprint), read_table(), SEED, clustered=bool(clustered)):
         fingerprint.add(asdict(result))
 
@@ -56,6 +58,7 @@ def _density(fingerprint: Fingerprint, place: str) -> None:
 
     workload = next(row for row in read_table() if row.layer == DENSITY_LAYER)
     device = Recorder(preset(place), fingerprint)
+    fingerprint.add(accelerator_verilog(device.config))
     for share in DENSITIES:
         fingerprint.add(asdict(measure_layer(device, replace(workload, sparsity=1 - share), SEED)))
     fingerprint.add(dense_cycles(make_layer(workload, SEED)[0], device.config.rows, device.config.lanes))
@@ -64,20 +67,24 @@ def _density(fingerprint: Fingerprint, place: str) -> None:
 def _winners(fingerprint: Fingerprint, place: str) -> None:
     from skipgrid.host.winners_bench import SHARES, with_share, with_winners
 
+    config = with_winners(preset(place))
+    fingerprint.add(accelerator_verilog(config))
     for share in (None, *SHARES):
-        _add_network(fingerprint, with_winners(preset(place)), with_share(_lenet(), share))
+        _add_network(fingerprint, config, with_share(_lenet(), share))
 
 
 def _experts(fingerprint: Fingerprint, place: str) -> None:
     from skipgrid.host import router_bench
     from skipgrid.host.experts_bench import experts_of, with_chosen, with_experts
     from skipgrid.host.network_file import load_network
-    from skipgrid.rtl.router_registers import ExpertRouter
+    from skipgrid.rtl.router import ExpertRouter
 
     network = load_network(MODELS / "experts.npz")
     mixture = experts_of(network)
     for chosen in (mixture.k, mixture.experts):
-        _add_network(fingerprint, with_experts(preset(place), network, chosen), with_chosen(network, chosen))
+        config = with_experts(preset(place), network, chosen)
+        fingerprint.add(accelerator_verilog(config))
+        _add_network(fingerprint, config, with_chosen(network, chosen))
     sizes = {"experts": router_bench.EXPERTS, "cells": router_bench.CELLS, "fraction": router_bench.FRACTION}
     scores = router_bench.make_scores(router_bench.TOKENS, SEED, router_bench.Favour.LOGITS)
     fingerprint.add(verilog_of(ExpertRouter(**sizes)), scores, router_bench.WINDOW)

@@ -73,7 +73,13 @@ def test_all_figures_are_kept() -> None:
     assert set(kept(ROOT)) == set(measurements() | unit_measurements(SEED))
 
 
-@pytest.mark.parametrize("name", sorted(measurements() | unit_measurements(SEED)))
+# Hardware that changes is noticed by the smallest preset and the units as a rule; the others' Verilog takes longer to make.
+QUICK = ("digits-1x8", "layers-1x8", "layers-1x8-clustered", "density-4x32", "winners-1x8", "experts-1x8", CYCLES, COST)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in measurements() | unit_measurements(SEED)]
+)
 def test_the_figures_are_those_of_this_hardware(name: str) -> None:
     assert kept(ROOT)[name]["key"] == key_of(name), f"what is measured for docs/figures/{name}.json has changed; type: make figures"
 
