@@ -11,6 +11,7 @@ from skipgrid.scripts.figures import kept, measurements, with_table
 from skipgrid.scripts.keys import SEED, key_of
 from skipgrid.scripts.unit_figures import (
     COST,
+    CYCLES,
     EXPERTS,
     EXPERTS_PAGE,
     PAGE,
