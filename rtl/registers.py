@@ -35,7 +35,6 @@ class Registers(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         layer_bits = (config.layers - 1).bit_length()
-        interrupts = REGISTERS["INTERRUPT_ENABLE"]
         super().__init__(
             {
                 "bus": In(AxiLite()),
@@ -44,8 +43,8 @@ class Registers(wiring.Component):
                 "clear": Out(1),
                 "program": Out(layer_bits),
                 "program_written": Out(1),
-                "irq_done": Out(1, init=interrupts.field("done", interrupts.reset)),
-                "irq_error": Out(1, init=interrupts.field("error", interrupts.reset)),
+                "irq_done": Out(1, init=1),
+                "irq_error": Out(1, init=1),
                 "ready": In(1),
                 "busy": In(1),
                 "done": In(1),

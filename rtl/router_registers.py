@@ -10,7 +10,7 @@ from .axi import AxiLite
 from .expert_table import AccessPort
 from .register_map import ADDRESS_BITS, VERSION_WORD
 from .registers import OKAY, SLVERR
-from .router_map import ARRAYS, ARRAYS_BASE, COUNT_BITS, COUNT_MAX, IDENTIFICATION, REGISTERS, ExpertArray, Overflow
+from .router_map import ARRAYS, ARRAYS_BASE, COUNT_BITS, COUNT_MAX, IDENTIFICATION, PERIOD, REGISTERS, ExpertArray, Overflow
 from .scores import WEIGHT
 
 
@@ -44,8 +44,7 @@ class RouterRegisters(wiring.Component):
         experts, cells, fraction = (sizes[name] for name in ("experts", "cells", "fraction"))
         self.rules_shape = rules_layout(experts, cells, value)
         most_step = (1 << (value.width - 1)) - 1
-        start = {"experts": experts, "k": cells, "k_max": cells}
-        start |= {name: REGISTERS[name.upper()].reset for name in ("share", "period")}
+        start = {"experts": experts, "k": cells, "k_max": cells, "share": COUNT_MAX, "period": PERIOD}
         start["step"] = min(max(1, (1 << fraction) >> 3), most_step)
         self.most = {"EXPERTS": experts, "K": cells, "K_MIN": cells, "K_MAX": cells, "STEP": most_step}
         self.most |= dict.fromkeys(("SHARE", "RELATIVE", "PERIOD"), COUNT_MAX)

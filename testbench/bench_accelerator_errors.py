@@ -293,7 +293,7 @@ async def load_errors_beside_a_start(dut: Any) -> None:
         await ports.put("PROGRAM", 0)
         await ClockCycles(dut.clk, 60)
         ports.send(ports.words)
-        start = cocotb.start_soon(after(max(-delay, 0), ports.put("CONTROL", 1)))
+        start = cocotb.start_soon(after(dut.clk, max(-delay, 0), ports.put("CONTROL", 1)))
         await ClockCycles(dut.clk, max(delay, 1))
         ports.load_port.send_nowait([LoadTarget.CHANNELS.value << 28])
         await start
@@ -315,9 +315,9 @@ async def load_errors_beside_a_start(dut: Any) -> None:
     assert {-1, 0} < apart
 
 
-async def after(cycles: int, action: Coroutine[Any, Any, object]) -> None:
-    """Do it so many cycles later."""
-    await ClockCycles(cocotb.top.clk, cycles + 1)
+async def after(clock: Any, cycles: int, action: Coroutine[Any, Any, object]) -> None:
+    """Do it more than so many cycles later."""
+    await ClockCycles(clock, cycles + 1)
     await action
 
 
