@@ -4,10 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Layer, requantise
+from skipgrid.golden.numerics import INT32
 
 from .fits import DoesNotFit
-
-INT32 = np.iinfo(np.int32)
 
 
 def sums(layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

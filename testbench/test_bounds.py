@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from onnx_models import Graph, quantised, run_onnxruntime
 from skipgrid.golden import Activation, Layer, Winners, accumulate, requantise, run_layer, run_network
-from skipgrid.host.bounds import INT32, bounds, lowered, sums, wraps
+from skipgrid.golden.numerics import INT32
+from skipgrid.host.bounds import bounds, lowered, sums, wraps
 from skipgrid.host.compiler import descriptors, place
 from skipgrid.host.fits import DoesNotFit
 from skipgrid.host.fuzz import SMALL
