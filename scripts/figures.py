@@ -3,6 +3,7 @@
 import json
 import platform
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,10 +59,10 @@ def measurements() -> dict[str, Measurement]:
     """Of each record of the presets, by name: the command that gives the same figures, and what measures them."""
     found: dict[str, Measurement] = {}
     for name in PRESETS:
-        found[f"digits-{name}"] = (f"skipgrid run {MODEL} {DATA} --preset {name}", lambda name=name: _digits(name))
+        found[f"digits-{name}"] = (f"skipgrid run {MODEL} {DATA} --preset {name}", partial(_digits, name))
         for suffix, option, clustered in (("", "", False), ("-clustered", " --clustered", True)):
             command = f"skipgrid bench layers --preset {name} --seed {SEED}{option}"
-            found[f"layers-{name}{suffix}"] = (command, lambda name=name, clustered=clustered: _layers(name, clustered))
+            found[f"layers-{name}{suffix}"] = (command, partial(_layers, name, clustered=clustered))
     command = f'skipgrid bench density --preset 4x32 --layer "{DENSITY_LAYER}" --seed {SEED}'
     found["density-4x32"] = (command, _density)
     return found
@@ -82,7 +83,7 @@ def _digits(name: str) -> dict[str, Any]:
     return asdict(measured.summary)
 
 
-def _layers(name: str, clustered: bool) -> dict[str, Any]:
+def _layers(name: str, *, clustered: bool) -> dict[str, Any]:
     from .bench import measure
 
     report, _, _ = measure(preset(name), seed=SEED, clustered=clustered)

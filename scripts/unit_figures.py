@@ -1,6 +1,7 @@
 """Figures of units, of networks with k winners and with experts, and of the boards' speed: how they are measured, and their tables."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,13 @@ def unit_measurements(seed: int) -> dict[str, Measurement]:
 
     found: dict[str, Measurement] = {
         BOARDS: ("skipgrid bench boards", measure_boards),
-        CYCLES: (f"skipgrid bench topk --seed {seed}", lambda: measure_topk(seed)),
+        CYCLES: (f"skipgrid bench topk --seed {seed}", partial(measure_topk, seed)),
         COST: (f"skipgrid synth --family {FAMILY} --unit UNIT --set NAME=VALUE", units),
     }
     for name in NETWORKS_ON:
-        found[f"{WINNERS}-{name}"] = (f"skipgrid bench winners --preset {name}", lambda name=name: measure_winners(preset(name)))
+        found[f"{WINNERS}-{name}"] = (f"skipgrid bench winners --preset {name}", partial(measure_winners, preset(name)))
         command = f"skipgrid bench experts --preset {name} --seed {seed}"
-        found[f"{EXPERTS}-{name}"] = (command, lambda name=name: measure_experts(preset(name), seed))
+        found[f"{EXPERTS}-{name}"] = (command, partial(measure_experts, preset(name), seed))
     return found
 
 

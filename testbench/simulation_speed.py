@@ -64,7 +64,7 @@ def cocotb_bench(config: Config) -> float:
     from simulation import Bench, Settings
     from skipgrid.rtl.accelerator import Accelerator
 
-    settings = Settings("verilator", 1, waves=False)
+    settings = Settings("verilator", 1, waves=False, long=False)
     bench = Bench(Accelerator(config), "bench_speed", config)
     bench.run(settings)
     measured = json.loads((bench.folder(settings) / "speed.json").read_text(encoding="utf-8"))

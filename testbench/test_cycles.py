@@ -52,7 +52,7 @@ def streamed_limit(result: Mapping[str, Any]) -> float:
         (size + 2 * workload.pad - window) // workload.stride + 1 for size, window in ((workload.H, workload.R), (workload.W, workload.S))
     )
     outputs = workload.K * rows * columns * (1 - workload.sparsity)
-    return 1.10 * max(result["limit_cycles"], decoding, outputs) + workload.R * decoding / workload.H + 100
+    return 1.10 * max(float(result["limit_cycles"]), decoding, outputs) + workload.R * decoding / workload.H + 100
 
 
 def assert_layers_keep_their_promises(name: str, layers: list[dict[str, Any]]) -> None:
