@@ -19,7 +19,7 @@ def find_platform(form: str) -> object:
 
     if form not in FORMS:
         raise ValueError(f"there is no form for {form!r}; there are {', '.join(FORMS)}, the first of which is for all other FPGAs")
-    return {"generic": lambda: None, "ice40": Ice40, "ecp5": Ecp5}[form]()
+    return None if form == "generic" else Ice40() if form == "ice40" else Ecp5()
 
 
 def is_ultraplus(platform: object) -> bool:

@@ -28,7 +28,8 @@ _PORT = re.compile(
     r"  (wire|reg) (?:\[\d+:0\] )?(?:\\\S+ |\w+)( = \S+)?;\n",  # kind, start value
     re.MULTILINE,
 )
-_ENUMERATION = re.compile(r"^ +\(\* enum_\w+ = .*\*\)\n", re.MULTILINE)
+# What says nothing: the names of an enumeration's values, at every signal that holds one; and signals without bits, which yosys gives two.
+_IDLE = re.compile(r"^ +\(\* enum_\w+ = .*\*\)\n|^  wire \[-1:0\] .*;\n", re.MULTILINE)
 _MEMORY = re.compile(r"^(  reg (?:\[(\d+):0\] )?(\S+) +\[(\d+):0\];)$", re.MULTILINE)
 
 
@@ -58,7 +59,7 @@ def generate_verilog(
     def put_in_order(found: re.Match[str]) -> str:
         return _filled(_started(_with_ports(found, ports if found[1].strip() == name else [])))
 
-    return _MODULE.sub(put_in_order, _ENUMERATION.sub("", done.stdout))
+    return _MODULE.sub(put_in_order, _IDLE.sub("", done.stdout))
 
 
 def port_names(component: wiring.Component) -> list[str]:
@@ -78,8 +79,10 @@ def _with_ports(found: re.Match[str], order: list[str]) -> str:
         f"  {''.join(f'{attribute.strip()} ' for attribute in attributes.splitlines())}{direction} {kind} {width}{port}{start}"
         for attributes, direction, width, port, kind, start in ports
     ]
-    listed = ",\n".join(lines)
-    return f"module {name.rstrip()} (\n{listed}\n);\n{_PORT.sub('', body)}endmodule"
+    listed, rest = ",\n".join(lines), _PORT.sub("", body)
+    if re.search("^  (?:input|output|inout) ", rest, re.MULTILINE):
+        return found[0]  # a port of a kind that is not known here: right as it is, if not as readable
+    return f"module {name.rstrip()} (\n{listed}\n);\n{rest}endmodule"
 
 
 def _started(module: str) -> str:
