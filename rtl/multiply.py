@@ -1,6 +1,6 @@
 """Multiplication, in one DSP block with its registers or its accumulator where there is one."""
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -136,7 +136,9 @@ class MultiplyAccumulate(wiring.Component):
             i_OLOADTOP=self.empty,
             i_OLOADBOT=self.empty,
             o_O=self.accumulator,
-            **{f"i_{name}": 0 for name in ("C", "D", "AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")},
+            i_C=Const(0, 16),
+            i_D=Const(0, 16),
+            **{f"i_{name}": 0 for name in ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")},
             **{f"i_{name}": 0 for name in ("ADDSUBTOP", "ADDSUBBOT", "CI", "ACCUMCI", "SIGNEXTIN")},
         )
         return m

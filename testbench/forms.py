@@ -9,8 +9,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 # Of these, yosys has the ports alone.
-DP16KD = Path(__file__).parent / "dp16kd.v"
-MULT18X18D = Path(__file__).parent / "mult18x18d.v"
+PRIMITIVES = Path(str(files("skipgrid.rtl"))) / "primitives"
+DP16KD = PRIMITIVES / "dp16kd.v"
+MULT18X18D = PRIMITIVES / "mult18x18d.v"
 
 
 def ice40_models() -> Path:

@@ -2,7 +2,8 @@
 // ports of 1, 2, 4, 9 or 18 bits. yosys has its ports alone, without a model. Written from the user guide, not compared with hardware.
 //
 // The lowest address bits are not in use where a port is wide; in the widest shape the lowest two enable the bytes of a write. A write
-// leaves its port's output as it is (WRITEMODE "NORMAL"). What a port reads while the other one writes the same word is not modelled.
+// leaves its port's output as it is (WRITEMODE "NORMAL"). What a port reads while the other one writes the same word is not modelled. Words are random
+// at first.
 
 module DP16KD(
   input DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0,
@@ -25,6 +26,10 @@ module DP16KD(
   wire [13:0] ab = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
   reg [17:0] words [0:1023];
   reg [17:0] latch_a, latch_b, register_a, register_b;
+  integer word;
+`ifndef SYNTHESIS
+  initial for (word = 0; word < 1024; word = word + 1) words[word] = $urandom;
+`endif
 
   // Place of a port's lowest bit in its word: two bytes of 9 bits, and in a byte the narrower items from bit 0 on.
   function [4:0] place(input integer width, input [13:0] address);
