@@ -86,6 +86,12 @@ def with_settings(config: Config, texts: list[str]) -> Config:
     return config if changed == parameters else config.replaced(name=f"{config.name}-custom", **changed)
 
 
+def check_alone(name: str) -> None:
+    """ValueError, which names those that exist, unless the unit is of use by itself."""
+    if name not in ALONE:
+        raise ValueError(f"there is no unit {name!r} that is of use by itself; there are {', '.join(ALONE)}")
+
+
 def _changed(name: str, settings: dict[str, int], texts: list[str]) -> dict[str, int]:
     for text in texts:
         key, _, value = text.partition("=")

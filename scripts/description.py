@@ -8,7 +8,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 from skipgrid.host.device import REASONS
-from skipgrid.rtl import router_map
+from skipgrid.rtl import accelerator, router_map
 from skipgrid.rtl.config import MAX_QUOTIENT, MAX_REMAINDER, Config
 from skipgrid.rtl.layouts import (
     DESCRIPTOR_WORDS,
@@ -18,12 +18,29 @@ from skipgrid.rtl.layouts import (
     LoadHeader,
     LoadTarget,
     Opcode,
+    WinnersOf,
     entry_layout,
     pointer_shape,
 )
 from skipgrid.rtl.loader import WORDS_A_CHANNEL
 from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, ROUTER_BASE, VERSION, Register
+from skipgrid.rtl.sequencer import MODULAR
 from skipgrid.rtl.weights import LANES_A_WORD
+
+PORTS = {
+    "clk": "the only clock; everything changes at its rising edge",
+    "rst": "synchronous reset, active high, at any moment",
+    "s_axil": "AXI4-Lite subordinate, 32 bits: the registers",
+    "s_axis_load": "AXI4-Stream subordinate: packets that load weights, channels' parameters and programs; taken while no run is under way",
+    "s_axis_in": "AXI4-Stream subordinate: run-length coded input tensors, one packet (TLAST) each",
+    "m_axis_out": "AXI4-Stream manager: run-length coded output tensors, one packet each; TUSER in the last word marks one cut short",
+    "irq": "1 from the end of a run, or an error, until the next start or clear, where `INTERRUPT_ENABLE` lets it",
+    "busy": "as in `STATUS`",
+    "error": "as in `STATUS`",
+    "pressure": "where experts are built: so many fewer are kept than the router's K_MAX",
+}
+CHANNEL_WORDS = {"bias": "int32", "scale": "float32", "bound": "int32"}
+assert len(CHANNEL_WORDS) == WORDS_A_CHANNEL
 
 
 def memories(config: Config) -> dict[str, int]:
@@ -44,6 +61,25 @@ def layout(struct: type[data.Struct]) -> list[dict[str, Any]]:
         signed = isinstance(field.shape, Shape) and field.shape.signed
         fields.append({"name": name, "word": word, "low": low, "width": field.width, "signed": signed})
     return fields
+
+
+def descriptor_fields() -> list[dict[str, Any]]:
+    """The fields of a layer descriptor; those that are taken modulo 2 ** width say so."""
+    fields = layout(Descriptor)
+    return [field | ({"modulo": 1 << field["width"]} if field["name"].endswith(MODULAR) else {}) for field in fields]
+
+
+def accelerator_ports(config: Config) -> list[dict[str, Any]]:
+    """The ports of a configuration's module, in the Verilog's order: name, direction, width, interface, and what that is for."""
+    found = [("clk", "clk", "input", 1), ("rst", "rst", "input", 1)]
+    for path, member in accelerator.ports(config).members.flatten():
+        if not member.is_signature:
+            direction = "input" if member.flow == wiring.In else "output"
+            found.append(("_".join(map(str, path)), str(path[0]), direction, Shape.cast(member.shape).width))
+    return [
+        {"name": name, "direction": direction, "width": width, "interface": interface, "meaning": PORTS[interface]}
+        for name, interface, direction, width in found
+    ]
 
 
 def unit_ports(unit: wiring.Component) -> list[dict[str, Any]]:
@@ -86,10 +122,12 @@ def router_registers(experts: int) -> dict[str, Any]:
     }
 
 
-def describe(config: Config) -> dict[str, Any]:
-    """The content of params.json."""
+def describe(config: Config, module: str = "skipgrid", form: str = "generic") -> dict[str, Any]:
+    """The content of params.json, for a top module of that name and a form of `vendors`."""
     return {
         "generator": {"name": "skipgrid", "version": ".".join(map(str, VERSION))},
+        "module": module,
+        "family": form,
         "config": asdict(config),
         "config_hash": config.hash,
         "derived": {
@@ -101,8 +139,11 @@ def describe(config: Config) -> dict[str, Any]:
             "feature_index_bits": config.feature_bits,
             "memory_bits": memories(config),
         },
+        "ports": accelerator_ports(config),
         "code": {
             "word_bits": 32,
+            "value_bits": 8,
+            "elements": "(a - zero_point) mod 256, in (y, x, c) order",
             "order": "value (8 bits), quotient in unary (ones, ended by a zero), remainder (k bits); least significant bit first",
             "max_quotient": MAX_QUOTIENT,
             "max_k": MAX_REMAINDER,
@@ -118,7 +159,8 @@ def describe(config: Config) -> dict[str, Any]:
             "words": DESCRIPTOR_WORDS,
             "slot_words": SLOT_WORDS,
             "opcodes": {opcode.name: opcode.value for opcode in Opcode},
-            "fields": layout(Descriptor),
+            "winners_of": {whose.name: whose.value for whose in WinnersOf},
+            "fields": descriptor_fields(),
         },
         "load": {
             "header": layout(LoadHeader),
@@ -128,12 +170,15 @@ def describe(config: Config) -> dict[str, Any]:
                     "addresses": config.weights,
                     "words_an_address": config.lanes // LANES_A_WORD,
                     "holds": "one (r, s, c) of one group: int8 weights of all lanes, four a word, the lowest lane first",
+                    "order": ["group", "r", "s", "c", "lane"],
+                    "type": "int8",
                 },
                 LoadTarget.CHANNELS.name: {
                     "target": LoadTarget.CHANNELS.value,
                     "addresses": config.channels,
                     "words_an_address": WORDS_A_CHANNEL,
-                    "holds": "of one output channel: bias (int32), scale (float32), bound (int32)",
+                    "holds": "of one output channel: " + ", ".join(f"{name} ({kind})" for name, kind in CHANNEL_WORDS.items()),
+                    "words": [{"name": name, "type": kind} for name, kind in CHANNEL_WORDS.items()],
                 },
                 LoadTarget.PROGRAM.name: {
                     "target": LoadTarget.PROGRAM.value,

@@ -19,8 +19,7 @@ the Verilog. Sizes that depend on the preset are those of `{config.name}`. [form
 
 ## Registers
 
-All are 32 bits wide. An access to another address, of the wrong kind, or a write of fewer than four bytes is answered with SLVERR and
-changes nothing. Where the value after a reset is not always the same, its place has a dash.
+{rules}
 
 {registers}
 
@@ -70,6 +69,7 @@ def made_pages() -> dict[str, str]:
     reference = REFERENCE.format(
         config=config,
         ports=pages.ports(config),
+        rules=pages.REGISTER_RULES,
         registers=pages.registers(config),
         interrupts=pages.INTERRUPTS,
         load=pages.load_packets(config),

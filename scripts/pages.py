@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable
 
-from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
 from skipgrid.host.device import REASONS
-from skipgrid.rtl import accelerator, router_map
+from skipgrid.rtl import router_map
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Error
 from skipgrid.rtl.register_map import LAYERS, REGISTERS, ROUTER_BASE, Register
 
-from .description import describe, layout, unit_ports
+from .description import accelerator_ports, describe, layout, unit_ports
 
 ROUTER = "The expert router's registers follow from `{base:#05x}` on; to each of these addresses, add that:"
+
+REGISTER_RULES = """\
+All are 32 bits wide. An access to another address, of the wrong kind, or a write of fewer than four bytes is answered with SLVERR and
+changes nothing. Where the value after a reset is not always the same, its place has a dash."""
 
 INTERRUPTS = """\
 `irq` is a level: 1 while `STATUS.done` or `STATUS.error` is set, each where `INTERRUPT_ENABLE` has its bit, and `STATUS.busy` is 0. Not
@@ -30,19 +33,6 @@ error of the load port between steps 1 and 4 would be cleared unread. It takes t
 is one interrupt for both. A run that is stopped ends with the error `STOPPED`, or with `done` if it was at its end; either way there is
 an interrupt.
 """
-
-PORTS = {
-    "clk": "the only clock; everything changes at its rising edge",
-    "rst": "synchronous reset, active high, at any moment",
-    "s_axil": "AXI4-Lite subordinate, 32 bits: the registers",
-    "s_axis_load": "AXI4-Stream subordinate: packets that load weights, channels' parameters and programs; taken while no run is under way",
-    "s_axis_in": "AXI4-Stream subordinate: run-length coded input tensors, one packet (TLAST) each",
-    "m_axis_out": "AXI4-Stream manager: run-length coded output tensors, one packet each; TUSER in the last word marks one cut short",
-    "irq": "1 from the end of a run, or an error, until the next start or clear, where `INTERRUPT_ENABLE` lets it",
-    "busy": "as in `STATUS`",
-    "error": "as in `STATUS`",
-    "pressure": "where experts are built: so many fewer are kept than the router's K_MAX",
-}
 
 FIELDS = {
     "opcode": (
@@ -79,7 +69,8 @@ FIELDS = {
     "unit_stride_rows": "stride of the pooling times that of the convolution, in rows",
     "unit_stride_columns": "the same in columns",
     "span_rows": "input rows that one stored output needs: (pool_rows − 1) · stride_rows + R",
-    "lead": "entries before the end of a unit of work at which a row takes its next one",
+    "lead": "entries before the end of a unit of work at which a row takes its next one, which changes times, not results; a good one is"
+    " 2 · (R · pool_rows · pool_columns + 7), with 11 in place of 7 where `spread` is chosen",
     "stride_pixels": "stride_rows · W",
     "unit_stride_pixels": "unit_stride_rows · W",
     "first_pixel": "first_y · W",
@@ -112,16 +103,11 @@ def _table(*rows: tuple[object, ...]) -> str:
 def ports(config: Config) -> str:
     """All ports of a configuration's module, as the Verilog declares them."""
     rows: list[tuple[object, ...]] = [("port", "direction", "bits", "meaning")]
-    rows += [(f"`{name}`", "input", 1, PORTS[name]) for name in ("clk", "rst")]
-    described = set()
-    for path, member in accelerator.ports(config).members.flatten():
-        if member.is_signature:
-            continue
-        interface = str(path[0])
-        meaning = "" if interface in described else PORTS[interface]
-        described.add(interface)
-        direction = "input" if member.flow == wiring.In else "output"
-        rows.append((f"`{'_'.join(map(str, path))}`", direction, Shape.cast(member.shape).width, meaning))
+    described: set[str] = set()
+    for port in accelerator_ports(config):
+        meaning = "" if port["interface"] in described else port["meaning"]
+        described.add(port["interface"])
+        rows.append((f"`{port['name']}`", port["direction"], port["width"], meaning))
     return _table(*rows)
 
 

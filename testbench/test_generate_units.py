@@ -15,6 +15,7 @@ from skipgrid.host.toolchain import verilator_environment
 from skipgrid.rtl.router_map import REGISTERS
 from skipgrid.scripts.unit_files import made_unit_files
 
+PORT = re.compile(r"^  (?:\(\*.*\*\) )?(input|output) \w+ (?:\[(\d+):0\] )?(\w+)(?: = \S+)?,?$", re.MULTILINE)  # in a module's head
 TALK = ("- ", "Preparing to run yowasp")  # Verilator's report of its time and memory, and what comes before the first call of yosys
 SETTINGS = {
     "streaming-topk": ["cells=3", "signed=true", "value_bits=5"],
@@ -75,16 +76,8 @@ def test_icarus_accepts_it(generated: Path, kind: str) -> None:
 
 def test_the_ports_are_described(generated: Path) -> None:
     folder = generated / "other"
-    top = (
-        (folder / f"{module(generated)}.v")
-        .read_text(encoding="utf-8")
-        .partition(f"module {module(generated)}(")[2]
-        .partition("endmodule")[0]
-    )
-    declared = {
-        (name, direction, int(high or 0) + 1)
-        for direction, high, name in re.findall(r"^  (input|output)(?: \[(\d+):0\])? (\w+);$", top, re.MULTILINE)
-    }
+    top = (folder / f"{module(generated)}.v").read_text(encoding="utf-8").partition(f"module {module(generated)} (")[2].partition(");")[0]
+    declared = {(name, direction, int(high or 0) + 1) for direction, high, name in PORT.findall(top)}
     described = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert declared == {(name, direction, int(width)) for name, direction, width in described}
     ports = json.loads((folder / "params.json").read_text(encoding="utf-8"))["ports"]

@@ -1,0 +1,1 @@
+"""The documentation's pages. What `skipgrid generate` writes beside the Verilog has parts of them."""
