@@ -80,7 +80,10 @@ class LayerResult:
 
 def read_table(path: Path | None = None) -> list[Workload]:
     """The rows of a layer table, by default of the 13 published layers; ValueError names a bad row."""
-    text = (path or resources.files("skipgrid.workloads").joinpath("layers.csv")).read_text(encoding="utf-8")
+    try:
+        text = (path or resources.files("skipgrid.workloads").joinpath("layers.csv")).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no layer table: it is not text in UTF-8") from error
     rows = []
     for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
         try:
@@ -93,6 +96,8 @@ def read_table(path: Path | None = None) -> list[Workload]:
         if not 0 <= workload.sparsity <= 1:
             raise ValueError(f"line {number} of the layer table: sparsity lies in 0...1, not at {workload.sparsity}")
         rows.append(workload)
+    if not rows:
+        raise ValueError(f"{path} holds no layers; a heading and a line for each layer are needed, as in workloads/layers.csv")
     return rows
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from skipgrid.fpga.board import find_board, find_config
 
-from .files import BadOption, check_folder, check_input, check_output, check_picture, check_trace, shipped, write
+from .files import BadOption, check_folder, check_input, check_link, check_output, check_picture, check_trace, shipped, write
 
 WIDE = 100_000  # columns, where nothing has to fit into a window
 Value = TypeVar("Value")
@@ -74,6 +74,7 @@ known_board = checked(find_board)
 input_file = checked(check_input)
 output_file = checked(check_output)
 output_folder = checked(check_folder)
+link_file = checked(check_link)
 trace_file = checked(check_trace)
 picture_file = checked(check_picture)
 

@@ -10,6 +10,7 @@ from skipgrid.fpga.board import all_boards, find_board, find_config
 from skipgrid.rtl.config import PRESETS, Config
 
 from .console import working
+from .files import BadOption
 
 if TYPE_CHECKING:
     from skipgrid.host.serial_device import SerialDevice
@@ -23,7 +24,7 @@ BaudOption = Annotated[
 def chosen_config(preset_name: str | None, board_name: str | None) -> Config | None:
     """The configuration of a preset or of a board; None if neither is given, ValueError if both are."""
     if preset_name and board_name:
-        raise ValueError("choose the accelerator with --preset or with --board, not with both")
+        raise BadOption("choose the accelerator with --preset or with --board, not with both")
     if board_name:
         return find_board(board_name).config
     return find_config(preset_name) if preset_name else None

@@ -55,6 +55,14 @@ def check_folder(path: Path) -> None:
         raise BadOption(f"{path} cannot be written: permission denied")
 
 
+def check_link(path: Path) -> None:
+    """The same for a link that is made, or made anew."""
+    if path.exists() and not path.is_symlink():
+        raise BadOption(f"{path} exists and is no link; choose another name for --link")
+    if not path.absolute().parent.is_dir():
+        raise BadOption(f"{path} cannot be made: there is no folder {path.parent}")
+
+
 def check_trace(path: Path) -> None:
     """The same for waveforms."""
     if path.suffix not in TRACES:

@@ -16,6 +16,7 @@ from .console import (
     SettingsOption,
     bar,
     building,
+    from_options,
     known_board,
     known_preset,
     output,
@@ -115,7 +116,8 @@ def run(
     else:
         if baud:
             raise ValueError("--baud is a board's; say which one with --device")
-        config = with_settings(chosen or find_config("4x32"), settings or [])
+        with from_options():
+            config = with_settings(chosen or find_config("4x32"), settings or [])
         measured = measure(config, model, images, labels, trace=trace)
     summary = measured.summary
     _show(config, model, measured)

@@ -8,14 +8,16 @@ import typer
 
 from skipgrid.fpga.board import find_board
 
-from .console import BoardOption, building, notes
+from .console import BoardOption, building, link_file, notes
 from .interrupts import Interrupted
 
 
 def simulate(
     board_name: BoardOption,
     baud: Annotated[int | None, typer.Option(help="Of the board's UART, instead of the board's own rate.", min=1)] = None,
-    link: Annotated[Path | None, typer.Option("--link", metavar="PATH", help="Make a link with this name to the terminal.")] = None,
+    link: Annotated[
+        Path | None, typer.Option("--link", metavar="PATH", help="Make a link with this name to the terminal.", callback=link_file)
+    ] = None,
 ) -> None:
     """Simulate a board, with its serial port on a pseudo-terminal, until it is interrupted.
 
@@ -33,8 +35,6 @@ def simulate(
 
     board = find_board(board_name)
     rate = baud or board.baud
-    if link and link.exists() and not link.is_symlink():
-        raise ValueError(f"{link} exists and is no link; choose another name for --link")
     with suppress(Interrupted):
         with building(board.title):
             simulated = SimulatedBoard(build_board(board.config, clock_hz=board.clock_hz, baud=rate), clock_hz=board.clock_hz)

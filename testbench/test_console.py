@@ -216,6 +216,10 @@ MORE = [
     ("synth", ["--family", "ice40", "--unit", "encoder", "--set", "x"]),
     ("build", ["--board", "icebreaker", "--seeds", "1", "--seed", "1"]),
     ("fuzz", ["--preset", "none"]),
+    ("run", ["lenet5", "digits", "--set", "lanes=7"]),
+    ("run", ["lenet5", "digits", "--board", "icebreaker", "--preset", "1x8"]),
+    ("simulate", ["--board", "icebreaker", "--link", "{file}"]),
+    ("simulate", ["--board", "icebreaker", "--link", "{folder}/none/x"]),
     ("fuzz", ["--count", "0"]),
 ]
 
@@ -231,6 +235,13 @@ def test_nonsense_is_refused_before_any_work(command: str, arguments: list[str],
     assert "building" not in outcome.errors
     assert "Traceback" not in outcome.errors
     assert {path.name for path in tmp_path.iterdir()} == {"file", "none.vcd"}
+
+
+def test_tables_of_layers_that_are_none_are_refused(tmp_path: Path, skipgrid: CommandLine) -> None:
+    (tmp_path / "table.csv").write_text("layer,C\n", encoding="utf-8")
+    assert skipgrid.refuses("bench", "layers", "--table", tmp_path / "table.csv").startswith(f"{tmp_path}/table.csv holds no layers")
+    (tmp_path / "table.csv").write_bytes(b"\xff\xfe")
+    assert "is not text in UTF-8" in skipgrid.refuses("bench", "layers", "--table", tmp_path / "table.csv")
 
 
 def test_every_command_has_its_nonsense() -> None:
