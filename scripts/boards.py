@@ -9,7 +9,7 @@ from .console import JsonOption, notes, output, table, write_json, wrote
 from .docs import project
 from .files import write
 from .marks import between
-from .records import all_records
+from .records import all_records, known_records
 
 COMMAND = "skipgrid boards --write-readme"  # writes the table
 AGE = {False: "up to date", True: "stale", None: "unknown"}
@@ -75,4 +75,4 @@ def with_table(text: str, records: list[dict[str, Any]]) -> str:
 def readme_is_current(folder: Path) -> bool:
     """Whether the README's table shows the kept figures."""
     text = (folder / "README.md").read_text(encoding="utf-8")
-    return text == with_table(text, all_records())
+    return text == with_table(text, known_records())

@@ -1,6 +1,7 @@
 """The builds whose figures are kept in the project, and whether they are those of today's sources."""
 
 import json
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -29,17 +30,25 @@ def is_stale(board: "Board", built: dict[str, Any]) -> bool | None:
     it do not count. This takes the extra `boards`.
     """
     from skipgrid.fpga import tools
-    from skipgrid.fpga.build import Build
 
     if built["sources_hash"] == sources_hash(board):
         return False
     try:
-        with TemporaryDirectory() as folder:
-            made = Build(board, Path(folder))
-            made.prepare()
-            return bool(built["design_hash"] != made.design_hash())
+        tools.need()
+        return bool(built["design_hash"] != _design_hash(board.name))
     except tools.ToolError:  # without the tools, nothing can be compared
         return None
+
+
+@cache
+def _design_hash(name: str) -> str:
+    from skipgrid.fpga.board import find_board
+    from skipgrid.fpga.build import Build
+
+    with TemporaryDirectory() as folder:
+        made = Build(find_board(name), Path(folder))
+        made.prepare()
+        return made.design_hash()
 
 
 def kept() -> dict[str, dict[str, Any]]:
@@ -48,7 +57,15 @@ def kept() -> dict[str, dict[str, Any]]:
 
 
 def all_records() -> list[dict[str, Any]]:
-    """A record a board: the kept figures, with `stale` as `is_stale` says; of a board that was never built, only what its file says."""
+    """A record a board, as `known_records` has it, with `stale` as `is_stale` says."""
+    from skipgrid.fpga.board import find_board
+
+    found = known_records()
+    return [each | {"stale": each["design_hash"] is None or is_stale(find_board(each["board"]), each)} for each in found]
+
+
+def known_records() -> list[dict[str, Any]]:
+    """A record a board: the kept figures; of a board that was never built, only what its file says."""
     from skipgrid.fpga.board import all_boards
 
     found, records = kept(), []
@@ -64,6 +81,5 @@ def all_records() -> list[dict[str, Any]]:
             "config_hash": f"{config.hash:#010x}",
             **dict.fromkeys(("sources_hash", "design_hash")),
         }
-        built = found.get(board.name)
-        records.append((built or known) | {"stale": built is None or is_stale(board, built)})
+        records.append(found.get(board.name, known))
     return records

@@ -289,6 +289,7 @@ def test_flash_says_the_remedy(said: str, sentence: str, skipgrid: CommandLine, 
     assert sentence in refused
 
 
+@pytest.mark.xdist_group("boards")  # one worker elaborates them, if they have to be
 def test_the_table_of_boards(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("boards", "--json", tmp_path / "boards.json")
     assert outcome.code == 0
@@ -311,7 +312,7 @@ def test_a_build_of_another_design_is_stale(tmp_path: Path, monkeypatch: pytest.
     assert records.is_stale(board, today | {"sources_hash": other}) is None  # nothing to compare with
 
     assert len({records.sources_hash(each) for each in BOARDS}) == len(BOARDS)
-    monkeypatch.setattr(records, "kept", lambda: {"icebreaker": today})
+    monkeypatch.setattr(records, "kept", lambda: {"icebreaker": {"board": "icebreaker"} | today})
     assert [record["stale"] for record in records.all_records()] == [each is not board for each in BOARDS]  # the others were never built
 
 
@@ -327,6 +328,7 @@ def test_the_readmes_table_of_boards_shows_the_kept_figures() -> None:
         with_table("nothing", [])
 
 
+@pytest.mark.xdist_group("boards")  # one worker elaborates them, if they have to be
 def test_the_boards_were_built_from_these_sources() -> None:
     stale = [record["board"] for record in records.all_records() if record["fmax_mhz"] is not None and record["stale"]]
     commands = "; ".join(f"skipgrid build --board {name} --record" for name in stale)
