@@ -33,6 +33,8 @@ class CommandLine:
         self.capture.readouterr()
         with pytest.raises(SystemExit) as end:
             main([str(argument) for argument in arguments])
+        if end.value.code in (130, 143):  # a signal, which was meant for the tests
+            raise KeyboardInterrupt
         said = self.capture.readouterr()
         return Outcome(int(end.value.code or 0), said.out, said.err)
 
