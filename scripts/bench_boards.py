@@ -7,7 +7,7 @@ import typer
 
 from skipgrid.fpga.board import all_boards, find_board
 
-from .console import JsonOption, bar, output, table, write_json
+from .console import JsonOption, bar, output, table, verdict, write_json
 from .run import read_data
 
 
@@ -33,7 +33,7 @@ def boards(
     fields = ("cycles_per_image", "dense_cycles_per_image", "images_per_second", "link_images_per_second")
     for each in report["boards"]:
         cells = ["-" if each[field] is None else f"{each[field]:,.0f}" for field in fields]
-        exact = {True: "yes", False: "[red]NO", None: "-"}[each["bit_exact"]]
+        exact = "-" if each["bit_exact"] is None else verdict(each["bit_exact"])
         shown.add_row(each["board"], f"{each['clock_mhz']:g}", *cells, exact)
     output.print(shown)
     for each in report["boards"]:

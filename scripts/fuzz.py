@@ -16,7 +16,7 @@ from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 from skipgrid.rtl.config import Config
 
-from .console import JsonOption, SettingsOption, bar, notes, output, working, write_json
+from .console import JsonOption, SettingsOption, bar, building, from_options, notes, output, write_json
 
 if TYPE_CHECKING:
     from skipgrid.host.chaos import ChaoticDevice
@@ -56,7 +56,8 @@ def fuzz(
 
     fixed = None
     if preset_name is not None or settings:
-        fixed = with_settings(SMALL if preset_name in (None, SMALL.name) else find_config(preset_name), settings or [])
+        with from_options():
+            fixed = with_settings(SMALL if preset_name in (None, SMALL.name) else find_config(preset_name), settings or [])
     chosen = [*(["--preset", preset_name] if preset_name else []), *(word for text in settings or [] for word in ("--set", text))]
     deadline = time.monotonic() + 60 * minutes if minutes is not None else None
     numbers: Iterator[int] = numbers_from() if deadline is not None else iter(range(count))
@@ -121,7 +122,7 @@ def _devices(
         config, device = wanted, None
         configs.append(asdict(config))
         try:
-            with working(f"building the simulation of accelerator {len(configs)}, {_described(config)}"):
+            with building(f"accelerator {len(configs)}, {_described(config)}"):
                 device = ChaoticDevice(config)
         except (ToolError, OSError):
             raise

@@ -116,4 +116,4 @@ async def reset_at_any_moment(dut: object) -> None:
         await bench.reset()
         bench.scores.send(*bench.some_scores())
         await bench.finish()
-    bench.board.finish(60)
+    bench.board.finish(trials(60))

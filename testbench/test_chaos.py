@@ -44,7 +44,7 @@ def disturbed(device: ChaoticDevice, seed: int, reset_at: int | None = None) -> 
 
 
 def test_every_way_to_end_has_a_sentence() -> None:
-    names = re.search(r"enum Ended : int \{.*?\n(.*?)\};", (ROOT / "host" / "chaos.h").read_text(), re.DOTALL)
+    names = re.search(r"enum Ended : int \{.*?\n(.*?)\};", (ROOT / "host" / "chaos.h").read_text(encoding="utf-8"), re.DOTALL)
     assert names is not None
     assert [name.strip() for name in names[1].split(",")][RESET] == "RESET"
     assert {0, RESET, *FAULTS} == set(range(names[1].count(",")))

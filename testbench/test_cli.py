@@ -140,7 +140,7 @@ def test_run_says_where_onnxruntime_computes_in_float(skipgrid: CommandLine, tmp
     outcome = skipgrid(*command)
     assert outcome.code == 0, outcome.errors
     assert f"equal to ONNX Runtime but for {len(ties)} of {1 + len(ties)} images, by one step at ties" in outcome.output
-    assert json.loads((tmp_path / "run.json").read_text())["bit_exact_onnxruntime"] is False
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["bit_exact_onnxruntime"] is False
     monkeypatch.setattr("skipgrid.host.onnx_reference.Reference.explains", lambda *_: False)
     assert skipgrid.refuses(*command) == "the accelerator's outputs differ from those of ONNX Runtime"
 
@@ -158,7 +158,7 @@ def test_run_keeps_its_results_when_onnxruntime_fails(
     assert "2 of 2" in outcome.output
     assert "not compared" in outcome.output
     assert outcome.errors.endswith("skipgrid: ONNX Runtime cannot run it\n")
-    assert json.loads((tmp_path / "run.json").read_text())["bit_exact_onnxruntime"] is None
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["bit_exact_onnxruntime"] is None
 
 
 @SIMULATES
@@ -175,7 +175,7 @@ def test_run_keeps_the_results_before_an_image_that_fails(
     assert outcome.code == 1
     assert "1 of 1" in outcome.output
     assert outcome.errors.endswith("skipgrid: image 1: it has too many nonzeros\n")
-    report = json.loads((tmp_path / "run.json").read_text())
+    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert (report["images"], report["bit_exact_onnxruntime"]) == (1, True)
     assert (tmp_path / "run.png").read_bytes().startswith(PNG)
 

@@ -91,7 +91,7 @@ def test_what_is_wrong_is_found_again(skipgrid: CommandLine, tmp_path: Path, mon
     file = tmp_path / "fuzz.json"
     outcome = skipgrid("fuzz", "--preset", "small", "--set", "results=2", "--count", 12, "--seed", 5, "--json", file)
     assert outcome.code == 1
-    found = json.loads(file.read_text())["wrong"]
+    found = json.loads(file.read_text(encoding="utf-8"))["wrong"]
     assert 0 < len(found) < 12
     assert outcome.errors.splitlines()[-1].startswith(f"skipgrid: {len(found)} of 12 trials went wrong")
     assert found[0]["what"].startswith("the output differs from the golden model's: ")
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_found_again(skipgrid: CommandLine, tmp_path: Path, mon
     assert command == "skipgrid"
     assert f"{found[0]['what']}\n    {found[0]['replay']}\n" in outcome.errors
     assert skipgrid(*replay, "--json", file).code == 1
-    assert json.loads(file.read_text())["wrong"] == found[:1]
+    assert json.loads(file.read_text(encoding="utf-8"))["wrong"] == found[:1]
     monkeypatch.undo()
     assert skipgrid(*replay).code == 0
 
@@ -126,7 +126,7 @@ def test_every_drawn_configuration_can_be_made() -> None:
 def test_drawn_accelerators(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("fuzz", "--count", TRIALS_A_CONFIG + 100, "--json", tmp_path / "fuzz.json")
     assert outcome.code == 0, outcome.errors
-    report = json.loads((tmp_path / "fuzz.json").read_text())
+    report = json.loads((tmp_path / "fuzz.json").read_text(encoding="utf-8"))
     assert (report["wrong"], report["trials"], len(report["configs"])) == ([], TRIALS_A_CONFIG + 100, 2)
 
 
@@ -136,7 +136,7 @@ def test_winners_and_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
     chosen = [word for text in settings for word in ("--set", text)]
     outcome = skipgrid("fuzz", "--count", 200, "--json", tmp_path / "fuzz.json", *chosen)
     assert outcome.code == 0, outcome.errors
-    report = json.loads((tmp_path / "fuzz.json").read_text())
+    report = json.loads((tmp_path / "fuzz.json").read_text(encoding="utf-8"))
     assert (report["wrong"], report["configs"][0]["experts"]) == ([], 4)
     assert report["happened"]["runs"] > 400
 

@@ -111,7 +111,7 @@ def test_the_testbench_passes_and_fails_with_icarus(generated: Path) -> None:
     assert said_by(run_it, generated).startswith("PASS: ")
     right = read(generated / "output.hex")
     try:
-        (generated / "output.hex").write_text(right.replace("0_", "1_", 1))  # the first word ends the packet
+        (generated / "output.hex").write_text(right.replace("0_", "1_", 1), encoding="utf-8")  # the first word ends the packet
         assert "1 of them wrong" in said_by(run_it, generated)
     finally:
         (generated / "output.hex").write_text(right, encoding="utf-8")
