@@ -17,7 +17,7 @@ class WalkerBench(Bench):
     async def begin(self) -> None:
         self.config = config()
         # A unit that no row has taken may go to another one.
-        self.rows = [self.sink(f"units_{row}", unit_layout(self.config), steady=False) for row in range(self.config.rows)]
+        self.rows = [self.sink(f"units_{row}", unit_layout(self.config), steady=False, waits=False) for row in range(self.config.rows)]
         self.order = self.sink("order", order_layout(self.config), steady=False)
         await self.reset()
 

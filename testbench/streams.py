@@ -191,10 +191,13 @@ class Bench:
         """Put the values that `choose` gives on inputs in every cycle."""
         self.streams.append(Changing(self, choose))
 
-    def sink(self, name: str, shape: ShapeLike, profile: str = "full", *, steady: bool = True) -> "Sink":
-        """A monitor of the component's output stream `name` that takes the payloads; steady: one that is offered stays."""
+    def sink(self, name: str, shape: ShapeLike, profile: str = "full", *, steady: bool = True, waits: bool = True) -> "Sink":
+        """A monitor of the component's output stream `name` that takes the payloads.
+
+        steady: one that is offered stays. waits: while it is stalled, it is ready only behind an offer.
+        """
         stream = Sink(self, name, shape, profile)
-        stream.steady = steady
+        stream.steady, stream.waits = steady, waits
         self.streams.append(stream)
         return stream
 
@@ -253,28 +256,33 @@ class Source(_Stream):
 
 
 class Sink(_Stream):
-    """Takes payloads into `received`, and checks that an offered one stays the same until it is taken."""
+    """Takes payloads into `received`, and checks that an offered one stays the same until it is taken.
+
+    A stalled one is not ready before it has been offered something, so that what waits for its ready never comes.
+    """
 
     def __init__(self, bench: Bench, name: str, shape: ShapeLike, profile: str) -> None:
         super().__init__(bench, name, shape, profile)
         self.received: list[Payload] = []
         self.listeners.append(self.received.append)
         self.held: int | None = None
-        self.steady = True
+        self.steady = self.waits = True
         self.willing = False
+        self.offered = False  # in the cycle before
 
     def release(self) -> None:
         """The component may withdraw what it offers, because it was stopped."""
         self.held = None
+        self.offered = False
 
     def drive(self) -> None:
-        self.willing = next(self._pace)
+        self.willing = next(self._pace) and (self.profile != "stalled" or self.offered or not self.waits)
         self.ready.value = int(self.willing)
 
     def sample(self) -> None:
-        valid = int(self.valid.value)
-        bits = int(self.payload.value) if valid else None
-        assert self.held is None or valid, f"{self.name} withdraws a payload that was not taken"
+        bits = int(self.payload.value) if int(self.valid.value) else None
+        self.offered = bits is not None and not self.willing
+        assert self.held is None or bits is not None, f"{self.name} withdraws a payload that was not taken"
         assert self.held is None or bits == self.held, f"{self.name} changes a payload that was not taken"
         self.held = bits if self.steady and not self.willing else None
         if bits is not None and self.willing:
