@@ -8,7 +8,7 @@ import numpy as np
 from skipgrid.golden import WEIGHT_ONE, adaptive_k, softmax
 from skipgrid.rtl.scores import weight_layout
 from streams import PROFILES, Bench, Scoreboard
-from topk_units import CELLS, INDEX_BITS, Elements, Tensors, withdraw
+from topk_units import CELLS, INDEX_BITS, Elements, Tensors
 
 
 class GateBench(Bench):
@@ -18,6 +18,7 @@ class GateBench(Bench):
         self.weights = self.source("weights", weight_layout(INDEX_BITS), profile)
         self.kept = self.sink("kept", weight_layout(INDEX_BITS), profile)
         self.board = Scoreboard("tensors")
+        self.forgets.append(self.board.forget)
         self.taken = Tensors(self.weights, self._expect)
         self.results = Tensors(self.kept, lambda words: self.board.see(held(words)))
         await self.reset()
@@ -87,9 +88,6 @@ async def reset_at_any_moment(dut: object) -> None:
     for _ in range(100):
         bench.weights.send(*bench.some_weights(), *bench.some_weights())
         await bench.step(bench.random.randint(1, 30))
-        withdraw(bench, bench.board, bench.taken, bench.results)
-        bench.set(weights_valid=0)
-        bench.kept.release()
         await bench.reset()
         await bench.check(bench.some_weights())
     bench.board.finish(100)

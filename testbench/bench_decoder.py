@@ -125,7 +125,7 @@ async def stopped_then_a_right_one(dut: object) -> None:
         taken = await bench.start(tensor.size, k)
         await bench.step(bench.random.choice((0, 1, bench.random.randint(0, WITHIN))))
         await bench.pulse(stop=1)
-        bench.tokens.release()
+        bench.tokens.forget()
         await bench.until(lambda: not bench.get("busy"), "a stopped tensor ends")
         assert not bench.failures
         tokens = bench.tokens.received
@@ -147,9 +147,6 @@ async def reset_in_the_middle_then_a_right_one(dut: object) -> None:
         bench.send(encode(tensor, k))
         await bench.start(tensor.size, k)
         await bench.step(bench.random.randint(0, WITHIN))
-        bench.words.withdraw()
-        bench.tokens.release()
-        bench.set(words_valid=0)
         await bench.reset()
         assert not bench.get("busy")
         bench.send(encode(good, k))

@@ -107,8 +107,7 @@ async def stopped_then_a_right_one(dut: object) -> None:
         bench.set(stop=1)
         await bench.step()
         bench.set(stop=0)
-        bench.tokens.withdraw()
-        bench.set(tokens_valid=0)
+        bench.tokens.forget()
         await bench.until(lambda: not bench.get("busy"), "a stopped packet ends")
         words = bench.words.received
         whole = encode(tensor, k).tolist()
@@ -125,6 +124,18 @@ async def stopped_then_a_right_one(dut: object) -> None:
         await bench.check(good, token_payloads(good, k), k, exact=True)
     board.finish()
     assert min(outcomes.values()) > 0, outcomes
+
+
+@cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = EncoderBench(dut)
+    await bench.begin()
+    for _ in range(20):
+        k = bench.random.randrange(8)
+        tensor, good = sparse(bench.numbers, 40, 0.5), sparse(bench.numbers, 12, 0.5)
+        await bench.cut(bench.check(tensor, token_payloads(tensor, k), k, exact=True), WITHIN)
+        assert not bench.get("busy")
+        await bench.check(good, token_payloads(good, k), k, exact=True)
 
 
 @cocotb.test

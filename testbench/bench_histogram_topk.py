@@ -20,7 +20,6 @@ from topk_units import (
     some_elements,
     tells_of_none,
     values_of,
-    withdraw,
 )
 
 BYTE = unsigned(8)
@@ -35,6 +34,7 @@ class TopKBench(Bench):
         self.elements, self.again = self.source("elements", shape, elements), self.source("again", shape, again)
         self.winners = self.sink("winners", winner_layout(BYTE, INDEX_BITS), winners)
         self.board = Scoreboard("tensors")
+        self.forgets.append(self.board.forget)
         self.taken = Tensors(self.elements, self._expect)
         self.results = Tensors(self.winners, lambda words: self.board.see(pairs(words)))
         self.order = 0
@@ -118,9 +118,6 @@ async def reset_at_any_moment(dut: object) -> None:
         for _ in range(3):
             bench.elements.send(*some_elements(bench, 0, 255, 12))
         await bench.step(bench.random.randint(1, 700))
-        withdraw(bench, bench.board, bench.taken, bench.results)
-        bench.set(elements_valid=0, again_valid=0)
-        bench.winners.release()
         await bench.reset()
         bench.elements.send(*some_elements(bench, 0, 255, 12))
         await bench.finish()

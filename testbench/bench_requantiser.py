@@ -23,6 +23,7 @@ class RequantiserBench(Bench):
         self.results = self.sink("results", Result)
         self.taken: list[dict[str, int]] = []
         self.candidates.listeners.append(self.taken.append)
+        self.forgets.append(lambda: self.set(bias_enable=0, scale_enable=0))
         await self.reset()
 
     async def load(self, bias: NDArray[np.int32], scale: NDArray[np.float32]) -> None:
@@ -166,6 +167,18 @@ async def every_pace(dut: object) -> None:
             bench.results.behave(results)
             sums = bench.numbers.integers(-9000, 9000, (channels, 4))
             await bench.check(sums, bias, scale, Activation("int8", -4), -128, 127, 3)
+
+
+@cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = RequantiserBench(dut)
+    await bench.begin()
+    scale, bias = np.full(4, 0.01, np.float32), np.zeros(4, np.int32)
+    for results in PROFILES * 3:
+        bench.results.behave(results)
+        for cut in (True, False):
+            work = bench.check(bench.numbers.integers(-9000, 9000, (4, 5)), bias, scale, Activation("int8", -4), -128, 127, 3)
+            await (bench.cut(work, 1000 if bench.config.serial else 40) if cut else work)
 
 
 @cocotb.test

@@ -8,7 +8,7 @@ from router_ports import BESIDES, CELLS, EXPERTS, HIGH, LOW, SOFTMAX, RouterBenc
 from skipgrid.golden import Overflow
 from skipgrid.rtl.router_map import COUNT_MAX, ExpertArray
 from streams import PROFILES
-from topk_units import elements_of, withdraw
+from topk_units import elements_of
 
 
 @cocotb.test
@@ -120,9 +120,6 @@ async def reset_at_any_moment(dut: object) -> None:
         await bench.some_rules()
         bench.some_tokens(3)
         await bench.step(bench.random.randint(1, 300))
-        withdraw(bench, bench.board, bench.taken, bench.results)
-        bench.set(scores_valid=0)
-        bench.pairs.release()
         await bench.restart()
         bench.some_tokens(1)
         await bench.finish()

@@ -10,21 +10,43 @@ from skipgrid.rtl.layouts import Word
 from streams import HALF_PERIOD, PROFILES, Bench, Scoreboard
 
 
+class SkidBench(Bench):
+    """A skid buffer between a driver and a monitor of words."""
+
+    async def begin(self) -> None:
+        self.words, self.taken = self.source("source", Word), self.sink("sink", Word)
+        self.board = Scoreboard("words")
+        self.words.listeners.append(self.board.expect)
+        self.taken.listeners.append(self.board.see)
+        self.forgets.append(self.board.forget)
+        await self.reset()
+
+    async def check(self, sends: str, takes: str) -> None:
+        """Words go through, as fast as the profiles say."""
+        self.words.behave(sends)
+        self.taken.behave(takes)
+        self.words.send(*({"data": self.random.getrandbits(32), "last": self.random.getrandbits(1)} for _ in range(80)))
+        await self.until(lambda: not self.words.queue and not self.get("held") and self.board.empty, "all words are through")
+
+
 @cocotb.test
 async def every_pace(dut: object) -> None:
-    bench = Bench(dut)
-    source, sink = bench.source("source", Word), bench.sink("sink", Word)
-    await bench.reset()
-    board = Scoreboard("words")
-    source.listeners.append(board.expect)
-    sink.listeners.append(board.see)
+    bench = SkidBench(dut)
+    await bench.begin()
     for sends in PROFILES:
         for takes in PROFILES:
-            source.behave(sends)
-            sink.behave(takes)
-            source.send(*({"data": bench.random.getrandbits(32), "last": bench.random.getrandbits(1)} for _ in range(100)))
-            await bench.until(lambda: not source.queue and not bench.get("held") and board.empty, "all words are through")
-    board.finish(1600)
+            await bench.check(sends, takes)
+    bench.board.finish(16 * 80)
+
+
+@cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = SkidBench(dut)
+    await bench.begin()
+    for takes in PROFILES * 5:
+        await bench.cut(bench.check("bursts", takes), 40)
+        assert not bench.get("held")
+        await bench.check("full", "full")
 
 
 @cocotb.test

@@ -9,7 +9,7 @@ from amaranth.hdl import signed
 from skipgrid.golden import softmax, sparsemax
 from skipgrid.rtl.scores import weight_layout, winner_layout
 from streams import PROFILES, Bench, Scoreboard, trials
-from topk_units import CELLS, FRACTION, INDEX_BITS, Elements, Tensors, withdraw
+from topk_units import CELLS, FRACTION, INDEX_BITS, Elements, Tensors
 
 SOFTMAX = cocotb.top._name == "softmax"
 GATE = softmax if SOFTMAX else sparsemax
@@ -24,6 +24,7 @@ class GateBench(Bench):
         self.scores = self.source("scores", winner_layout(SCORE, INDEX_BITS), profile)
         self.weights = self.sink("weights", weight_layout(INDEX_BITS), profile)
         self.board = Scoreboard("tensors")
+        self.forgets.append(self.board.forget)
         self.taken = Tensors(self.scores, self._expect)
         self.results = Tensors(
             self.weights, lambda words: self.board.see([(word["weight"], word["index"]) for word in words if not word["null"]])
@@ -110,9 +111,6 @@ async def reset_at_any_moment(dut: object) -> None:
     for _ in range(trials(60)):
         bench.scores.send(*bench.some_scores(), *bench.some_scores())
         await bench.step(bench.random.randint(1, 300))
-        withdraw(bench, bench.board, bench.taken, bench.results)
-        bench.set(scores_valid=0)
-        bench.weights.release()
         await bench.reset()
         bench.scores.send(*bench.some_scores())
         await bench.finish()

@@ -21,7 +21,6 @@ from topk_units import (
     some_elements,
     tells_of_none,
     values_of,
-    withdraw,
 )
 
 LOW, HIGH = -32, 31
@@ -34,6 +33,7 @@ class TopKBench(Bench):
         self.elements = self.source("elements", element_layout(VALUE), elements)
         self.winners = self.sink("winners", winner_layout(VALUE, INDEX_BITS), winners)
         self.board = Scoreboard("tensors")
+        self.forgets.append(self.board.forget)
         self.taken = Tensors(self.elements, self._expect)
         self.results = Tensors(self.winners, lambda words: self.board.see(pairs(words)))
         self.change(lambda: {"k": self.random.randint(0, 7) if k is None else k})  # 6 and 7 are over the cells
@@ -94,9 +94,6 @@ async def reset_at_any_moment(dut: object) -> None:
         for _ in range(3):
             bench.elements.send(*some_elements(bench, LOW, HIGH, 8))
         await bench.step(bench.random.randint(1, 40))
-        withdraw(bench, bench.board, bench.taken, bench.results)
-        bench.set(elements_valid=0)
-        bench.winners.release()
         await bench.reset()
         bench.elements.send(*some_elements(bench, LOW, HIGH, 8))
         await bench.finish()

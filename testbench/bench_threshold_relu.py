@@ -8,7 +8,7 @@ import numpy as np
 from skipgrid.golden import threshold_relu
 from skipgrid.rtl.scores import element_layout, winner_layout
 from streams import PROFILES, Bench, Scoreboard
-from topk_units import INDEX_BITS, LONGEST, VALUE, Elements, Tensors, elements_of, pairs, some_elements, values_of, withdraw
+from topk_units import INDEX_BITS, LONGEST, VALUE, Elements, Tensors, elements_of, pairs, some_elements, values_of
 
 LOW, HIGH = -32, 31
 
@@ -20,6 +20,7 @@ class GateBench(Bench):
         self.scores = self.source("scores", element_layout(VALUE), profile)
         self.winners = self.sink("winners", winner_layout(VALUE, INDEX_BITS), profile)
         self.board = Scoreboard("tensors")
+        self.forgets.append(self.board.forget)
         self.taken = Tensors(self.scores, self._expect)
         self.results = Tensors(self.winners, lambda words: self.board.see(pairs(words)))
         self.threshold = 0
@@ -77,9 +78,6 @@ async def reset_at_any_moment(dut: object) -> None:
     for _ in range(100):
         bench.scores.send(*some_elements(bench, LOW, HIGH, LONGEST))
         await bench.step(bench.random.randint(1, 40))
-        withdraw(bench, bench.board, bench.taken, bench.results)
-        bench.set(scores_valid=0)
-        bench.winners.release()
         await bench.reset()
         await bench.check(some_elements(bench, LOW, HIGH, 8))
     bench.board.finish(100)

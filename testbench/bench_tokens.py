@@ -44,38 +44,59 @@ def elements(results: list[dict[str, int]]) -> Coded:
     return np.array(found, np.uint8)
 
 
+class TokensBench(Bench):
+    """A token builder between a driver of results and a monitor of tokens."""
+
+    async def begin(self) -> None:
+        self.results, self.tokens = self.source("results", Result), self.sink("tokens", Token)
+        self.taken: list[dict[str, int]] = []
+        self.results.listeners.append(self.taken.append)
+        self.board = Scoreboard("tensors")
+        await self.reset()
+
+    async def check(self, tensor: Coded, k: int) -> None:
+        """Send a tensor, and compare its tokens."""
+        self.set(k=k)
+        self.taken.clear()
+        self.tokens.received.clear()
+        self.results.behave(self.random.choice(PROFILES[:2] + PROFILES[3:]))
+        self.tokens.behave(self.random.choice(PROFILES))
+        self.results.send(*results_of(tensor, self))
+        await self.until(lambda: not self.results.queue and any(token["last"] for token in self.tokens.received), "the tensor is through")
+        seen = elements(self.taken)
+        assert seen.tolist() == tensor.tolist()
+        self.board.expect([{"last": 0} | token for token in token_payloads(seen, k)])
+        self.board.see([{name: token[name] for name in ("last", "run", "value")} for token in self.tokens.received])
+
+
 @cocotb.test
 async def every_k_edge_and_pace(dut: object) -> None:
-    bench = Bench(dut)
-    results, tokens = bench.source("results", Result), bench.sink("tokens", Token)
-    await bench.reset()
-    taken: list[dict[str, int]] = []
-    results.listeners.append(taken.append)
-    board = Scoreboard("tensors")
+    bench = TokensBench(dut)
+    await bench.begin()
     for k in range(8):
-        bench.set(k=k)
         tensors = edge_tensors(k, bench.numbers) + [sparse(bench.numbers, 100, zeros) for zeros in (0, 0.5, 0.9)]
         for tensor in tensors + [np.zeros(3 * max_run(k) + extra, np.uint8) for extra in (0, 1, 5)]:
-            results.behave(bench.random.choice(PROFILES[:2] + PROFILES[3:]))
-            tokens.behave(bench.random.choice(PROFILES[:2] + PROFILES[3:]))
-            results.send(*results_of(tensor, bench))
-            await bench.until(lambda: not results.queue and any(token["last"] for token in tokens.received), "the tensor is through")
-            seen = elements(taken)
-            assert seen.tolist() == tensor.tolist()
-            board.expect([{"last": 0} | token for token in token_payloads(seen, k)])
-            board.see([{name: token[name] for name in ("last", "run", "value")} for token in tokens.received])
-            taken.clear()
-            tokens.received.clear()
-    board.finish(8 * 20)
+            await bench.check(tensor, k)
+    bench.board.finish(8 * 20)
+
+
+@cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = TokensBench(dut)
+    await bench.begin()
+    for _ in range(20):
+        k = bench.random.randrange(8)
+        await bench.cut(bench.check(sparse(bench.numbers, 60, 0.5), k), 60)
+        await bench.check(sparse(bench.numbers, 12, 0.5), k)
+    bench.board.finish(20)
 
 
 @cocotb.test
 async def one_result_a_cycle(dut: object) -> None:
-    bench = Bench(dut)
-    results, tokens = bench.source("results", Result), bench.sink("tokens", Token)
+    bench = TokensBench(dut)
     bench.set(k=7)
-    await bench.reset()
-    results.send(*({"gap": bench.random.getrandbits(9), "value": 1 + value} for value in range(100)))
-    await bench.until(lambda: len(tokens.received) == 100, "all tokens are there")
-    assert {after - before for before, after in pairwise(results.cycles)} == {1}
-    assert [after - before for before, after in zip(results.cycles, tokens.cycles, strict=True)] == [2] * 100
+    await bench.begin()
+    bench.results.send(*({"gap": bench.random.getrandbits(9), "value": 1 + value} for value in range(100)))
+    await bench.until(lambda: len(bench.tokens.received) == 100, "all tokens are there")
+    assert {after - before for before, after in pairwise(bench.results.cycles)} == {1}
+    assert [after - before for before, after in zip(bench.results.cycles, bench.tokens.cycles, strict=True)] == [2] * 100

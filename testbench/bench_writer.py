@@ -19,7 +19,7 @@ class WriterBench(Bench):
     async def begin(self) -> None:
         self.config = config()
         self.tokens = self.source("tokens", Token)
-        self.writes = self.sink("writes", write_layout(self.config), steady=False)
+        self.writes = self.sink("writes", write_layout(self.config))
         self.failures = self.record("failed", "error")
         self.entries: dict[int, tuple[int, int]] = {}
         self.pointers: dict[int, int] = {}
@@ -80,7 +80,7 @@ class WriterBench(Bench):
         assert [code for _, code in self.failures] == [error.value], (shape, error)
         assert not self.get("busy")
         assert not self.get("complete")
-        self.tokens.withdraw()
+        self.tokens.forget()
         await self.step()
 
 
@@ -172,14 +172,28 @@ async def stopped_and_dropped(dut: object) -> None:
         await bench.step(bench.random.randint(0, 40))
         stopped = bench.get("busy")
         await bench.pulse(stop=1)
+        bench.writes.forget()
         assert not bench.get("busy")
         assert bench.get("complete") <= (not stopped) or not bench.tokens.queue
-        bench.tokens.withdraw()
-        bench.set(tokens_valid=0)
+        bench.tokens.forget()
         good = random_shape(bench)
         await bench.check(good, sparse(bench.numbers, int(np.prod(good)), 0.5))
         await bench.pulse(drop=1)
         assert (bench.get("complete"), bench.get("entries"), bench.get("pixels")) == (0, 0, 0)
+
+
+@cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = WriterBench(dut)
+    await bench.begin()
+    for _ in range(20):
+        bench.behave()
+        shape, good = random_shape(bench), random_shape(bench)
+        await bench.cut(bench.check(shape, sparse(bench.numbers, int(np.prod(shape)), 0.5)), 60)
+        await bench.step(2)
+        assert (bench.get("busy"), bench.get("complete"), bench.get("entries"), bench.get("pixels")) == (0, 0, 0, 0)
+        assert not bench.failures
+        await bench.check(good, sparse(bench.numbers, int(np.prod(good)), 0.5))
 
 
 @cocotb.test

@@ -31,6 +31,7 @@ class RouterBench(Bench):
         self.scores = self.source("scores", element_layout(signed(VALUE_BITS)), scores)
         self.pairs = self.sink("pairs", weight_layout((EXPERTS - 1).bit_length()), pairs)
         self.board = Scoreboard("tokens")
+        self.forgets.append(self.board.forget)
         self.taken = Tensors(self.scores, self._expect)
         self.results = Tensors(
             self.pairs, lambda words: self.board.see([(word["index"], word["weight"]) for word in words if not word["null"]])

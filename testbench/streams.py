@@ -8,7 +8,8 @@ import json
 import os
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,10 @@ def pace(profile: str, rng: random.Random) -> Iterator[bool]:
             yield rng.random() < {"full": 1, "random": 0.5, "stalled": 0.1}[profile]
 
 
+class Cut(Exception):
+    """The cycle has come in which what is under way is cut."""
+
+
 class Bench:
     """The component under test, its clock, and all that is connected to it."""
 
@@ -115,8 +120,10 @@ class Bench:
         self.random = random.Random(random.getrandbits(64))  # cocotb seeds `random` for each test
         self.numbers = np.random.default_rng(self.random.getrandbits(64))
         self.cycle = 0
+        self.cut_at = -1  # a cycle
         self.streams: list[Source | Sink | Changing] = []
         self.watchers: list[Callable[[], None]] = []
+        self.forgets: list[Callable[[], None]] = []  # called at a reset
         for name in os.environ["BENCH_INPUTS"].split():
             self.signal(name).value = 0
 
@@ -134,7 +141,12 @@ class Bench:
             self.signal(name).value = value
 
     async def reset(self) -> None:
-        """Reset for two cycles, with all streams standing still and nobody watching."""
+        """Reset for two cycles, with nobody watching; what was under way is forgotten on both sides of all streams."""
+        for stream in self.streams:
+            if isinstance(stream, _Stream):
+                stream.forget()
+        for forget in self.forgets:
+            forget()
         streams, watchers, self.streams, self.watchers = self.streams, self.watchers, [], []
         self.set(rst=1)
         await self.step(2)
@@ -144,6 +156,8 @@ class Bench:
     async def step(self, cycles: int = 1) -> None:
         """Let clock cycles pass."""
         for _ in range(cycles):
+            if self.cycle == self.cut_at:
+                raise Cut
             for stream in self.streams:
                 stream.drive()
             await Timer(HALF_PERIOD, "ns")
@@ -159,8 +173,18 @@ class Bench:
     async def pulse(self, **values: int) -> None:
         """Put values on inputs for one cycle."""
         self.set(**values)
-        await self.step()
-        self.set(**dict.fromkeys(values, 0))
+        try:
+            await self.step()
+        finally:
+            self.set(**dict.fromkeys(values, 0))
+
+    async def cut(self, work: Coroutine[Any, Any, object], within: int) -> None:
+        """Do some work, but reset at any moment within so many cycles, or when it is done."""
+        self.cut_at = self.cycle + self.random.randint(1, within)
+        with suppress(Cut):
+            await work
+        self.cut_at = -1
+        await self.reset()
 
     async def until(self, condition: Callable[[], bool], what: str, limit: int = 100_000) -> None:
         """Step until a condition holds; AssertionError, saying what was awaited, if it does not within `limit` cycles."""
@@ -219,6 +243,10 @@ class _Stream:
         self.profile = profile
         self._pace = pace(profile, self.bench.random)
 
+    def forget(self) -> None:
+        """Drop what is under way."""
+        raise NotImplementedError
+
     def _passed(self, bits: int) -> None:
         self.cycles.append(self.bench.cycle)
         for listener in self.listeners:
@@ -237,10 +265,11 @@ class Source(_Stream):
         """Queue payloads."""
         self.queue.extend(self.packing.pack(payload) for payload in payloads)
 
-    def withdraw(self) -> None:
-        """Forget what has not been taken, as a driver that is reset does."""
+    def forget(self) -> None:
+        """Withdraw what has not been taken, as a driver that is reset does."""
         self.queue.clear()
         self.offered = False
+        self.valid.value = 0
 
     def drive(self) -> None:
         willing = next(self._pace)
@@ -270,8 +299,8 @@ class Sink(_Stream):
         self.willing = False
         self.offered = False  # in the cycle before
 
-    def release(self) -> None:
-        """The component may withdraw what it offers, because it was stopped."""
+    def forget(self) -> None:
+        """The component may withdraw what it offers, because it is stopped or reset."""
         self.held = None
         self.offered = False
 
@@ -328,6 +357,11 @@ class Scoreboard:
     @property
     def empty(self) -> bool:
         return not self.expected and not self.seen
+
+    def forget(self) -> None:
+        """What is under way is dropped."""
+        self.expected.clear()
+        self.seen.clear()
 
     def finish(self, at_least: int = 1) -> None:
         """AssertionError if something is left over, or if too little was compared."""

@@ -7,7 +7,7 @@ import numpy as np
 from amaranth.hdl import signed
 from numpy.typing import NDArray
 
-from streams import Bench, Scoreboard, Source
+from streams import Bench
 
 CELLS, VALUE, INDEX_BITS, FRACTION = 5, signed(6), 5, 4
 LONGEST = 1 << INDEX_BITS
@@ -45,11 +45,13 @@ class Tensors:
         self.words: list[dict[str, int]] = []
         self.ended = ended
         stream.listeners.append(self._see)
+        stream.bench.forgets.append(self.words.clear)
 
     def _see(self, word: dict[str, int]) -> None:
         self.words.append(word)
         if word["last"]:
-            words, self.words = self.words, []
+            words = self.words.copy()
+            self.words.clear()
             self.ended(words)
 
 
@@ -81,14 +83,3 @@ async def leaves_out_what_has_no_index(bench: Any, low: int, high: int) -> None:
     await bench.finish()
     bench.board.finish(5)
     assert len(told) == over
-
-
-def withdraw(bench: Bench, board: Scoreboard, *tensors: Tensors) -> None:
-    """Forget what is under way, as before a reset."""
-    for stream in bench.streams:
-        if isinstance(stream, Source):
-            stream.withdraw()
-    for each in tensors:
-        each.words.clear()
-    board.expected.clear()
-    board.seen.clear()
