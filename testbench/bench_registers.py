@@ -3,19 +3,19 @@
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, Combine, FallingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, gather
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
+from axi_sides import answered, behave_all
 from skipgrid.rtl.counters import BETWEEN_TURNS
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import COUNTERS as ALL_COUNTERS
 from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access, built_counters
-from streams import HALF_PERIOD, PROFILES, config, pace
+from streams import HALF_PERIOD, config
 
 COUNTERS = {
     "TOTAL_CYCLES": "busy",
@@ -51,10 +51,7 @@ class RegistersBench:
 
     def behave(self) -> None:
         """All five channels pause at random."""
-        writes, reads = self.master.write_if, self.master.read_if
-        for channel in (writes.aw_channel, writes.w_channel, writes.b_channel, reads.ar_channel, reads.r_channel):
-            profile = self.random.choice(PROFILES)
-            channel.set_pause_generator(not willing for willing in pace(profile, self.random))
+        behave_all(self.master, self.random)
 
     async def count_pulses(self) -> None:
         while True:
@@ -64,12 +61,13 @@ class RegistersBench:
 
     async def read(self, address: int) -> int | None:
         """A register's value, or None for SLVERR."""
-        answer = await self.master.read(address, 4)
+        answer = await answered(self.master.read(address, 4))
         return int.from_bytes(answer.data, "little") if answer.resp == AxiResp.OKAY else None
 
     async def write(self, address: int, value: int, size: int = 4) -> bool:
         """Whether a write of the lower bytes is answered with OKAY."""
-        return bool((await self.master.write(address, value.to_bytes(4, "little")[:size])).resp == AxiResp.OKAY)
+        answer = await answered(self.master.write(address, value.to_bytes(4, "little")[:size]))
+        return bool(answer.resp == AxiResp.OKAY)
 
     async def get(self, name: str) -> int | None:
         return await self.read(REGISTERS[name].address)
@@ -165,20 +163,25 @@ async def after_a_reset(dut: Any) -> None:
 
 
 @cocotb.test
-async def reads_beside_writes(dut: Any) -> None:
+async def accesses_under_way_together(dut: Any) -> None:
+    """Reads and writes that do not wait for the answers to those before them: each has its own answer."""
     bench = RegistersBench(dut)
     await bench.begin()
-    bench.behave()
-
-    async def many(action: Callable[[], Awaitable[object]], expected: object) -> None:
-        for _ in range(100):
-            assert await action() == expected
-
-    program = REGISTERS["PROGRAM"].address
-    reads = cocotb.start_soon(many(lambda: bench.get("IDENTIFICATION"), IDENTIFICATION))
-    writes = cocotb.start_soon(many(lambda: bench.write(program, 1), True))
-    await Combine(reads, writes)
-    assert bench.pulses["program_written"] == 100
+    layers, program = bench.config.layers, REGISTERS["PROGRAM"].address
+    known = {REGISTERS["IDENTIFICATION"].address: IDENTIFICATION, REGISTERS["CONFIG_HASH"].address: bench.config.hash, 0x800: None}
+    known |= {REGISTERS["GRID"].address: bench.config.rows | bench.config.lanes << 16, REGISTERS["TOTAL_CYCLES"].address: 0}
+    written = 0
+    assert await bench.write(REGISTERS["CONTROL"].address, 1)
+    for _ in range(12):
+        bench.behave()
+        addresses = [bench.random.choice(list(known)) for _ in range(8)]
+        numbers = [bench.random.randrange(layers + 1) for _ in range(8)]
+        answers = await gather(*map(bench.read, addresses), *(bench.write(program, number) for number in numbers))
+        assert list(answers) == [*(known[address] for address in addresses), *(number < layers for number in numbers)]
+        right = [number for number in numbers if number < layers]
+        written += len(right)
+        assert not right or await bench.get("PROGRAM") == right[-1]
+    assert bench.pulses["program_written"] == written
 
 
 @cocotb.test

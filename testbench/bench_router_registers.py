@@ -69,6 +69,29 @@ async def values_that_a_register_cannot_hold(dut: object) -> None:
 
 
 @cocotb.test
+async def accesses_under_way_together(dut: object) -> None:
+    """Reads and writes that do not wait for the answers to those before them: each has its own answer."""
+    bench = RouterBench(dut)
+    await bench.begin()
+    await bench.some_rules()
+    biases, capacities = ARRAYS[ExpertArray.BIAS].address, ARRAYS[ExpertArray.CAPACITY].address
+    known: dict[int, int | None] = {0x44: None, REGISTERS["IDENTIFICATION"].address: IDENTIFICATION, REGISTERS["TOKENS"].address: 0}
+    known |= {biases + 4 * expert: int(bench.golden.biases[expert]) & 0xFFFF_FFFF for expert in range(EXPERTS)}
+    for _ in range(12):
+        bench.behave()
+        reads = [bench.random.choice(list(known)) for _ in range(6)]
+        experts = [bench.random.randrange(EXPERTS + 1) for _ in range(6)]
+        writes = [(capacities + 4 * expert, bench.random.randint(0, COUNT_MAX)) for expert in experts]
+        found, accepted = await bench.together(reads, writes)
+        assert found == [known[address] for address in reads]
+        assert accepted == [expert < EXPERTS for expert in experts]
+        for expert, (_, value) in zip(experts, writes, strict=True):
+            if expert < EXPERTS:
+                bench.golden.capacities[expert] = value
+    await bench.finish()
+
+
+@cocotb.test
 async def registers_beside_tokens(dut: object) -> None:
     """Accesses neither disturb tokens nor lose a count; biases are written again as they are, and another register changes nothing."""
     bench = RouterBench(dut)

@@ -22,12 +22,13 @@ from cocotbext.axi import (
 )
 from numpy.typing import NDArray
 
+from axi_sides import answered, behave, behave_all
 from skipgrid.golden import Layer
 from skipgrid.host.fits import routing
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import REGISTERS, ROUTER_BASE
 from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS
-from streams import HALF_PERIOD, PROFILES, config, pace
+from streams import HALF_PERIOD, PROFILES, config
 
 Words = Sequence[int] | NDArray[np.uint32]
 LIMIT = 200_000  # cycles in which a run must end
@@ -75,12 +76,9 @@ class Ports:
 
     def behave(self, profile: str | None = None) -> None:
         """Pause as this profile says, or each side as a random one."""
-        writes, reads = self.master.write_if, self.master.read_if
-        registers = [writes.aw_channel, writes.w_channel, writes.b_channel, reads.ar_channel, reads.r_channel]
-        for port in (self.load_port, self.in_port, self.out_port, *registers):
-            chosen = profile or self.random.choice(PROFILES)
-            port.set_pause_generator(None if chosen == "full" else (not willing for willing in pace(chosen, self.random)))
-            port.pause = False
+        for port in (self.load_port, self.in_port, self.out_port):
+            behave(port, profile or self.random.choice(PROFILES), self.random)
+        behave_all(self.master, self.random, profile)
 
     async def reset(self) -> None:
         """Two cycles of reset; packets that wait at the ports are forgotten."""
@@ -93,7 +91,7 @@ class Ports:
 
     async def read(self, address: int) -> int:
         """A register's value; BusError for SLVERR."""
-        answer = await self.master.read(address, 4)
+        answer = await answered(self.master.read(address, 4))
         if answer.resp == AxiResp.SLVERR:
             raise BusError(f"reading {address:#x}")
         assert answer.resp == AxiResp.OKAY
@@ -101,7 +99,7 @@ class Ports:
 
     async def write(self, address: int, value: int) -> None:
         """Write a register; BusError for SLVERR."""
-        answer = await self.master.write(address, value.to_bytes(4, "little"))
+        answer = await answered(self.master.write(address, value.to_bytes(4, "little")))
         if answer.resp == AxiResp.SLVERR:
             raise BusError(f"writing {address:#x}")
         assert answer.resp == AxiResp.OKAY

@@ -7,12 +7,14 @@ from typing import Any
 import cocotb
 import numpy as np
 from amaranth.hdl import signed
+from cocotb.triggers import gather
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
+from axi_sides import behave_all
 from skipgrid.golden import Overflow, Router
 from skipgrid.rtl.router_map import ARRAYS, COUNT_MAX, REGISTERS, UNBOUNDED, ExpertArray
 from skipgrid.rtl.scores import element_layout, weight_layout
-from streams import PROFILES, Bench, Scoreboard, pace
+from streams import Bench, Scoreboard
 from topk_units import ROUTER, Elements, Tensors, some_elements, values_of
 
 EXPERTS, CELLS, VALUE_BITS, FRACTION, COUNTER_BITS = ROUTER.values()
@@ -51,9 +53,7 @@ class RouterBench(Bench):
 
     def behave(self) -> None:
         """The five channels of the registers pause at random."""
-        writes, reads = self.master.write_if, self.master.read_if
-        for channel in (writes.aw_channel, writes.w_channel, writes.b_channel, reads.ar_channel, reads.r_channel):
-            channel.set_pause_generator(not willing for willing in pace(self.random.choice(PROFILES), self.random))
+        behave_all(self.master, self.random)
 
     async def finish(self) -> None:
         """Until all pairs have come and the state is that of the golden router; both are compared."""
@@ -79,13 +79,24 @@ class RouterBench(Bench):
 
     async def read(self, address: int) -> int | None:
         """A register's value, or None for SLVERR."""
-        answer = await self.run(self.master.read(address, 4))
-        return int.from_bytes(answer.data, "little") if answer.resp == AxiResp.OKAY else None
+        return await self.run(self._read(address))  # type: ignore[no-any-return]
 
     async def write(self, address: int, value: int, size: int = 4) -> bool:
         """Whether a write of the lower bytes is answered with OKAY."""
+        return await self.run(self._write(address, value, size))  # type: ignore[no-any-return]
+
+    async def together(self, reads: list[int], writes: list[tuple[int, int]]) -> tuple[list[int | None], list[bool]]:
+        """Addresses read and values written, none of which waits for the answers to those before it."""
+        answers = await self.run(gather(*map(self._read, reads), *(self._write(*write) for write in writes)))
+        return list(answers[: len(reads)]), list(answers[len(reads) :])
+
+    async def _read(self, address: int) -> int | None:
+        answer = await self.master.read(address, 4)
+        return int.from_bytes(answer.data, "little") if answer.resp == AxiResp.OKAY else None
+
+    async def _write(self, address: int, value: int, size: int = 4) -> bool:
         data = (value & 0xFFFF_FFFF).to_bytes(4, "little")[:size]
-        return bool((await self.run(self.master.write(address, data))).resp == AxiResp.OKAY)
+        return bool((await self.master.write(address, data)).resp == AxiResp.OKAY)
 
     async def get_register(self, name: str) -> int:
         value = await self.read(REGISTERS[name].address)
