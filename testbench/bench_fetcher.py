@@ -4,7 +4,7 @@ import cocotb
 import numpy as np
 from numpy.typing import NDArray
 
-from networks import random_network
+from networks import large_layer, random_network
 from skipgrid.golden import Layer, coded_bytes
 from skipgrid.host.compiler import Placed, descriptor
 from skipgrid.rtl.config import Config
@@ -27,15 +27,23 @@ class FetcherBench(Bench):
         self.ranges.listeners.append(self.owe)
         self.units.listeners.append(self.unit_taken)
         self.watchers.append(self.look_up)
+        self.forgets.append(self.forget)
         await self.reset()
+
+    def forget(self) -> None:
+        """The row is reset, too."""
+        self.owed = 0
+        self.set(issued=0)
 
     def owe(self, found: dict[str, int]) -> None:
         self.owed += max(1, found["count"])
 
-    def unit_taken(self, _: object) -> None:
+    def unit_taken(self, unit: dict[str, int]) -> None:
         assert self.config.rows == 1 or self.owed <= self.lead, (
             f"a unit is taken with {self.owed} entries left, which are more than {self.lead}"
         )
+        for found in ranges_of(self.layer, self.pointers, unit, self.config):
+            self.board.expect(found)
 
     def look_up(self) -> None:
         """The watcher: what the memory reads at the end of this cycle."""
@@ -63,43 +71,39 @@ class FetcherBench(Bench):
         bits = layer_bits(words)
         self.set(layer=bits)
         self.lead = Packing(layer_layout(config)).unpack(bits)["lead"]
-        board = Scoreboard("ranges")
-        total = 0
+        self.layer, self.board = layer, Scoreboard("ranges")
         _, rows, columns = layer.out_shape
         for _ in range(units):
             y, x = self.random.randrange(rows), self.random.randrange(columns)
             left = x * layer.pool_stride[1] * layer.stride[1] - layer.pads[1]
             top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
             weight = (placed.weights_base - left * C) % config.weights
-            last_group = self.random.getrandbits(1)
-            ranges = ranges_of(placed, self.pointers, left, top, config)
-            for found in ranges:
-                board.expect(found | {"last_group": last_group})
-                total += 1
-            self.units.send({"x": left, "y": top, "row_pixel": top * W % config.pixels, "weight": weight, "last_group": last_group})
+            flags = {"last_group": self.random.getrandbits(1)}
+            self.units.send({"x": left, "y": top, "row_pixel": top * W % config.pixels, "weight": weight} | flags)
         for _ in range(200_000):
-            if not self.units.queue and board.matched == total and not self.owed:
+            if not self.units.queue and self.board.empty and not self.owed:
                 break
             await self.advance()
             while self.ranges.received:
                 found = self.ranges.received.pop(0)
                 if not found["count"]:
                     found |= {"start": -1, "weight": -1}
-                board.see(found)
+                self.board.see(found)
         for _ in range(20):
             await self.advance()
         assert not self.ranges.received
-        board.finish(units)
+        self.board.finish(units)
 
 
-def ranges_of(placed: Placed, pointers: NDArray[np.int64], left: int, top: int, config: Config) -> list[dict[str, int]]:
-    """The model: the ranges of a unit whose first window begins at (left, top).
+def ranges_of(layer: Layer, pointers: NDArray[np.int64], unit: dict[str, int], config: Config) -> list[dict[str, int]]:
+    """The model: the ranges of a unit.
 
     A window without entries has an empty one; where serial, so has one whose last row is without.
     """
-    layer = placed.layer
     C, H, W = layer.shape
     _, _, R, S = layer.weights.shape
+    left, top = unit["x"], unit["y"]
+    weights_base = unit["weight"] + left * C
     found = []
     windows = [(i, j) for i in range(layer.pool[0]) for j in range(layer.pool[1])]
     for index, (i, j) in enumerate(windows):
@@ -110,12 +114,12 @@ def ranges_of(placed: Placed, pointers: NDArray[np.int64], left: int, top: int, 
             if 0 <= y0 + r < H and first < behind:
                 start, end = (int(pointers[(y0 + r) * W + column]) for column in (first, behind))
                 if end > start:
-                    weight = (placed.weights_base + (r * S - x0) * C) % config.weights
+                    weight = (weights_base + (r * S - x0) * C) % config.weights
                     ranges.append({"start": start, "count": end - start, "weight": weight})
                     last = r
         if not ranges or (config.serial and last < R - 1):
             ranges.append({"start": -1, "count": 0, "weight": -1})
-        flags = {"first_window": int(index == 0), "last_window": int(index == len(windows) - 1)}
+        flags = {"last_group": unit["last_group"], "first_window": int(index == 0), "last_window": int(index == len(windows) - 1)}
         found += [one | flags | {"end": int(one is ranges[-1])} for one in ranges]
     return found
 
@@ -124,12 +128,32 @@ def ranges_of(placed: Placed, pointers: NDArray[np.int64], left: int, top: int, 
 async def every_shape_and_pace(dut: object) -> None:
     bench = FetcherBench(dut)
     await bench.begin()
-    for _ in range(80):
+    for large in (False, True) * 40:
         bench.units.behave(bench.random.choice(PROFILES))
         bench.ranges.behave(bench.random.choice(PROFILES))
         bench.issues = pace(bench.random.choice(("full", "random", "bursts")), bench.random)
-        network = random_network(bench.random, bench.numbers, bench.config, 1)
-        await bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x))
+        if large:
+            layer = large_layer(bench.random, bench.config)
+            size = int(np.prod(layer.shape))
+            coded = np.zeros(size, np.uint8)
+            coded[bench.numbers.permutation(size)[: bench.random.randint(0, bench.config.entries)]] = 1
+            await bench.check(Placed(layer, bench.random.randrange(bench.config.weights), 0), coded)
+        else:
+            network = random_network(bench.random, bench.numbers, bench.config, 1)
+            await bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x))
+
+
+@cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = FetcherBench(dut)
+    await bench.begin()
+    for _ in range(15):
+        bench.ranges.behave(bench.random.choice(PROFILES))
+        for cut in (True, False):
+            network = random_network(bench.random, bench.numbers, bench.config, 1)
+            bench.ranges.received.clear()
+            work = bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x))
+            await (bench.cut(work, 60) if cut else work)
 
 
 @cocotb.test
@@ -156,6 +180,7 @@ async def a_range_at_a_time(dut: object) -> None:
     bench.set(layer=layer_bits(words))
     bench.pointers[:82] = np.arange(82)
     bench.lead = 13
+    bench.layer, bench.board = layer, Scoreboard("ranges")
     bench.units.send({"x": 1, "y": 1, "row_pixel": 9, "weight": 0})
     for _ in range(40):
         await bench.advance()

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import cocotb
 
-from networks import random_network
+from networks import large_layer, random_network
 from skipgrid.golden import Layer
 from skipgrid.host.compiler import Placed, descriptor
 from skipgrid.rtl.layouts import order_layout, unit_layout
@@ -88,11 +88,27 @@ def units(placed: Placed, bench: WalkerBench) -> list[tuple[dict[str, int], dict
 async def every_shape_and_pace(dut: object) -> None:
     bench = WalkerBench(dut)
     await bench.begin()
-    for _ in range(60):
+    for _ in range(8):
+        bench.behave("full", "random", "bursts")
+        await bench.check(Placed(large_layer(bench.random, bench.config), bench.random.randrange(bench.config.weights), 0), ramp=True)
+    for _ in range(50):
         bench.behave(*PROFILES)
         placed = random_network(bench.random, bench.numbers, bench.config, 1).placed[0]
         spare = bench.config.weights - -(-placed.layer.weights.shape[0] // bench.config.lanes) * placed.layer.weights[0].size
         await bench.check(Placed(placed.layer, bench.random.randint(0, spare), 0), ramp=bench.random.random() < 0.7)
+
+
+@cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = WalkerBench(dut)
+    await bench.begin()
+    for _ in range(15):
+        bench.behave(*PROFILES)
+        for cut in (True, False):
+            placed = random_network(bench.random, bench.numbers, bench.config, 1).placed[0]
+            work = bench.check(placed, ramp=False)
+            await (bench.cut(work, 30) if cut else work)
+            assert not bench.get("busy")
 
 
 @cocotb.test

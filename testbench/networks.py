@@ -1,6 +1,7 @@
 """Random layers at the edges of what is allowed, networks of them, and their programs."""
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +112,23 @@ def random_layer(
     scale = (rng.choice((40, 150, 400)) / spread * numbers.uniform(0.5, 1.5, K)).astype(np.float32)
     clamp: dict[str, Any] = rng.choice(({}, {"low": y.zero_point}, {"low": y.zero_point}, {"low": min(y.zero_point + 3, y.high)}))
     return layer.replaced(bias=bias, scale=scale, **clamp)
+
+
+def large_layer(rng: random.Random, config: Config) -> Layer:
+    """A layer, of weights that do not matter, on a tensor as long as the memories hold in some direction."""
+    while True:
+        sizes: list[int] = []
+        for most in (config.side, min(config.side, config.features, config.pixels - 1), config.features):
+            sizes.append(rng.choice((1, rng.randint(1, most), most)))
+        H, W, C = sizes
+        if config.features < W * C or config.pixels <= H * W:
+            continue
+        K, R, S = rng.randint(1, config.channels), rng.randint(1, 5), rng.randint(1, 5)
+        geometry: dict[str, Any] = {name: (rng.randint(1, 4), rng.randint(1, 4)) for name in ("stride", "pool", "pool_stride")}
+        pads = (rng.randrange(R), rng.randrange(S), rng.randrange(R), rng.randrange(S))
+        weights = np.ones((K, C, R, S), np.int8)
+        with suppress(ValueError):
+            return Layer("large", weights, np.zeros(K, np.int32), np.ones(K, np.float32), (C, H, W), pads=pads, **geometry)
 
 
 def random_network(rng: random.Random, numbers: np.random.Generator, config: Config, depth: int, **fixed: Any) -> Network:
