@@ -7,6 +7,7 @@ import cocotb
 from amaranth.hdl import signed
 from amaranth.lib import data
 
+from skipgrid.rtl.drain import SKIPPED_AT_ONCE
 from skipgrid.rtl.layouts import candidate_layout, order_layout
 from streams import PROFILES, Bench, Packing, Scoreboard, config, narrow_layer, pace
 
@@ -26,8 +27,20 @@ class DrainBench(Bench):
         self.taken = [0] * self.config.rows  # slices of the unit that stands on a row's outputs
         self.paces: list[Iterator[bool]] = [pace("full", self.random) for _ in range(self.config.rows)]
         self.results = Packing(data.ArrayLayout(signed(32), self.config.scan))
+        self.orders: deque[dict[str, int]] = deque()  # that were taken, and not drained
+        self.order.listeners.append(self.orders.append)
         self.watchers.append(self.drained)
+        self.forgets.append(self.forget)
         await self.reset()
+
+    def forget(self) -> None:
+        """The rows are reset, too."""
+        for units in self.finished:
+            units.clear()
+        self.orders.clear()
+        self.offered = [False] * self.config.rows
+        self.taken = [0] * self.config.rows
+        self.set(finished=0)
 
     def offer(self) -> None:
         """Put finished units on the rows' outputs; one that stands there stays."""
@@ -53,40 +66,69 @@ class DrainBench(Bench):
             if drained >> row & 1:
                 self.offered[row] = False
                 self.taken[row] = 0
-                self.finished[row].popleft()
+                self.expect(row, self.finished[row].popleft())
 
-    async def load(self, bounds: list[int]) -> None:
-        """Store the channels' bounds."""
+    def expect(self, row: int, results: list[int]) -> None:
+        """The model: what is found in the results of a unit that was drained."""
+        self.pass_skipped()
+        order = self.orders.popleft()
+        assert order["row"] == row, "a unit is drained that is not the next one"
+        if order["first_group"]:
+            self.channel = 0
+        for result in results[: self.last_lanes if order["last_group"] else len(results)]:
+            if result >= self.bounds[self.channel]:
+                self.board.expect((self.place, result, self.base + self.channel))
+            self.place += 1
+            self.channel += 1
+
+    def pass_skipped(self) -> None:
+        """Experts that were skipped are zeros."""
+        while self.orders and self.orders[0].get("skipped"):
+            order = self.orders.popleft()
+            self.channel = self.skipped + (0 if order["first_group"] else self.channel)
+            self.place += self.skipped
+
+    async def load(self, base: int, bounds: list[int]) -> None:
+        """Store bounds for the channels from `base` on."""
         self.set(bound_enable=1)
-        for channel, bound in enumerate(bounds):
+        for channel, bound in enumerate(bounds, start=base):
             self.set(bound_address=channel, bound=bound & 0xFFFFFFFF)
             await self.step()
         self.set(bound_enable=0)
 
-    async def check(self, pixels: int, groups: int, last_lanes: int, base: int, bounds: list[int], values: list[int]) -> None:
-        """Drain a layer of `pixels` x `groups` units with results drawn from `values`, and compare."""
+    async def check(
+        self, pixels: int, groups: int, last_lanes: int, base: int, bounds: list[int], values: list[int], expert_groups: int = 0
+    ) -> None:
+        """Drain a layer of `pixels` x `groups` units with results drawn from `values`, and compare.
+
+        bounds: of the channels from `base` on. expert_groups: groups of each expert, half of which are skipped; 0 where there are none.
+        """
         lanes, rows = self.config.lanes, self.config.rows
-        self.set(layer=narrow_layer({"groups": groups, "last_lanes": last_lanes, "channels_base": base}))
+        self.base, self.bounds, self.last_lanes, self.skipped = base, bounds, last_lanes, expert_groups * lanes
+        fields = {"groups": groups, "last_lanes": last_lanes, "channels_base": base, "expert_groups": expert_groups}
+        self.set(layer=narrow_layer(fields))
         await self.pulse(start=1)
-        board = Scoreboard("candidates")
-        place = 0
+        self.board = Scoreboard("candidates")
+        self.place = self.channel = 0
         self.candidates.received.clear()
         for pixel in range(pixels):
+            skipped = False
             for group in range(groups):
+                begins_expert = bool(expert_groups) and group % expert_groups == 0
+                if begins_expert:
+                    skipped = bool(self.random.getrandbits(1))
+                last_group = group + (expert_groups if skipped else 1) == groups
                 row = self.random.randrange(rows)
-                results = [self.random.choice(values) for _ in range(lanes)]
-                used = last_lanes if group == groups - 1 else lanes
-                final = pixel == pixels - 1 and group == groups - 1
-                self.order.send({"row": row, "first_group": group == 0, "last_group": group == groups - 1, "last": final})
-                self.finished[row].append(results)
-                for lane in range(used):
-                    channel = base + group * lanes + lane
-                    if results[lane] >= bounds[channel]:
-                        board.expect((place, results[lane], channel))
-                    place += 1
+                order = {"row": row, "first_group": group == 0, "last_group": last_group, "last": last_group and pixel == pixels - 1}
+                if skipped:
+                    if begins_expert:
+                        self.order.send(order | {"skipped": 1})
+                    continue
+                self.order.send(order)
+                self.finished[row].append([self.random.choice(values) for _ in range(lanes)])
         place_seen = 0
         ended = False
-        limit = 400 * pixels * groups * lanes + 1000
+        limit = 40 * pixels * groups * lanes + 1000
         while not ended:
             limit -= 1
             assert limit, "the tensor never ends"
@@ -97,11 +139,12 @@ class DrainBench(Bench):
                 assert not ended, "a candidate behind the tensor's last one"
                 place_seen += candidate["gap"]
                 if not candidate["null"]:
-                    board.see((place_seen, candidate["accumulator"], candidate["channel"]))
+                    self.board.see((place_seen, candidate["accumulator"], candidate["channel"]))
                     place_seen += 1
                 ended = bool(candidate["last"])
-        assert place_seen == place, f"the tensor has {place} outputs, the candidates stand for {place_seen}"
-        board.finish(0)
+        self.pass_skipped()
+        assert place_seen == self.place, f"the tensor has {self.place} outputs, the candidates stand for {place_seen}"
+        self.board.finish(0)
         assert not self.order.queue
         assert not any(self.finished)
 
@@ -112,10 +155,10 @@ async def every_shape_and_pace(dut: object) -> None:
     await bench.begin()
     lanes, channels = bench.config.lanes, bench.config.channels
     for round_ in range(60):
-        bounds = [bench.random.choice((INT32_MIN, -5, 0, 5, 6, INT32_MAX)) for _ in range(channels)]
-        await bench.load(bounds)
         groups = bench.random.randint(1, 3)
         base = lanes * bench.random.randint(0, channels // lanes - groups)
+        bounds = [bench.random.choice((INT32_MIN, -5, 0, 5, 6, INT32_MAX)) for _ in range(groups * lanes)]
+        await bench.load(base, bounds)
         bench.order.behave(bench.random.choice(PROFILES))
         bench.candidates.behave(PROFILES[round_ % len(PROFILES)])
         bench.paces = [pace(bench.random.choice(PROFILES), bench.random) for _ in bench.paces]
@@ -124,13 +167,47 @@ async def every_shape_and_pace(dut: object) -> None:
 
 
 @cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = DrainBench(dut)
+    await bench.begin()
+    lanes = bench.config.lanes
+    bounds = [5] * 2 * lanes
+    await bench.load(0, bounds)
+    for takes in PROFILES * 5:
+        bench.candidates.behave(takes)
+        await bench.cut(bench.check(20, 2, lanes, 0, bounds, [4, 5]), 60)
+        await bench.step(8)
+        assert not bench.candidates.offered
+        await bench.check(2, 1, lanes, 0, bounds, [4, 5])
+
+
+@cocotb.test(skip=not config().experts)
+async def experts_that_are_skipped(dut: object) -> None:
+    """Of a slice and less, and of more channels than a gap can tell of."""
+    bench = DrainBench(dut)
+    await bench.begin()
+    lanes, channels = bench.config.lanes, bench.config.channels
+    at_once = SKIPPED_AT_ONCE // lanes
+    for expert_groups in (1, 1, 2, 3, at_once - 1, at_once, at_once + 1, 3 * at_once):
+        groups = expert_groups * bench.random.randint(2, 4)
+        base = lanes * bench.random.randint(0, channels // lanes - groups)
+        bounds = [bench.random.choice((-5, 0, 5)) for _ in range(groups * lanes)]
+        await bench.load(base, bounds)
+        for _ in range(4 if groups < 10 else 1):
+            bench.order.behave(bench.random.choice(PROFILES))
+            bench.candidates.behave(bench.random.choice(("full", "random", "bursts")))
+            pixels = bench.random.randint(1, 6) if groups < 10 else 2
+            await bench.check(pixels, groups, lanes, base, bounds, [-6] * 20 + [-5, 0, 5], expert_groups)
+
+
+@cocotb.test
 async def long_gaps(dut: object) -> None:
     """Runs that no candidate's gap can hold, at the tensor's end and before a candidate."""
     bench = DrainBench(dut)
     await bench.begin()
     lanes = bench.config.lanes
-    bounds = [10] * bench.config.channels
-    await bench.load(bounds)
+    bounds = [10] * lanes
+    await bench.load(0, bounds)
     for values in ([9], [9] * 1500 + [10], [9] * 400 + [10]):
         for last_lanes in (1, lanes - 1, lanes):
             bench.candidates.behave(bench.random.choice(("full", "random")))
@@ -142,8 +219,8 @@ async def a_slice_or_a_candidate_a_cycle(dut: object) -> None:
     bench = DrainBench(dut)
     await bench.begin()
     lanes, scan = bench.config.lanes, bench.config.scan
-    bounds = [10] * bench.config.channels
-    await bench.load(bounds)
+    bounds = [10] * lanes
+    await bench.load(0, bounds)
     a_lane, latency = (3, 2) if bench.config.serial else (1, 6)
     for values, a_unit in (([9], a_lane * lanes // scan), ([10], a_lane * lanes)):
         bench.order.cycles.clear()

@@ -9,11 +9,13 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.drain import Drain
 from skipgrid.rtl.serial_drain import SerialDrain
 
+LARGE = SMALL.replaced(spread=True, lanes=16, channels=8192, experts=4, experts_chosen=2)
+
 
 @pytest.mark.parametrize(
     "config",
-    [SMALL, SMALL.replaced(rows=1, lanes=8, scan=8), SMALL.replaced(rows=4, scan=1), SMALL.replaced(spread=True)],
-    ids=["2", "8", "1", "spread"],
+    [SMALL, SMALL.replaced(rows=1, lanes=8, scan=8), SMALL.replaced(rows=4, scan=1), LARGE],
+    ids=["2", "8", "1", "spread, experts"],
 )
 def test_drain(simulate: Callable[..., None], config: Config) -> None:
     simulate(Drain(config), "bench_drain", config)
