@@ -4,9 +4,9 @@ import cocotb
 
 from skipgrid.rtl.layouts import SLOT_WORDS, Error, LoadTarget, Word
 from streams import PROFILES, Bench, Scoreboard, config
+from topk_units import Tensors
 
 WRITES = ("write_weights", "write_channels", "write_program")
-Stored = tuple[int, int, int, int]  # target, address, which word of it, data
 
 
 class LoaderBench(Bench):
@@ -22,7 +22,9 @@ class LoaderBench(Bench):
         self.words = self.source("words", Word)
         self.failures = self.record("failed", "error")
         self.board = Scoreboard("stored words")
+        self.taken = Tensors(self.words, self.expect)
         self.watchers.append(self.stored)
+        self.forgets.append(self.board.forget)
         self.set(enable=1)
         await self.reset()
 
@@ -33,22 +35,22 @@ class LoaderBench(Bench):
         if 1 in enables:
             index = self.get("index")
             assert index.bit_count() == 1
+            # Target, address, which word of it, data.
             self.board.see((enables.index(1), self.get("address"), index.bit_length() - 1, self.get("data")))
 
     async def send(self, words: list[int]) -> None:
-        """Send a packet, and tell the scoreboard what the model stores of it."""
-        for place in self.model(words):
-            self.board.expect(place)
+        """Send a packet."""
         self.words.send(*({"data": word, "last": index == len(words) - 1} for index, word in enumerate(words)))
         await self.until(lambda: not self.words.queue, "the packet is taken", 20_000)
 
-    def model(self, words: list[int]) -> list[Stored]:
-        target, address = words[0] >> 28, words[0] & 0xFFFFFFF
-        if target not in self.sizes:
-            return []
-        size, a_place = self.sizes[target]
-        places = [(target, address + place // a_place, place % a_place, word) for place, word in enumerate(words[1:])]
-        return [stored for stored in places if stored[1] < size]
+    def expect(self, packet: list[dict[str, int]]) -> None:
+        """The model: what is stored of a packet that was taken."""
+        header, *words = (word["data"] for word in packet)
+        target, address = header >> 28, header & 0xFFFFFFF
+        size, a_place = self.sizes.get(target, (0, 1))
+        for place, word in enumerate(words):
+            if address + place // a_place < size:
+                self.board.expect((target, address + place // a_place, place % a_place, word))
 
 
 @cocotb.test
@@ -90,6 +92,19 @@ async def every_refused_packet_then_a_right_one(dut: object) -> None:
 
 
 @cocotb.test
+async def reset_at_any_moment(dut: object) -> None:
+    bench = LoaderBench(dut)
+    await bench.begin()
+    for _ in range(20):
+        for target in bench.random.sample(list(bench.sizes), 2):
+            words = [target << 28, *range(1, 1 + 2 * bench.sizes[target][1])]
+            await bench.cut(bench.send(words), len(words))
+            assert not bench.failures
+            await bench.send(words)
+    bench.board.finish()
+
+
+@cocotb.test
 async def nothing_is_taken_unless_enabled(dut: object) -> None:
     bench = LoaderBench(dut)
     await bench.begin()
@@ -99,8 +114,6 @@ async def nothing_is_taken_unless_enabled(dut: object) -> None:
     await bench.step(20)
     assert len(bench.words.queue) == 4
     bench.set(enable=1)
-    for place in bench.model(words):
-        bench.board.expect(place)
     await bench.until(lambda: not bench.words.queue, "the packet is taken")
     assert bench.words.cycles[-1] - bench.words.cycles[0] == 3, "a word a cycle"
     bench.board.finish(3)
