@@ -69,7 +69,7 @@ class SequencerBench(Bench):
             {
                 "opcode": opcode.value,
                 "from_stream": self.random.getrandbits(1),
-                "to_stream": 1,
+                "to_stream": self.config.serial or self.random.getrandbits(1),
                 "final": int(final),
                 "elements": C * H * W,
                 "C": C,
@@ -108,11 +108,11 @@ class SequencerBench(Bench):
         assert len(self.aborts) == 1
 
     def plain(self) -> dict[str, Any]:
-        """A good LAYER without winners, from the stream."""
+        """A good LAYER without winners, from stream to stream."""
         layer = self.good(final=True)
         while layer["opcode"] != Opcode.LAYER.value or layer.get("winners_of"):
             layer = self.good(final=True)
-        return layer | {"from_stream": 1}
+        return layer | {"from_stream": 1, "to_stream": 1}
 
     async def passes(self, fields: dict[str, Any]) -> None:
         """A program of one layer runs, with all that is stored of it as it was given."""
@@ -204,6 +204,12 @@ async def every_error(dut: object) -> None:
         (Error.WEIGHTS_TOO_MANY, {"weights_end": settings.weights + 1}),
         (Error.WEIGHTS_TOO_MANY, {"weights_end": 65535}),
     ]
+    if settings.serial:
+        wrong.append((Error.NOT_BUILT, {"to_stream": 0}))
+    if settings.channels > settings.features:
+        count = settings.features // settings.lanes + 1
+        many = {"K": count * settings.lanes, "groups": count, "last_lanes": settings.lanes, "channels_base": 0}
+        wrong.append((Error.FEATURES_TOO_MANY, many | {"to_stream": 0}))
     if WINNERS:
         winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "row_elements": 5, "period": 1}
         wrong += [

@@ -19,7 +19,7 @@ def test_loader(simulate: Callable[..., None], config: Config) -> None:
 SEQUENCERS = {
     "2 rows": SMALL,
     "winners": SMALL.replaced(winners=True),
-    "wide": SMALL.replaced(wide_program=True),
+    "wide": SMALL.replaced(wide_program=True, channels=256),
     "serial, pixel winners": SERIAL.replaced(pixel_winners=5),
     "wide, all": SMALL.replaced(wide_program=True, winners=True, pixel_winners=5, experts=4, experts_chosen=2),
     "experts": SMALL.replaced(experts=4, experts_chosen=2),
