@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from amaranth.sim import Simulator, SimulatorContext
 
 from simulation import SERIAL, SMALL
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.counters import PerformanceCounters
 from skipgrid.rtl.loader import Loader
 from skipgrid.rtl.registers import Registers
 from skipgrid.rtl.sequencer import Sequencer
@@ -36,3 +38,28 @@ def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
 )
 def test_registers(simulate: Callable[..., None], config: Config) -> None:
     simulate(Registers(config), "bench_registers", config)
+
+
+def test_multiplications_are_counted_beyond_32_bits() -> None:
+    config = SMALL.replaced()
+    object.__setattr__(config, "rows", 1 << 26)  # more than can be built, so that few cycles are enough
+    counters = PerformanceCounters(config)
+    macs = [1 << 28, (1 << 28) - 1, 0, 12345] * 30
+
+    async def bench(ctx: SimulatorContext) -> None:
+        await ctx.tick().repeat(20)  # in which all counters begin at 0
+        for count in macs:
+            ctx.set(counters.macs, count)
+            await ctx.tick()
+        ctx.set(counters.macs, 0)
+        await ctx.tick().repeat(40)
+        ctx.set(counters.read, 1)
+        for name, expected in (("USEFUL_MACS_LOW", sum(macs) % 2**32), ("USEFUL_MACS_HIGH", sum(macs) >> 32)):
+            ctx.set(counters.index, counters.names.index(name))
+            (value,) = await ctx.tick().sample(counters.value).until(counters.found)
+            assert value == expected, name
+
+    simulator = Simulator(counters)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
