@@ -1,13 +1,14 @@
 """The window walker against naive loops: every unit once, in order, not before its input rows, to rows that are ready."""
 
 from itertools import pairwise
+from typing import Any
 
 import cocotb
 
 from networks import large_layer, random_network
 from skipgrid.golden import Layer
 from skipgrid.host.compiler import Placed, descriptor
-from skipgrid.rtl.layouts import order_layout, unit_layout
+from skipgrid.rtl.layouts import Opcode, order_layout, unit_layout
 from streams import PROFILES, Bench, Scoreboard, config, layer_bits
 
 
@@ -29,24 +30,35 @@ class WalkerBench(Bench):
         """Walk a layer, while its input's rows arrive one after another if `ramp`, and compare."""
         layer, config = placed.layer, self.config
         H = layer.shape[1]
-        self.set(layer=layer_bits(descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)))
+        options: dict[str, Any] = {"opcode": Opcode.LAYER if layer.mixture is None else Opcode.EXPERTS}
+        self.set(layer=layer_bits(descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True, **options)))
+        chosen = self.random.getrandbits(config.experts) if config.experts else 0
+        if config.experts:
+            self.set(chosen=chosen)
         present = 0 if ramp else H
         self.set(rows=present)
         board = Scoreboard("units")
-        for unit in units(placed, self):
+        expected = units(placed, self, chosen)
+        for unit in expected:
             board.expect(unit)
         for sink in (*self.rows, self.order):
             sink.received.clear()
         await self.pulse(start=1)
         span = (layer.pool[0] - 1) * layer.stride[0] + layer.weights.shape[2]
+        limit = self.cycle + 400 * len(expected) + 40 * H + 1000
         while self.get("busy"):
+            assert self.cycle < limit, "the layer never ends"
             if present < H and self.random.random() < 0.1:
                 present += 1
                 self.set(rows=present)
             await self.step()
             while self.order.received:
                 order = self.order.received.pop(0)
-                (unit,) = self.rows[order.pop("row")].received  # it is handed out in the same cycle
+                row = order.pop("row")
+                if order.get("skipped"):
+                    board.see((None, order))
+                    continue
+                (unit,) = self.rows[row].received  # it is handed out in the same cycle
                 self.rows_clear()
                 assert unit["y"] + span <= present or present == H, "a unit whose input rows are not there"
                 board.see((unit, order))
@@ -58,19 +70,23 @@ class WalkerBench(Bench):
             row.received.clear()
 
 
-def units(placed: Placed, bench: WalkerBench) -> list[tuple[dict[str, int], dict[str, int]]]:
-    """The model: each unit, and what the drain is told of it."""
+def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[str, int] | None, dict[str, int]]]:
+    """The model: each unit, or None for all those of an expert that is not chosen, and what the drain is told of it."""
     layer, config = placed.layer, bench.config
     C, _, W = layer.shape
     K, rows, columns = layer.out_shape
     groups = -(-K // config.lanes)
-    found = []
+    each = groups // layer.mixture.experts if layer.mixture else groups  # groups of an expert
+    found: list[tuple[dict[str, int] | None, dict[str, int]]] = []
     for y in range(rows):
         for x in range(columns):
             left = x * layer.pool_stride[1] * layer.stride[1] - layer.pads[1]
             top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
             for group in range(groups):
-                last_group = int(group == groups - 1)
+                skipped = layer.mixture is not None and not chosen >> group // each & 1
+                if skipped and group % each:
+                    continue
+                last_group = int(group + (each if skipped else 1) == groups)
                 weight = placed.weights_base + group * layer.weights[0].size - left * C
                 unit = {
                     "x": left,
@@ -80,7 +96,8 @@ def units(placed: Placed, bench: WalkerBench) -> list[tuple[dict[str, int], dict
                     "last_group": last_group,
                 }
                 last = int(last_group and x == columns - 1 and y == rows - 1)
-                found.append((unit, {"first_group": int(group == 0), "last_group": last_group, "last": last}))
+                order = {"first_group": int(group == 0), "last_group": last_group, "last": last}
+                found.append((None if skipped else unit, order | ({"skipped": int(skipped)} if config.experts else {})))
     return found
 
 
@@ -117,6 +134,7 @@ async def one_unit_a_cycle(dut: object) -> None:
     await bench.begin()
     bench.behave("full")
     layer: Layer = random_network(bench.random, bench.numbers, bench.config, 1, stride=(1, 1), pool=(1, 1)).layers[0]
+    layer = layer.replaced(mixture=None)
     bench.order.cycles.clear()
     await bench.check(Placed(layer, 0, 0), ramp=False)
     gaps = [after - before for before, after in pairwise(bench.order.cycles)]

@@ -16,7 +16,10 @@ from skipgrid.rtl.walker import RangeFetcher, WindowWalker
 LONG = {"side": 1024, "pixels": 1024, "features": 1024}  # so that a pool may take 1,000 windows
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=4)], ids=["2 rows", "4 rows"])
+EXPERTS = SMALL.replaced(rows=4, experts=5, experts_chosen=3, weights=1024, channels=128)
+
+
+@pytest.mark.parametrize("config", [SMALL, EXPERTS], ids=["2 rows", "4 rows, experts"])
 def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
