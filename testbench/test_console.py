@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 import tomllib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import skipgrid as skipgrid_package
 from cli_support import DATA, MODEL, ROOT, CommandLine, digits
 from skipgrid.models import MODELS
 from skipgrid.scripts import cli, console
@@ -111,7 +113,9 @@ def test_extras_are_those_of_the_package() -> None:
 
 @pytest.fixture
 def base_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installation without extras."""
+    """An installation without extras; afterwards all modules are the ones from before."""
+    for package in ("host", "golden"):
+        monkeypatch.setattr(skipgrid_package, package, import_module(f"skipgrid.{package}"))
     for name in [name for name in sys.modules if name.partition(".")[0] in EXTRAS or name.startswith(("skipgrid.host", "skipgrid.golden"))]:
         monkeypatch.delitem(sys.modules, name)
     real = builtins.__import__
