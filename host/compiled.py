@@ -67,7 +67,7 @@ def _compile(verilog: str, harness: Path, folder: Path, environment: dict[str, s
     options = ["--cc", "--build", "-O3", "-Wno-fatal", "-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "--x-assign", "fast", "--x-initial", "fast"]
     options += ["--noassert", "--top-module", MODULE, "--prefix", "Vskipgrid", "-j", "2", "-Mdir", "obj", "-CFLAGS", "-fPIC"]
     # The PyPI package was configured without a way to include its precompiled header.
-    options += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2"]
+    options += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"]
     options += [f"--trace-{trace}"] if trace else []
     _run(["verilator", *options, source.name], folder, environment)
     include = verilator_root() / "include"

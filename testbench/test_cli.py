@@ -348,6 +348,7 @@ def test_bench_topk_fails_when_winners_differ(skipgrid: CommandLine, monkeypatch
     assert skipgrid.refuses("bench", "topk") == "some winners differ from the golden model's"
 
 
+@pytest.mark.slow
 def test_bench_router(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("bench", "router", "--seed", 3, "--json", tmp_path / "router.json")
     assert outcome.code == 0, outcome.errors
@@ -376,6 +377,7 @@ def test_bench_winners(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert written[1].read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 @SIMULATES
 def test_bench_winners_with_a_period_or_of_pixels(skipgrid: CommandLine, tmp_path: Path) -> None:
     """Where the threshold is kept, one digit of three waits; where pixels choose, outputs hardly do."""
@@ -388,6 +390,7 @@ def test_bench_winners_with_a_period_or_of_pixels(skipgrid: CommandLine, tmp_pat
         assert all(waiting[0] <= each["winners_cycles_per_image"] <= waiting[1] for each in points[1:]), points
 
 
+@pytest.mark.slow
 @SIMULATES
 def test_bench_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
     written = tmp_path / "experts.json", tmp_path / "experts.png"

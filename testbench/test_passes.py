@@ -169,6 +169,9 @@ def test_a_side_that_is_too_long_is_refused(layer: Layer, what: str) -> None:
         place([layer], LOOSE.replaced(side=16))
 
 
+ONE_WORKER = pytest.mark.xdist_group("passes")  # builds the device
+
+
 @pytest.fixture(scope="module")
 def device() -> Iterator[SimulatedDevice]:
     made = SimulatedDevice(SMALL)
@@ -176,6 +179,7 @@ def device() -> Iterator[SimulatedDevice]:
     made.close()
 
 
+@ONE_WORKER
 @pytest.mark.parametrize("clustered", [False, True])
 def test_a_published_layer_in_bands_on_the_device(device: SimulatedDevice, clustered: bool) -> None:
     result = measure_layer(device, WORKLOADS["LeNet Conv2"], 0, clustered=clustered)
@@ -206,6 +210,7 @@ def run_pass(device: SimulatedDevice, item: Pass, band: NDArray[np.integer]) -> 
     return from_coded(decode(sent, int(np.prod(shape)), 0), shape, item.layer.y)
 
 
+@ONE_WORKER
 @pytest.mark.parametrize(
     ("case", "layer"),
     [
@@ -221,6 +226,7 @@ def test_sizes_at_the_edges_of_a_descriptor_on_the_device(device: SimulatedDevic
     assert np.array_equal(run_pass(device, only, x[:, only.input_rows]), run_layer(x, layer)), case
 
 
+@ONE_WORKER
 def test_random_layers_in_bands_on_the_device(device: SimulatedDevice) -> None:
     banded = 0
     for seed in range(150):

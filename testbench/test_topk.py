@@ -44,9 +44,10 @@ def signed(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-def test_streaming_on_all_tensors_of_five_elements_of_three_bits(signed: bool) -> None:
+@pytest.mark.parametrize("length", [4, pytest.param(5, marks=pytest.mark.slow)])
+def test_streaming_on_all_tensors_of_few_elements_of_three_bits(signed: bool, length: int) -> None:
     unit = SimulatedTopK(StreamingTopK, cells=5, value_bits=3, signed=signed, index_bits=3)
-    tensors = all_tensors(5, signed=signed)
+    tensors = all_tensors(length, signed=signed)
     orders = [topk(tensor, 5) for tensor in tensors]
     for k in range(8):
         for tensor, order, found in zip(tensors, orders, unit.run(tensors, k), strict=True):
@@ -54,10 +55,11 @@ def test_streaming_on_all_tensors_of_five_elements_of_three_bits(signed: bool) -
             assert found.values.tolist() == tensor[order[:k]].tolist()
 
 
-def test_histogram_on_all_tensors_of_five_elements_of_three_bits(signed: bool) -> None:
+@pytest.mark.parametrize("length", [4, pytest.param(5, marks=pytest.mark.slow)])
+def test_histogram_on_all_tensors_of_few_elements_of_three_bits(signed: bool, length: int) -> None:
     unit = SimulatedTopK(HistogramTopK, index_bits=17)
-    tensors = all_tensors(5, signed=signed)
-    for k in range(7):
+    tensors = all_tensors(length, signed=signed)
+    for k in range(length + 2):
         for tensor, found in zip(tensors, unit.run(tensors, k), strict=True):
             expected = winners(tensor, k)
             assert found.indices.tolist() == expected.tolist()

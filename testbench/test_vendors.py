@@ -59,8 +59,14 @@ def test_weights_on_ice40(simulate: Callable[..., None], config: Config) -> None
 
 @pytest.mark.parametrize(
     "config",
-    [*(TWO_ROWS.replaced(weights=weights) for weights in (1024, 2048, 4096, 8192, 16384)), ONE_ROW, SERIAL],
-    ids=["1,024", "2,048", "4,096", "8,192", "16,384", "one row", "serial"],
+    [
+        *(
+            pytest.param(TWO_ROWS.replaced(weights=weights), id=f"{weights:,}", marks=[] if weights in (2048, 8192) else pytest.mark.slow)
+            for weights in (1024, 2048, 4096, 8192, 16384)
+        ),
+        pytest.param(ONE_ROW, id="one row"),
+        pytest.param(SERIAL, id="serial"),
+    ],
 )
 def test_weights_on_ecp5(simulate: Callable[..., None], config: Config) -> None:
     both = BothForms(WeightBlock(config), WeightBlock(config), find_board("ulx3s-25f").platform())
