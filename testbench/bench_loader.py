@@ -35,6 +35,7 @@ class LoaderBench(Bench):
         if 1 in enables:
             index = self.get("index")
             assert index.bit_count() == 1
+            assert self.get("loading") == enables[LoadTarget.WEIGHTS.value]
             # Target, address, which word of it, data.
             self.board.see((enables.index(1), self.get("address"), index.bit_length() - 1, self.get("data")))
 
@@ -42,6 +43,7 @@ class LoaderBench(Bench):
         """Send a packet."""
         self.words.send(*({"data": word, "last": index == len(words) - 1} for index, word in enumerate(words)))
         await self.until(lambda: not self.words.queue, "the packet is taken", 20_000)
+        assert not self.get("loading")
 
     def expect(self, packet: list[dict[str, int]]) -> None:
         """The model: what is stored of a packet that was taken."""

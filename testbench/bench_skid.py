@@ -26,7 +26,12 @@ class SkidBench(Bench):
         self.words.behave(sends)
         self.taken.behave(takes)
         self.words.send(*({"data": self.random.getrandbits(32), "last": self.random.getrandbits(1)} for _ in range(80)))
-        await self.until(lambda: not self.words.queue and not self.get("held") and self.board.empty, "all words are through")
+        await self.until(self.through, "all words are through")
+
+    def through(self) -> bool:
+        """Whether all words are through."""
+        assert self.get("held") == (not self.board.empty), "a word is in it"
+        return not self.words.queue and self.board.empty
 
 
 @cocotb.test

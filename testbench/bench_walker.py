@@ -45,9 +45,14 @@ class WalkerBench(Bench):
             sink.received.clear()
         await self.pulse(start=1)
         span = (layer.pool[0] - 1) * layer.stride[0] + layer.weights.shape[2]
+        lacked: list[tuple[int, bool]] = []  # in each cycle, before which unit, and whether its input rows were not there
         limit = self.cycle + 400 * len(expected) + 40 * H + 1000
         while self.get("busy"):
             assert self.cycle < limit, "the layer never ends"
+            following = expected[board.matched][0]
+            if following is not None:
+                lacked.append((board.matched, following["y"] + span > present < H))
+                assert len(set(lacked[-3:])) > 1 or len(lacked) < 3 or self.get("waiting") == lacked[-1][1], "it waits for its input rows"
             if present < H and self.random.random() < 0.1:
                 present += 1
                 self.set(rows=present)

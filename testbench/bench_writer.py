@@ -19,17 +19,24 @@ class WriterBench(Bench):
     async def begin(self) -> None:
         self.config = config()
         self.tokens = self.source("tokens", Token)
-        self.writes = self.sink("writes", write_layout(self.config))
+        # Where serial, what is too much waits to be taken like the rest, but is not offered.
+        self.writes = self.sink("writes", write_layout(self.config), waits=not self.config.serial)
         self.failures = self.record("failed", "error")
         self.entries: dict[int, tuple[int, int]] = {}
         self.pointers: dict[int, int] = {}
         self.writes.listeners[:] = [self.store]
+        self.skips = self.record("skips") if self.config.serial else []
+        self.watchers.append(self.is_pending)
         self.leave(self.config.entries, self.config.pixels)
         await self.reset()
 
     def leave(self, entries: int, pixels: int) -> None:
         """The other tensor leaves so much room."""
         self.set(other_entries=self.config.entries - entries, other_pixels=self.config.pixels - pixels)
+
+    def is_pending(self) -> None:
+        """The watcher: what is offered is pending."""
+        assert self.get("pending") or not self.writes.offered
 
     def store(self, write: dict[str, Any]) -> None:
         if write["entry_enable"]:
@@ -48,6 +55,7 @@ class WriterBench(Bench):
         self.entries.clear()
         self.pointers.clear()
         self.failures.clear()
+        self.skips.clear()
         C, H, W = shape
         await self.pulse(start=1, C=C, H=H, W=W)
         self.tokens.send(*tokens)
@@ -69,6 +77,8 @@ class WriterBench(Bench):
         assert self.entries == dict(enumerate(entries))
         assert self.pointers == dict(enumerate(pointers))
         assert self.get("complete")
+        assert not self.get("pending")
+        assert len(self.skips) == (np.count_nonzero(coded == 0) if self.config.serial else 0)
         assert (self.get("entries"), self.get("pixels"), self.get("rows")) == (len(entries), len(pointers), H)
         assert (self.get("held_C"), self.get("held_H"), self.get("held_W")) == (C, H, W)
 
