@@ -74,7 +74,9 @@ def boards_table(boards: list[dict[str, Any]]) -> str:
     for each in boards:
         cells = ("" if each[name] is None else f"{each[name]:,.0f}" for name in names)
         lines.append("| " + " | ".join((f"`{each['board']}`", f"{each['clock_mhz']:g}", *cells)) + " |")
-    lines += [f"\n`{each['board']}` does not run it from one start: {each['why_not'].partition(';')[0]}." for each in boards if each["why_not"]]
+    for each in boards:
+        if each["why_not"]:
+            lines.append(f"\n`{each['board']}` does not run it from one start: {each['why_not'].partition(';')[0]}.")
     return "\n".join(lines)
 
 
