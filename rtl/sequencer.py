@@ -132,7 +132,6 @@ class Sequencer(wiring.Component):
             self._choose_after = Signal()  # when the layer has computed, its winners are chosen
             self._streams = Signal()  # then they are sent
             self._swapped = Signal()  # an odd number of layers had their winners stored where their input was
-            m.d.comb += self.ended.eq(self.layer_done & ~self._choose_after)
 
         def fail(code: Value | Error) -> None:
             m.d.sync += [self.error.eq(code), self.error_layer.eq(self.number), self.failed.eq(1)]
@@ -190,6 +189,8 @@ class Sequencer(wiring.Component):
                         if config.winners:
                             self._begin(m)
             with m.State("RUN"):
+                if config.winners:  # what ends in the cycles of an abort is no tensor whose threshold is kept
+                    m.d.comb += self.ended.eq(self.layer_done & ~self._choose_after & ~self.fault)
                 with m.If(self.fault):
                     fail(self.fault_code)
                 if config.winners:

@@ -324,8 +324,12 @@ async def faults_of_the_datapath(dut: object) -> None:
         await bench.until(lambda: bool(bench.begun), "the layer begins")
         await bench.step(bench.random.randint(1, 20))
         bench.set(settled=0)
-        await bench.pulse(fault=1, fault_code=Error.ENTRIES_FULL.value)
-        await bench.step(bench.random.randint(1, 20))
+        bench.ended.clear()
+        # The layer may end in the same cycle, and in the next ones, until everything has settled.
+        await bench.pulse(fault=1, fault_code=Error.ENTRIES_FULL.value, layer_done=bench.random.randrange(2))
+        for _ in range(bench.random.randint(1, 20)):
+            await bench.pulse(layer_done=bench.random.randrange(2))
+        assert not bench.ended, "a layer that was given up has ended"
         assert (bench.get("busy"), bench.get("failed")) == (1, 1), "busy until everything has settled"
         bench.set(settled=1)
         await bench.step(2)
