@@ -9,7 +9,7 @@ import cocotb
 from skipgrid.fpga.executor import hello_bytes
 from skipgrid.fpga.protocol import FRAME_WORDS, HELLO_BYTES, LAST, PAGE_SHIFT, RESET, RESUME, WAIT_CYCLES, Flags, Operation
 from skipgrid.host.link import Answer, Request, read_answer, request_frame
-from streams import Bench, pace
+from streams import Bench, pace, trials
 
 CLOCKS = 4  # a bit
 CLOCK, BAUD = 12_000_000, 3_000_000
@@ -305,7 +305,7 @@ async def damaged_frames(dut: Any) -> None:
     """Nothing is carried out of a frame that is not whole, and the next one is."""
     peer = Peer(dut)
     await peer.begin()
-    for trial in range(16):
+    for trial in range(trials(16)):
         frame = request_frame(peer.session, peer.number, access(Operation.WRITE, 0x40, numbers(peer, 1)[0].to_bytes(4, "little")))
         place, bit = peer.random.randrange(len(frame) - 1), peer.random.randrange(8)
         damaged = (
@@ -326,7 +326,7 @@ async def damaged_frames(dut: Any) -> None:
 async def a_break_at_any_moment(dut: Any) -> None:
     peer = Peer(dut)
     await peer.begin()
-    for _ in range(10):
+    for _ in range(trials(10)):
         peer.input.behave(peer.random.choice(("full", "closed")))
         peer.output.queue.extend((word, 0, 0) for word in numbers(peer, 20))
         peer.bench.set(busy=1)
@@ -350,7 +350,7 @@ async def a_break_at_any_moment(dut: Any) -> None:
 async def a_reset_at_any_moment(dut: Any) -> None:
     peer = Peer(dut)
     await peer.begin()
-    for _ in range(10):
+    for _ in range(trials(10)):
         peer.uart.send(b"".join(peer.frame(access(Operation.READ, 0x20)) for _ in range(3)))
         await peer.bench.step(peer.random.randrange(1500))
         peer.uart.levels.clear()

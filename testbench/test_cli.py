@@ -329,6 +329,7 @@ def test_bench_density(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert written[1].read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 def test_bench_topk(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("bench", "topk", "--seed", 3, "--json", tmp_path / "topk.json")
     assert outcome.code == 0, outcome.errors
@@ -359,6 +360,7 @@ def test_bench_router(skipgrid: CommandLine, tmp_path: Path) -> None:
         assert each["busiest_over_mean_after"] <= 1.5 < each["busiest_over_mean_before"]
 
 
+@pytest.mark.slow
 @SIMULATES
 def test_bench_winners(skipgrid: CommandLine, tmp_path: Path) -> None:
     written = tmp_path / "winners.json", tmp_path / "winners.png"
@@ -405,6 +407,7 @@ def test_bench_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert written[1].read_bytes().startswith(PNG)
 
 
+@pytest.mark.slow
 @SIMULATES
 def test_run_takes_a_network_in_a_file(skipgrid: CommandLine, data: Path) -> None:
     settings = [word for text in ("experts=8", "experts_chosen=2", "weights=32768") for word in ("--set", text)]

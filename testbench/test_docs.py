@@ -75,7 +75,7 @@ def test_all_figures_are_kept() -> None:
 
 
 # Hardware that changes is noticed by the smallest preset and the units as a rule; the others' Verilog takes longer to make.
-QUICK = ("digits-1x8", "layers-1x8", "layers-1x8-clustered", "density-4x32", "winners-1x8", "experts-1x8", CYCLES, COST)
+QUICK = ("digits-1x8", "layers-1x8", "layers-1x8-clustered", "density-4x32", "winners-1x8", "experts-1x8", CYCLES)
 
 
 @pytest.mark.parametrize(
