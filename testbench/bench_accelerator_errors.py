@@ -336,8 +336,7 @@ async def interrupts(dut: Any) -> None:
                 await ports.put("CONTROL", 2)
             else:
                 ports.send(ports.words)
-            while (await ports.status())[0]:
-                pass
+            await ports.idle()
             assert await ports.status() == (0, int(not stopped), int(stopped))
             await ClockCycles(dut.clk, 2)
             assert int(dut.irq.value) == enabled >> stopped & 1
@@ -346,8 +345,7 @@ async def interrupts(dut: Any) -> None:
             await ports.put("CONTROL", 4)
             assert not int(dut.irq.value)
             assert await ports.status() == (0, 0, 0)
-            while int(dut.m_axis_out_tvalid.value) or ports.out_port.active:
-                await RisingEdge(dut.clk)
+            await ports.idle()
             ports.received()
             ports.taken()
             await ports.works()

@@ -155,6 +155,16 @@ class Ports:
             raise AssertionError(f"the run has not ended in {LIMIT} cycles")
         await ClockCycles(self.dut.clk, 2)
 
+    async def idle(self) -> None:
+        """Wait until nothing runs, whether somebody is told of it or not, and output packets have been taken."""
+        for _ in range(LIMIT):
+            await RisingEdge(self.dut.clk)
+            if not int(self.dut.busy.value) and not int(self.dut.m_axis_out_tvalid.value):
+                break
+        else:
+            raise AssertionError(f"the run has not ended in {LIMIT} cycles")
+        await ClockCycles(self.dut.clk, 2)
+
     def taken(self) -> list[Packet]:
         """Packets that the input port has taken since the last call."""
         return [Packet(list(self.in_monitor.recv_nowait(compact=False).tdata)) for _ in range(self.in_monitor.count())]
