@@ -19,6 +19,7 @@ from skipgrid.host.compiler import (
     program_packet,
 )
 from skipgrid.host.fits import DoesNotFit
+from skipgrid.host.packing import most
 from skipgrid.rtl.config import Config
 
 Tensor = NDArray[np.integer]
@@ -118,12 +119,14 @@ def large_layer(rng: random.Random, config: Config) -> Layer:
     """A layer, of weights that do not matter, on a tensor as long as the memories hold in some direction."""
     while True:
         sizes: list[int] = []
-        for most in (config.side, min(config.side, config.features, config.pixels - 1), config.features):
-            sizes.append(rng.choice((1, rng.randint(1, most), most)))
+        for longest in (config.side, min(config.side, config.features, config.pixels - 1), config.features):
+            sizes.append(rng.choice((1, rng.randint(1, longest), longest)))
         H, W, C = sizes
         if config.features < W * C or config.pixels <= H * W:
             continue
         K, R, S = rng.randint(1, config.channels), rng.randint(1, 5), rng.randint(1, 5)
+        if config.weights + -(-K // config.lanes) * R * S * C > most("weights_end"):
+            continue
         geometry: dict[str, Any] = {name: (rng.randint(1, 4), rng.randint(1, 4)) for name in ("stride", "pool", "pool_stride")}
         pads = (rng.randrange(R), rng.randrange(S), rng.randrange(R), rng.randrange(S))
         weights = np.ones((K, C, R, S), np.int8)
