@@ -19,7 +19,7 @@ REASONS = {
     Error.STREAM_ENDED_EARLY: "the input stream ended before the tensor was complete",
     Error.STREAM_RAN_OVER: "the input stream runs past the end of the tensor",
     Error.STREAM_BITS_LEFT: "the input stream goes on after the end of the tensor",
-    Error.DESCRIPTOR_UNKNOWN: "the descriptor's opcode is unknown",
+    Error.DESCRIPTOR_UNKNOWN: "the descriptor's opcode or winners_of is unknown, or its unit is not built",
     Error.DESCRIPTOR_SIZE: "a size in the descriptor is zero, too large for this configuration, or contradicts another",
     Error.WEIGHTS_TOO_MANY: "the layer's weights do not fit the weight memory",
     Error.CHANNELS_TOO_MANY: "the layer's channels do not fit the channel memory",
@@ -32,7 +32,7 @@ REASONS = {
     Error.LOAD_ADDRESS: "a packet on the load port runs past the end of its memory",
     Error.LOAD_CUT: "a packet on the load port ends inside an address",
     Error.STOPPED: "the run was stopped",
-    Error.NOT_BUILT: "the descriptor asks for what this configuration was built without",
+    Error.NOT_BUILT: "the descriptor asks for an input from the stream and a stored output, which serial forms do one after the other",
 }
 
 
