@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.register_map import COUNTERS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
+from skipgrid.rtl.register_map import COUNTERS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
 
 from .compiled import pointer
 from .device import CONTROL, Words
@@ -179,7 +179,7 @@ class ChaoticDevice(SimulatedDevice):
 
 def harmless_accesses(config: Config) -> list[RegisterAccess]:
     """Accesses that disturb nothing: reads of all registers, and what is refused."""
-    known = {"IDENTIFICATION": IDENTIFICATION, "VERSION": VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2], "CONFIG_HASH": config.hash}
+    known = {"IDENTIFICATION": IDENTIFICATION, "VERSION": VERSION_WORD, "CONFIG_HASH": config.hash}
     known["GRID"] = config.rows | config.lanes << 16
     there = [register for register in REGISTERS.values() if register.name != COUNTERS[-1] or config.some_winners]
     accesses = []
