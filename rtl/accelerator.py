@@ -266,6 +266,9 @@ class Accelerator(wiring.Component):
         buffered(results, builder.results, "results")
         tokens = stream.Signature(Token).create(path=("tokens",))  # of the output
         buffered(builder.tokens, wiring.flipped(tokens), "tokens")
+        tokens_valid, working, waiting = tokens.valid, [row.multiplies for row in rows], walker.waiting
+        if config.spread:  # nothing of what was before a reset comes out or counts
+            tokens_valid, *working, waiting = (value & ~clear_way.old for value in (tokens_valid, *working, waiting))
         ordered = stream.Signature(order_shape).create(path=("ordered",))
         buffered(walker.order, wiring.flipped(ordered), "order")
         drain_start = begin & computes
@@ -328,9 +331,9 @@ class Accelerator(wiring.Component):
             buffers.computed_tokens.payload.eq(tokens.payload),
         ]
         with m.If(layer.to_stream):
-            m.d.comb += [encoder.tokens.valid.eq(tokens.valid), tokens.ready.eq(encoder.tokens.ready)]
+            m.d.comb += [encoder.tokens.valid.eq(tokens_valid), tokens.ready.eq(encoder.tokens.ready)]
         with m.Else():
-            m.d.comb += [buffers.computed_tokens.valid.eq(tokens.valid), tokens.ready.eq(buffers.computed_tokens.ready)]
+            m.d.comb += [buffers.computed_tokens.valid.eq(tokens_valid), tokens.ready.eq(buffers.computed_tokens.ready)]
 
         # The layer ends when its input is stored and its output stored or sent.
         sent = Signal()
@@ -400,12 +403,14 @@ class Accelerator(wiring.Component):
 
         # Counters.
         m.d.comb += [
-            registers.multiplying.eq(Cat(row.multiplies for row in rows).any()),
-            registers.input_stall.eq(walker.waiting | (decoder.words.ready & ~decoder.words.valid)),
+            registers.multiplying.eq(Cat(working).any()),
+            registers.input_stall.eq(waiting | (decoder.words.ready & ~decoder.words.valid)),
             registers.output_stall.eq(words_out.valid & ~words_out.ready),
             registers.word_in.eq(decoder.words.valid & decoder.words.ready),
             registers.word_out.eq(words_out.valid & words_out.ready),
-            registers.macs.eq(sum(Mux(row.multiplies, Mux(row.last_group, layer.last_lanes, config.lanes), 0) for row in rows)),
+            registers.macs.eq(
+                sum(Mux(works, Mux(row.last_group, layer.last_lanes, config.lanes), 0) for works, row in zip(working, rows, strict=True))
+            ),
             registers.zeros.eq(buffers.zeros),
             registers.layer_done.eq(sequencer.ended if config.winners else sequencer.layer_done),
             registers.layer.eq(sequencer.number),

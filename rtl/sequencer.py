@@ -56,7 +56,7 @@ class Sequencer(wiring.Component):
         fault, fault_code: an error of the datapath, or a stop; it counts while a layer runs.
         load_fault: likewise with fault_code, an error of the load port; it counts while nothing runs, and takes the place of `done`.
             With `start`, it ends the run before anything of it begins; with `clear`, it stays.
-        abort: for one cycle, everything under way is dropped. settled: and nothing of it is left.
+        abort: for one cycle, everything under way is dropped. settled: and nothing of it is left, nor of what a reset drops.
         ready: the first descriptor is fetched, so that a run would begin at once.
         busy, done, failed, error, error_layer: for the status register; done and failed are not both 1.
     """
@@ -153,7 +153,10 @@ class Sequencer(wiring.Component):
             m.d.sync += stale.eq(1)
 
         m.d.sync += [self.begin.eq(0), self.abort.eq(0)]
-        with m.FSM():
+        with m.FSM(init="EMPTY" if config.spread else "REWIND"):
+            if config.spread:  # a reset gets everywhere in a few cycles, too
+                with m.State("EMPTY"), m.If(self.settled):
+                    m.next = "REWIND"
             with m.State("REWIND"):
                 m.d.sync += [self.number.eq(self.program), word.eq(0), stale.eq(changes)]
                 if config.winners:

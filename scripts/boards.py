@@ -9,7 +9,7 @@ from .console import JsonOption, notes, output, table, write_json, wrote
 from .docs import project
 from .files import write
 from .marks import between
-from .records import all_records, known_records
+from .records import KEPT, all_records, confirm, known_records
 
 COMMAND = "skipgrid boards --write-readme"  # writes the table
 AGE = {False: "up to date", True: "stale", None: "unknown"}
@@ -23,7 +23,8 @@ def boards(
     """Show the boards, and the area and clock of what was built for each.
 
     The figures are those that `skipgrid build --board B --record` kept in the project; `stale` says that the sources have changed
-    since, and that they give another design; where the tools to compare are not installed, that is `unknown`.
+    since, and that they give another design; where the tools to compare are not installed, that is `unknown`. `--write-readme` also
+    notes where other sources give the same design, so that this is not worked out again.
 
     Examples:
 
@@ -36,6 +37,7 @@ def boards(
     write_json(json, {"boards": records})
     if write_readme:
         readme = project() / "README.md"
+        confirm(project() / KEPT, records)
         write(readme, with_table(readme.read_text(encoding="utf-8"), records))
         wrote(readme)
 
@@ -53,7 +55,8 @@ def show(records: list[dict[str, Any]]) -> None:
     built = [record for record in records if record["fmax_mhz"] is not None]
     for record in built:
         if record["stale"]:
-            notes.print(f"{record['board']} was built from older sources; type: skipgrid build --board {record['board']} --record")
+            command = f"skipgrid build --board {record['board']} --record"
+            notes.print(f"{record['board']} was built from older sources; type: {command}", soft_wrap=True)
     if unknown := [record["board"] for record in built if record["stale"] is None]:
         notes.print(f'whether figures of {", ".join(unknown)} are old is told with the tools: pip install "skipgrid[boards]"', markup=False)
 

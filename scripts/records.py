@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import skipgrid.fpga
 
+from .console import working, write_json
 from .sources import hash_of, with_imports
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _design_hash(name: str) -> str:
     from skipgrid.fpga.board import find_board
     from skipgrid.fpga.build import Build
 
-    with TemporaryDirectory() as folder:
+    with working(f"elaborating {name}, as sources have changed"), TemporaryDirectory() as folder:
         made = Build(find_board(name), Path(folder))
         made.prepare()
         return made.design_hash()
@@ -62,6 +63,20 @@ def all_records() -> list[dict[str, Any]]:
 
     found = known_records()
     return [each | {"stale": each["design_hash"] is None or is_stale(find_board(each["board"]), each)} for each in found]
+
+
+def confirm(folder: Path, records: list[dict[str, Any]]) -> None:
+    """Note in a folder's kept figures which of today's sources give the designs that were built, so that nobody elaborates them again.
+
+    records: as `all_records` gives them.
+    """
+    from skipgrid.fpga.board import find_board
+
+    for record in records:
+        today = sources_hash(find_board(record["board"]))
+        if record["stale"] is False and record["sources_hash"] != today:
+            figures = {key: value for key, value in record.items() if key != "stale"}
+            write_json(folder / f"{record['board']}.json", figures | {"sources_hash": today})
 
 
 def known_records() -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from networks import Network, coded_outputs
 from ports import BusError, Packet, Ports
 from skipgrid.golden import Activation, Layer, coded_bytes, encode
 from skipgrid.host.compiler import Placed, channel_packet, descriptor, load_descriptor, program_packet, weight_packet
+from skipgrid.host.session import walked_macs
 from skipgrid.rtl.layouts import SLOT_WORDS, Descriptor, Error, LoadTarget
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
 from streams import trials
@@ -415,16 +416,28 @@ async def stopped_at_any_moment(dut: Any) -> None:
 async def reset_at_any_moment(dut: Any) -> None:
     ports = Faults(dut)
     await ports.begin()
-    for _ in range(trials(25)):
-        ports.behave()
+    macs = walked_macs(ports.good.x, ports.good.layers[0])
+    for _ in range(trials(50)):
+        ports.behave(ports.random.choice((None, "full")))
         await ports.load(program_packet([ports.layer()]))
         ports.send(ports.words)
         await ports.start()
         await ClockCycles(dut.clk, ports.random.randint(1, 600))
-        await ports.reset()
-        assert await ports.status() == (0, 0, 0)
+        await ports.reset(ports.random.randint(1, 4))
         ports.received()
-        await ports.works()
+        ports.taken()
+        if ports.random.random() < 0.5:
+            assert await ports.status() == (0, 0, 0)
+            await ports.works()
+            continue
+        # What the memories hold is still there: a run begins at once.
+        await ports.put("CONTROL", 1)
+        ports.send(ports.words)
+        await ports.finish()
+        assert await ports.status() == (0, 1, 0), await ports.error()
+        assert ports.received() == [Packet(encode(coded_outputs(ports.good)[-1], K_OUT).tolist())]
+        assert await ports.get("USEFUL_MACS_LOW") == macs
+        ports.taken()
 
 
 @cocotb.test

@@ -46,9 +46,9 @@ class WriterBench(Bench):
             assert write["pixel"] not in self.pointers, "a pointer is stored twice"
             self.pointers[write["pixel"]] = write["pointer"]
 
-    def behave(self) -> None:
-        self.tokens.behave(self.random.choice(PROFILES))
-        self.writes.behave(self.random.choice(PROFILES))
+    def behave(self, *profiles: str) -> None:
+        self.tokens.behave(self.random.choice(profiles or PROFILES))
+        self.writes.behave(self.random.choice(profiles or PROFILES))
 
     async def start(self, shape: Shape, tokens: list[dict[str, int]]) -> None:
         """Begin a tensor."""
@@ -128,7 +128,7 @@ async def exactly_full(dut: object) -> None:
     await bench.begin()
     config = bench.config
     for shape in ((config.entries // 16, 4, 4), (1, 1, config.pixels - 1), (config.features, 1, 1), (1, config.pixels - 1, 1)):
-        bench.behave()
+        bench.behave("full", "random", "bursts")
         await bench.check(shape, sparse(bench.numbers, int(np.prod(shape)), 0))
     for _ in range(trials(20)):
         shape = random_shape(bench)

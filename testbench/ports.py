@@ -80,14 +80,13 @@ class Ports:
             behave(port, profile or self.random.choice(PROFILES), self.random)
         behave_all(self.master, self.random, profile)
 
-    async def reset(self) -> None:
-        """Two cycles of reset; packets that wait at the ports are forgotten."""
+    async def reset(self, cycles: int = 3) -> None:
+        """So many cycles of reset, of which the last one ends now; packets that wait at the ports are forgotten."""
         self.dut.rst.value = 1
         for port in (self.load_port, self.in_port, self.out_port, self.in_monitor):
             port.clear()
-        await ClockCycles(self.dut.clk, 3)
+        await ClockCycles(self.dut.clk, cycles)
         self.dut.rst.value = 0
-        await ClockCycles(self.dut.clk, 2)
 
     async def read(self, address: int) -> int:
         """A register's value; BusError for SLVERR."""

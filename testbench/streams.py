@@ -1,7 +1,8 @@
 """What every bench is made of: a clock, drivers and monitors of valid/ready streams that pause at random, and scoreboards.
 
 One cycle of `Bench.step` is: streams put their next values on the inputs; everything settles; streams and watchers look at the
-inputs and outputs as the coming clock edge will find them; the edge. So no bench depends on the order of events at an edge.
+inputs and outputs as the coming clock edge will find them; the edge. So no bench depends on the order of events at an edge, and values
+are put on inputs at once, which takes half of the time that cocotb's own way takes.
 """
 
 import json
@@ -15,13 +16,16 @@ from typing import Any
 import numpy as np
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data
+from cocotb.handle import Immediate
 from cocotb.triggers import Timer
+from cocotb.types import Logic
 from numpy.typing import NDArray
 
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf, layer_layout
 
 HALF_PERIOD = 5  # ns
+LOW, HIGH = LEVELS = Immediate(Logic(0)), Immediate(Logic(1))
 PROFILES = ("full", "random", "stalled", "bursts")
 Payload = Any  # int for a plain field, dict for a struct, list for an array
 
@@ -124,12 +128,16 @@ class Bench:
         self.streams: list[Source | Sink | Changing] = []
         self.watchers: list[Callable[[], None]] = []
         self.forgets: list[Callable[[], None]] = []  # called at a reset
+        self._half_period = Timer(HALF_PERIOD, "ns")
+        self._signals: dict[str, Any] = {}
         for name in os.environ["BENCH_INPUTS"].split():
-            self.signal(name).value = 0
+            self.set(**{name: 0})
 
     def signal(self, name: str) -> Any:
         """A port."""
-        return getattr(self.dut, name)
+        if name not in self._signals:
+            self._signals[name] = getattr(self.dut, name)
+        return self._signals[name]
 
     def get(self, name: str) -> int:
         """The value of a port, unsigned."""
@@ -138,7 +146,7 @@ class Bench:
     def set(self, **values: int) -> None:
         """Put values on inputs; they stay."""
         for name, value in values.items():
-            self.signal(name).value = value
+            self.signal(name).value = Immediate(value) if self.cycle else value  # at the very start, Icarus forgets what is put at once
 
     async def reset(self) -> None:
         """Reset for two cycles, with nobody watching; what was under way is forgotten on both sides of all streams."""
@@ -155,19 +163,20 @@ class Bench:
 
     async def step(self, cycles: int = 1) -> None:
         """Let clock cycles pass."""
+        clock = self.signal("clk")
         for _ in range(cycles):
             if self.cycle == self.cut_at:
                 raise Cut
             for stream in self.streams:
                 stream.drive()
-            await Timer(HALF_PERIOD, "ns")
+            await self._half_period
             for stream in self.streams:
                 stream.sample()
             for watcher in self.watchers:
                 watcher()
-            self.dut.clk.value = 1
-            await Timer(HALF_PERIOD, "ns")
-            self.dut.clk.value = 0
+            clock.value = HIGH
+            await self._half_period
+            clock.value = LOW
             self.cycle += 1
 
     async def pulse(self, **values: int) -> None:
@@ -254,12 +263,12 @@ class _Stream:
 
 
 class Source(_Stream):
-    """Offers payloads in order; while it offers none, the payload is random bits. One that is offered stays until it is taken."""
+    """Offers payloads in order; one that is offered stays until it is taken. Between two of them, the payload is random bits."""
 
     def __init__(self, bench: Bench, name: str, shape: ShapeLike, profile: str) -> None:
         super().__init__(bench, name, shape, profile)
         self.queue: deque[int] = deque()
-        self.offered = False
+        self.offered = self.idle = False  # idle: its inputs say so
 
     def send(self, *payloads: Payload) -> None:
         """Queue payloads."""
@@ -268,15 +277,21 @@ class Source(_Stream):
     def forget(self) -> None:
         """Withdraw what has not been taken, as a driver that is reset does."""
         self.queue.clear()
-        self.offered = False
-        self.valid.value = 0
+        self.offered = self.idle = False
+        self.bench.set(**{f"{self.name}_valid": 0})
 
     def drive(self) -> None:
         willing = next(self._pace)
-        if not self.offered:
-            self.offered = willing and bool(self.queue)
-            self.valid.value = int(self.offered)
-            self.payload.value = self.queue[0] if self.offered else self.bench.random.getrandbits(self.packing.width)
+        if self.offered:
+            return
+        if willing and self.queue:
+            self.valid.value = HIGH
+            self.payload.value = Immediate(self.queue[0])
+            self.offered, self.idle = True, False
+        elif not self.idle:
+            self.valid.value = LOW
+            self.payload.value = Immediate(self.bench.random.getrandbits(self.packing.width))
+            self.idle = True
 
     def sample(self) -> None:
         if self.offered and int(self.ready.value):
@@ -296,7 +311,7 @@ class Sink(_Stream):
         self.listeners.append(self.received.append)
         self.held: int | None = None
         self.steady = self.waits = True
-        self.willing = False
+        self.willing: bool | None = None  # nothing has been said yet
         self.offered = False  # in the cycle before
 
     def forget(self) -> None:
@@ -305,8 +320,10 @@ class Sink(_Stream):
         self.offered = False
 
     def drive(self) -> None:
-        self.willing = next(self._pace) and (self.profile != "stalled" or self.offered or not self.waits)
-        self.ready.value = int(self.willing)
+        willing = next(self._pace) and (self.profile != "stalled" or self.offered or not self.waits)
+        if willing != self.willing:
+            self.willing = willing
+            self.ready.value = LEVELS[willing]
 
     def sample(self) -> None:
         bits = int(self.payload.value) if int(self.valid.value) else None

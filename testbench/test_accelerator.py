@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-import pytest
-
-from simulation import SERIAL, SMALL
+from simulation import SERIAL, SMALL, shapes
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 
@@ -35,18 +33,11 @@ CONFIGS = {
 }
 
 
-QUICK = ("2x4", "all", "serial with winners")  # between them, every part in every form
-
-
-@pytest.mark.parametrize(
-    "config", [pytest.param(config, id=name, marks=[] if name in QUICK else pytest.mark.slow) for name, config in CONFIGS.items()]
-)
+@shapes(CONFIGS, "2x4", "all", "serial with winners")  # between them, every part in every form
 def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
-@pytest.mark.parametrize(
-    "config", [pytest.param(SMALL, id="2x4"), pytest.param(SMALL.replaced(spread=True), id="spread", marks=pytest.mark.slow)]
-)
+@shapes({"2x4": SMALL, "spread": SMALL.replaced(spread=True), "serial": SERIAL}, "2x4")
 def test_errors(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator_errors", config)

@@ -129,6 +129,7 @@ def test_synth_reports_a_unit_and_its_placement_becomes_a_bitstream(family: str,
     assert made.pack(placed).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_weights_of_a_row_pair_take_one_block_and_no_bypass(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("synth", "--unit", "weights", "--family", "ecp5", "--preset", "ulx3s_25f", "--json", tmp_path / "weights.json")
     assert outcome.code == 0, outcome
@@ -289,8 +290,7 @@ def test_flash_says_the_remedy(said: str, sentence: str, skipgrid: CommandLine, 
     assert sentence in refused
 
 
-@pytest.mark.xdist_group("boards")  # one worker elaborates them, if they have to be
-def test_the_table_of_boards(skipgrid: CommandLine, tmp_path: Path) -> None:
+def test_the_table_of_boards_and_that_these_sources_give_what_was_built(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("boards", "--json", tmp_path / "boards.json")
     assert outcome.code == 0
     report = json.loads((tmp_path / "boards.json").read_text(encoding="utf-8"))["boards"]
@@ -298,6 +298,23 @@ def test_the_table_of_boards(skipgrid: CommandLine, tmp_path: Path) -> None:
     for record in report:
         assert list(record) == KEYS
         assert record["board"] in outcome.output
+    stale = [record["board"] for record in report if record["fmax_mhz"] is not None and record["stale"]]
+    commands = "; ".join(f"skipgrid build --board {name} --record" for name in stale)
+    assert not stale, f"the sources have changed since these boards were built; type: {commands}; skipgrid boards --write-readme"
+
+
+def test_what_is_known_to_give_the_same_design_is_kept(tmp_path: Path) -> None:
+    built = records.kept()
+    reports = [
+        record | {"sources_hash": "0" * 16, "stale": stale}
+        for record, stale in zip(built.values(), (False, True, None, False), strict=True)
+    ]
+    records.confirm(tmp_path, reports)
+    same, _, _, other = built
+    assert {path.stem for path in tmp_path.iterdir()} == {same, other}
+    for name in (same, other):
+        today = built[name] | {"sources_hash": records.sources_hash(find_board(name))}
+        assert json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8")) == today
 
 
 def test_a_build_of_another_design_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,10 +343,3 @@ def test_the_readmes_table_of_boards_shows_the_kept_figures() -> None:
     assert readme_is_current(ROOT), "the README's table of boards is not that of fpga/builds; type: skipgrid boards --write-readme"
     with pytest.raises(ValueError, match=r"README\.md has no place for the boards"):
         with_table("nothing", [])
-
-
-@pytest.mark.xdist_group("boards")  # one worker elaborates them, if they have to be
-def test_the_boards_were_built_from_these_sources() -> None:
-    stale = [record["board"] for record in records.all_records() if record["fmax_mhz"] is not None and record["stale"]]
-    commands = "; ".join(f"skipgrid build --board {name} --record" for name in stale)
-    assert not stale, f"the sources have changed since these boards were built; type: {commands}; skipgrid boards --write-readme"

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-import pytest
 from amaranth.sim import Simulator, SimulatorContext
 
-from simulation import SERIAL, SMALL
+from simulation import SERIAL, SMALL, shapes
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.counters import PerformanceCounters
 from skipgrid.rtl.loader import Loader
@@ -13,7 +12,7 @@ from skipgrid.rtl.registers import Registers
 from skipgrid.rtl.sequencer import Sequencer
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(lanes=16)], ids=["4 lanes", "16 lanes"])
+@shapes({"4 lanes": SMALL, "16 lanes": SMALL.replaced(lanes=16)}, "16 lanes")
 def test_loader(simulate: Callable[..., None], config: Config) -> None:
     simulate(Loader(config), "bench_loader", config)
 
@@ -28,14 +27,12 @@ SEQUENCERS = {
 }
 
 
-@pytest.mark.parametrize("config", SEQUENCERS.values(), ids=SEQUENCERS)
+@shapes(SEQUENCERS, "2 rows", "serial, pixel winners", "wide, all")
 def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
     simulate(Sequencer(config), "bench_sequencer", config)
 
 
-@pytest.mark.parametrize(
-    "config", [SMALL, SERIAL, SMALL.replaced(winners=True), SMALL.replaced(spread=True)], ids=["2 rows", "serial", "winners", "spread"]
-)
+@shapes({"2 rows": SMALL, "serial": SERIAL, "winners, spread": SMALL.replaced(winners=True, spread=True)}, "serial", "winners, spread")
 def test_registers(simulate: Callable[..., None], config: Config) -> None:
     simulate(Registers(config), "bench_registers", config)
 

@@ -22,6 +22,6 @@ def test_decoder(simulate: Callable[..., None], decoder: Callable[[int], wiring.
     simulate(decoder(element_bits), "bench_decoder")
 
 
-@pytest.mark.parametrize("serial", [False, True], ids=["parallel", "serial"])
+@pytest.mark.parametrize("serial", [pytest.param(False, id="parallel"), pytest.param(True, id="serial", marks=pytest.mark.slow)])
 def test_round_trip(simulate: Callable[..., None], serial: bool) -> None:
     simulate(RoundTrip(serial=serial), "bench_round_trip")

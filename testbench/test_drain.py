@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-import pytest
-
-from simulation import SERIAL, SMALL
+from simulation import SERIAL, SMALL, shapes
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.drain import Drain
 from skipgrid.rtl.serial_drain import SerialDrain
@@ -12,10 +10,10 @@ from skipgrid.rtl.serial_drain import SerialDrain
 LARGE = SMALL.replaced(spread=True, lanes=16, channels=8192, experts=4, experts_chosen=2)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [SMALL, SMALL.replaced(rows=1, lanes=8, scan=8), SMALL.replaced(rows=4, scan=1), LARGE],
-    ids=["2", "8", "1", "spread, experts"],
+@shapes(
+    {"2": SMALL, "8": SMALL.replaced(rows=1, lanes=8, scan=8), "1": SMALL.replaced(rows=4, scan=1), "spread, experts": LARGE},
+    "2",
+    "spread, experts",
 )
 def test_drain(simulate: Callable[..., None], config: Config) -> None:
     simulate(Drain(config), "bench_drain", config)

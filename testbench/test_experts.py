@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulation import SERIAL, SMALL
+from simulation import SERIAL, SMALL, shapes
 from skipgrid.golden import Activation, Layer, Mixture
 from skipgrid.host.compiler import network_program, place
 from skipgrid.host.fits import DoesNotFit
@@ -16,14 +16,14 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Opcode
 
 EXPERTS = SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128)
-CONFIGS = [
-    pytest.param(EXPERTS, id="2 rows"),
-    pytest.param(EXPERTS.replaced(spread=True), id="spread", marks=pytest.mark.slow),
-    pytest.param(EXPERTS.replaced(rows=1, experts=64, channels=1024, weights=2048), id="1 row", marks=pytest.mark.slow),
-]
+SHAPES = {
+    "2 rows": EXPERTS,
+    "spread": EXPERTS.replaced(spread=True),
+    "1 row": EXPERTS.replaced(rows=1, experts=64, channels=1024, weights=2048),
+}
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@shapes(SHAPES, "2 rows")
 def test_experts(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_experts", config)
 

@@ -2,23 +2,24 @@
 
 from collections.abc import Callable
 
-import pytest
-
-from simulation import SERIAL, SMALL
+from simulation import SERIAL, SMALL, shapes
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.grid import Row
 from skipgrid.rtl.weights import WeightMemory
 
+ROWS = {
+    "4 results": SMALL,
+    "1 result": SMALL.replaced(results=1),
+    "spread, soft lanes": SMALL.replaced(spread=True, soft_lanes=2),
+    "serial": SERIAL,
+}
 
-@pytest.mark.parametrize(
-    "config",
-    [SMALL, SMALL.replaced(results=1), SMALL.replaced(soft_lanes=2), SMALL.replaced(spread=True), SERIAL],
-    ids=["4 results", "1 result", "soft lanes", "spread", "serial"],
-)
+
+@shapes(ROWS, "4 results", "spread, soft lanes", "serial")
 def test_row(simulate: Callable[..., None], config: Config) -> None:
     simulate(Row(config), "bench_row", config)
 
 
-@pytest.mark.parametrize("config", [SMALL.replaced(lanes=8), SMALL.replaced(rows=1), SERIAL], ids=["2 ports", "1 port", "serial"])
+@shapes({"2 ports": SMALL.replaced(lanes=8), "1 port": SMALL.replaced(rows=1), "serial": SERIAL}, "2 ports", "serial")
 def test_weights(simulate: Callable[..., None], config: Config) -> None:
     simulate(WeightMemory(config), "bench_weights", config)

@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Fragment, Instance
 
 from forms import DP16KD, MULT18X18D, BothForms, ice40_models
-from simulation import SERIAL
+from simulation import SERIAL, shapes
 from skipgrid.fpga.board import find_board
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.multiply import Multiplier, MultiplyAccumulate
@@ -51,23 +51,16 @@ def test_soft_multiplier(simulate: Callable[..., None]) -> None:
     simulate(both, "bench_forms", only="multiplier")
 
 
-@pytest.mark.parametrize("config", [SERIAL, ONE_ROW], ids=["serial", "not serial"])
+@shapes({"serial": SERIAL, "not serial": ONE_ROW}, "serial")
 def test_weights_on_ice40(simulate: Callable[..., None], config: Config) -> None:
     both = BothForms(WeightBlock(config), WeightBlock(config), find_board("icebreaker").platform())
     simulate(both, "bench_forms", config, only="weight_block", sources=[ice40_models()])
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        *(
-            pytest.param(TWO_ROWS.replaced(weights=weights), id=f"{weights:,}", marks=[] if weights in (2048, 8192) else pytest.mark.slow)
-            for weights in (1024, 2048, 4096, 8192, 16384)
-        ),
-        pytest.param(ONE_ROW, id="one row"),
-        pytest.param(SERIAL, id="serial"),
-    ],
-)
+DEPTHS = {f"{weights:,}": TWO_ROWS.replaced(weights=weights) for weights in (1024, 2048, 4096, 8192, 16384)}
+
+
+@shapes(DEPTHS | {"one row": ONE_ROW, "serial": SERIAL}, "2,048", "8,192", "serial")
 def test_weights_on_ecp5(simulate: Callable[..., None], config: Config) -> None:
     both = BothForms(WeightBlock(config), WeightBlock(config), find_board("ulx3s-25f").platform())
     simulate(both, "bench_forms", config, only="weight_block", sources=[DP16KD])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from simulation import SERIAL, SMALL
+from simulation import SERIAL, SMALL, shapes
 from skipgrid.golden import Layer
 from skipgrid.host.compiler import Placed, descriptor
 from skipgrid.rtl.config import Config
@@ -19,12 +19,12 @@ LONG = {"side": 1024, "pixels": 1024, "features": 1024}  # so that a pool may ta
 EXPERTS = SMALL.replaced(rows=4, experts=5, experts_chosen=3, weights=1024, channels=128)
 
 
-@pytest.mark.parametrize("config", [SMALL, EXPERTS], ids=["2 rows", "4 rows, experts"])
+@shapes({"2 rows": SMALL, "4 rows, experts": EXPERTS}, "4 rows, experts")
 def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL.replaced(rows=1, **LONG), SMALL.replaced(spread=True)], ids=["2 rows", "1 row", "spread"])
+@shapes({"2 rows": SMALL, "1 row": SMALL.replaced(rows=1, **LONG), "spread": SMALL.replaced(spread=True)}, "1 row", "spread")
 def test_fetcher(simulate: Callable[..., None], config: Config) -> None:
     simulate(RangeFetcher(config), "bench_fetcher", config)
 

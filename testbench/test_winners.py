@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from simulation import SERIAL, SMALL
+from simulation import SERIAL, SMALL, shapes
 from skipgrid.golden import Layer, Winners
 from skipgrid.host.compiler import network_program, place
 from skipgrid.host.fits import DoesNotFit, check_fits
@@ -17,13 +17,8 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf
 from skipgrid.rtl.winners import TensorWinners
 
-CONFIGS = [
-    pytest.param(SMALL.replaced(winners=True), id="2 rows"),
-    pytest.param(SERIAL.replaced(winners=True), id="serial", marks=pytest.mark.slow),
-]
 
-
-@pytest.mark.parametrize("config", CONFIGS)
+@shapes({"2 rows": SMALL.replaced(winners=True), "serial": SERIAL.replaced(winners=True)}, "2 rows")
 def test_winners(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_winners", config)
 
