@@ -67,7 +67,7 @@ def _compile(verilog: str, harness: Path, folder: Path, environment: dict[str, s
     options = ["--cc", "--build", "-O3", "-Wno-fatal", "-Wno-WIDTH", "-Wno-CASEINCOMPLETE", "--x-assign", "fast", "--x-initial", "fast"]
     options += ["--noassert", "--top-module", MODULE, "--prefix", "Vskipgrid", "-j", "2", "-Mdir", "obj", "-CFLAGS", "-fPIC"]
     # Each file of C++ takes the headers again, which is much of the time for a small design; of a large one there should be several.
-    options += ["--output-split", "40000"]
+    options += ["--output-split", "100000"]
     # The PyPI package was configured without a way to include its precompiled header.
     options += ["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"]
     options += [f"--trace-{trace}"] if trace else []
