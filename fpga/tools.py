@@ -41,9 +41,7 @@ def need(*tools: str) -> None:
     modules = {"amaranth-boards": "amaranth_boards"} | {TOOLS[tool][0]: TOOLS[tool][1].partition(".")[0] for tool in tools}
     missing = [distribution for distribution, module in modules.items() if find_spec(module) is None]
     if missing:
-        raise ToolError(
-            f'{" and ".join(missing)} {"is" if len(missing) == 1 else "are"} not installed; type: pip install "skipgrid[boards]"'
-        )
+        raise ToolError(f'these are not installed: {", ".join(missing)}; type: pip install "skipgrid[boards]"')
 
 
 def versions(*tools: str) -> dict[str, str]:

@@ -34,6 +34,7 @@ struct Device {
     }
 
     void edge() {
+        record();
         top.clk = 1;
         top.eval();
         ++cycle;
@@ -43,9 +44,12 @@ struct Device {
         top.clk = 0;
     }
 
-    void settle() {
-        top.eval();
+    void settle() { top.eval(); }
+
+    // The waveforms' second half of a cycle, as the edge finds it.
+    void record() {
 #if TRACES
+        top.eval();
         trace.dump(10 * cycle);
 #endif
     }

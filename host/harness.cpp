@@ -40,6 +40,7 @@ Device* skipgrid_new(const char* trace_file) {
 }
 
 void skipgrid_delete(Device* d) {
+    d->record();
     d->top.final();
 #if TRACES
     d->trace.close();

@@ -44,6 +44,7 @@ BOXES = (
         "PE grid",
         ("rows × lanes multiply-adds:", "one nonzero a row and cycle,", "broadcast to all its lanes"),
     ),
+    Box(470, 272, 130, 60, "stream", "loader", ("between runs",)),
     Box(660, 272, 210, 60, "memory", "weight memories", ("int8, one for two rows",)),
     Box(920, 140, 180, 70, "compute", "drain", ("survivors only, in order",)),
     Box(920, 267, 180, 70, "compute", "requantiser", ("bias, scale, clamp, θ,", "as ONNX Runtime rounds")),
@@ -54,6 +55,11 @@ BOXES = (
 # Arrows as corner points; the label and where its middle stands.
 ARROWS: tuple[tuple[tuple[tuple[int, int], ...], str, tuple[int, int]], ...] = (
     (((10, 54), (100, 54)), "s_axil", (52, 46)),
+    (((260, 54), (300, 54)), "", (0, 0)),
+    (((345, 84), (345, 130)), "", (0, 0)),
+    (((545, 84), (545, 130)), "", (0, 0)),
+    (((765, 84), (765, 120)), "", (0, 0)),
+    (((1010, 84), (1010, 140)), "each layer's descriptor", (935, 114)),
     (((10, 175), (100, 175)), "s_axis_in", (52, 167)),
     (((220, 175), (260, 175)), "", (0, 0)),
     (((430, 175), (470, 175)), "", (0, 0)),
@@ -65,7 +71,9 @@ ARROWS: tuple[tuple[tuple[tuple[int, int], ...], str, tuple[int, int]], ...] = (
     (((660, 410), (220, 410)), "the last layer's output", (500, 430)),
     (((345, 410), (345, 220)), "the next layer's input", (415, 360)),
     (((100, 410), (10, 410)), "m_axis_out", (52, 402)),
-    (((470, 302), (660, 302)), "s_axis_load", (545, 294)),
+    (((10, 302), (470, 302)), "s_axis_load", (52, 294)),
+    (((600, 302), (660, 302)), "", (0, 0)),
+    (((535, 272), (535, 246), (640, 246), (640, 84)), "program", (668, 108)),
 )
 
 

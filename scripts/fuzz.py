@@ -92,8 +92,9 @@ def fuzz(
             "tools": {tool: version(tool) for tool in TOOLS},
         }
         write_json(json, report)
-        said = ", ".join(f"{many:,} {name}" for name, many in sorted(happened.items()) if not name.isupper())
-        output.print(f"{trials:,} trials on {len(configs)} accelerators: {said}; {len(wrong):,} wrong", highlight=False, soft_wrap=True)
+        told = {name: happened[name] for name in sorted(happened) if not name.isupper()}
+        for name, many in {"trials": trials, "accelerators": len(configs), **told, "wrong": len(wrong)}.items():
+            output.print(f"{many:9,} {name}", highlight=False)
     if wrong:
         raise RuntimeError(f"{len(wrong):,} of {trials:,} trials went wrong; the command below each makes it again")
 

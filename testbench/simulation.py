@@ -29,6 +29,20 @@ cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir = (
 )
 TIMESCALE = ("1ns", "1ps")
 SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, side=64, channels=32, layers=4, scan=2, results=4)
+ALL = SMALL.replaced(
+    rows=4,
+    lanes=4,
+    scan=4,
+    results=1,
+    experts=3,
+    experts_chosen=2,
+    winners=True,
+    spread=True,
+    wide_program=True,
+    layers=16,
+    weights=1024,
+    channels=128,
+)  # what can be built together
 SERIAL = SMALL.replaced(rows=1, scan=1, results=1, serial=True)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from simulation import SERIAL, SMALL, shapes
+from simulation import ALL, SERIAL, SMALL, shapes
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 
@@ -15,20 +15,7 @@ CONFIGS = {
     "serial": SERIAL.replaced(lanes=8),
     "2x4 with winners": SMALL.replaced(winners=True, pixel_winners=5, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
-    "all": SMALL.replaced(
-        rows=4,
-        lanes=4,
-        scan=4,
-        results=1,
-        experts=3,
-        experts_chosen=2,
-        winners=True,
-        spread=True,
-        wide_program=True,
-        layers=16,
-        weights=1024,
-        channels=128,
-    ),
+    "all": ALL,
     "serial with winners": SERIAL.replaced(winners=True, pixel_winners=3, layers=8),
 }
 

@@ -1,6 +1,7 @@
 """The command line: what it prints and writes, and the sentence with which it refuses what cannot be done."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from cli_support import DATA, MODEL, CommandLine, digits
+from simulation import SMALL
 from skipgrid.host.fits import DoesNotFit
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx_import import import_model
 from skipgrid.host.onnx_reference import Reference
 from skipgrid.host.runner import ImageResult, Summary, run_images, summarise
+from skipgrid.host.simulated import SimulatedDevice
 from skipgrid.rtl.config import PRESETS
+from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 from skipgrid.scripts.cli import app
 from test_onnx_import_graphs import INPUTS, clip, conv, image, outputs, rounded
 
@@ -240,6 +244,20 @@ def test_bench_refuses(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 def test_run_refuses_waveforms_of_other_formats(skipgrid: CommandLine, data: Path) -> None:
     assert ".fst or .vcd" in skipgrid.refuses("run", MODEL, data, "--preset", "1x8", "--trace", "waves.txt")
+
+
+@pytest.mark.slow
+def test_waveforms_show_each_half_of_a_cycle_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    device = SimulatedDevice(SMALL, trace=tmp_path / "waves.vcd")
+    assert device.read_register(REGISTERS["IDENTIFICATION"].address) == IDENTIFICATION
+    cycles = device.cycle
+    device.close()
+    lines = (tmp_path / "waves.vcd").read_text(encoding="utf-8").splitlines()
+    (clock,) = {line.split()[3] for line in lines if re.fullmatch(r"\s*\$var wire 1 \S+ clk \$end", line)}
+    times = [int(line[1:]) for line in lines if line.startswith("#")]
+    assert times == list(range(0, 10 * cycles + 5, 5))
+    assert lines.count(f"1{clock}") == cycles
+    assert capfd.readouterr().err == ""
 
 
 def test_run_refuses_missing_files_and_presets(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:

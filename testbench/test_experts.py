@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulation import SERIAL, SMALL, shapes
+from simulation import ALL, SERIAL, SMALL, shapes
 from skipgrid.golden import Activation, Layer, Mixture
 from skipgrid.host.compiler import network_program, place
 from skipgrid.host.fits import DoesNotFit
@@ -17,13 +17,14 @@ from skipgrid.rtl.layouts import Descriptor, Opcode
 
 EXPERTS = SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128)
 SHAPES = {
+    "all": ALL,
     "2 rows": EXPERTS,
     "spread": EXPERTS.replaced(spread=True),
     "1 row": EXPERTS.replaced(rows=1, experts=64, channels=1024, weights=2048),
 }
 
 
-@shapes(SHAPES, "2 rows")
+@shapes(SHAPES, "all")
 def test_experts(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_experts", config)
 

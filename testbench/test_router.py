@@ -115,7 +115,9 @@ def test_the_rate_of_the_largest_router() -> None:
         assert routed[0].last - routed[0].first == 63
 
 
-@pytest.mark.parametrize(("seed", "favour"), list(enumerate(Favour)))
+@pytest.mark.parametrize(
+    ("seed", "favour"), [pytest.param(seed, favour, marks=pytest.mark.slow if seed else []) for seed, favour in enumerate(Favour)]
+)
 def test_balance_evens_a_stream_that_favours_one_expert(seed: int, favour: Favour) -> None:
     result = bench_router(seed, favour)
     assert result.busiest_over_mean_before > 3

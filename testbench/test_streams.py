@@ -92,3 +92,9 @@ def sources(netlist: nir.Netlist, value: nir.Value) -> set[nir.Net]:
 def test_valid_does_not_wait_for_ready(name: str) -> None:
     for component in forms(name):
         assert waiting(component) <= WAITS.get(name, set())
+
+
+@pytest.mark.xdist_group("together")
+def test_a_group_of_tests_stays_on_one_worker(request: pytest.FixtureRequest) -> None:
+    """Where tests are spread over workers: a group shares what it has built."""
+    assert request.node.nodeid.endswith("@together") == hasattr(request.config, "workerinput")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil
 
-from simulation import SERIAL, SMALL, shapes
+from simulation import ALL, SERIAL, SMALL, shapes
 from skipgrid.golden import Layer, Winners
 from skipgrid.host.compiler import network_program, place
 from skipgrid.host.fits import DoesNotFit, check_fits
@@ -18,7 +18,7 @@ from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf
 from skipgrid.rtl.winners import TensorWinners
 
 
-@shapes({"2 rows": SMALL.replaced(winners=True), "serial": SERIAL.replaced(winners=True)}, "2 rows")
+@shapes({"all": ALL, "2 rows": SMALL.replaced(winners=True), "serial": SERIAL.replaced(winners=True)}, "all")
 def test_winners(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_winners", config)
 
