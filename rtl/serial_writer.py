@@ -16,6 +16,8 @@ class SerialActivationWriter(wiring.Component):
 
     Members besides: skips: an element that is zero is passed.
 
+    What is too much is not offered to `writes`, but its error, too, waits for `writes.ready`, which is always 1 where this writer is used.
+
     Throughput: one element a cycle, and one cycle a token. Latency: 1 cycle to the write, and from `start` to the first token; and
     from the last element or an error to what is said of it.
     """

