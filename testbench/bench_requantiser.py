@@ -155,6 +155,26 @@ async def exact_ties_of_both_roundings(dut: object) -> None:
 
 
 @cocotb.test
+async def less_than_a_bit_from_halfway(dut: object) -> None:
+    """Products that lie by quarters of a float32's last bit beside n + 1/2, so that each bit of the product counts in one of them."""
+    bench = RequantiserBench(dut)
+    await bench.begin()
+    numbers, channels = bench.numbers, bench.config.channels
+    sums, scale = [], []
+    for _ in range(channels):
+        # factor * accumulator = (2 n + 1) * 2 ** (point - 1) + beside, exactly.
+        factor, point = 2 * bench.random.randint(1, 100) + 1, bench.random.randint(15, 24)
+        n, beside = np.meshgrid(np.arange(256), np.arange(-7, 8))
+        product = ((2 * n + 1) << (point - 1)) + beside
+        found = (product // factor)[(product % factor == 0) & (product // factor < 2**24)]
+        sums.append(numbers.choice(found, 8 if bench.config.serial else trials(300)) * bench.random.choice((-1, 1)))
+        scale.append(factor * 2.0**-point)
+    zero = np.zeros(channels, np.int32)
+    for y in (Activation("uint8", 0), Activation("int8", 0)):
+        await bench.check(np.stack(sums), zero, np.array(scale, np.float32), y, y.low, y.high, 0)
+
+
+@cocotb.test
 async def every_pace(dut: object) -> None:
     bench = RequantiserBench(dut)
     await bench.begin()
