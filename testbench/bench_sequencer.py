@@ -31,9 +31,16 @@ class SequencerBench(Bench):
         self.config = config()
         self.begun = self.record("begin", "number", "layer")
         self.aborts = self.record("abort")
-        self.ended = self.record("ended") if WINNERS else []
+        self.ended: list[tuple[int, ...]] = []
+        if WINNERS:
+            self.ended = self.record("ended")
+            self.watchers.append(self.ends_with_its_layer)
         self.set(settled=1, input_ready=1)
         await self.reset()
+
+    def ends_with_its_layer(self) -> None:
+        """Nothing ends but what is done."""
+        assert self.get("layer_done") or not self.get("ended")
 
     async def load(self, descriptors: list[dict[str, Any]]) -> None:
         """Store a program from descriptor 0 on."""
