@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from amaranth.sim import Simulator, SimulatorContext
 
 from simulation import SERIAL, SMALL, shapes
@@ -37,9 +38,10 @@ def test_registers(simulate: Callable[..., None], config: Config) -> None:
     simulate(Registers(config), "bench_registers", config)
 
 
-def test_multiplications_are_counted_beyond_32_bits() -> None:
+def test_multiplications_are_counted_beyond_32_bits_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     config = SMALL.replaced()
     object.__setattr__(config, "rows", 1 << 26)  # more than can be built, so that few cycles are enough
+    monkeypatch.setattr(Config, "zeros_at_once", 1 << 28)
     counters = PerformanceCounters(config)
     macs = [1 << 28, (1 << 28) - 1, 0, 12345] * 30
 
@@ -47,11 +49,18 @@ def test_multiplications_are_counted_beyond_32_bits() -> None:
         await ctx.tick().repeat(20)  # in which all counters begin at 0
         for count in macs:
             ctx.set(counters.macs, count)
+            ctx.set(counters.zeros, 1 << 28)
             await ctx.tick()
         ctx.set(counters.macs, 0)
+        ctx.set(counters.zeros, 0)
         await ctx.tick().repeat(40)
         ctx.set(counters.read, 1)
-        for name, expected in (("USEFUL_MACS_LOW", sum(macs) % 2**32), ("USEFUL_MACS_HIGH", sum(macs) >> 32)):
+        of_zeros = (len(macs) << 28) % 2**32
+        for name, expected in (
+            ("USEFUL_MACS_LOW", sum(macs) % 2**32),
+            ("USEFUL_MACS_HIGH", sum(macs) >> 32),
+            ("SKIPPED_ZEROS", of_zeros),
+        ):
             ctx.set(counters.index, counters.names.index(name))
             (value,) = await ctx.tick().sample(counters.value).until(counters.found)
             assert value == expected, name
