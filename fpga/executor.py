@@ -4,7 +4,7 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from skipgrid.rtl.axi import AxiLite, AxiStream
+from skipgrid.rtl.parts.axi import AxiLite, AxiStream
 
 from .frames import RESIDUE, AnswerBuffer, Crc32, RequestBuffer
 from .protocol import FRAME_WORDS, HELLO_BYTES, LAST, PAGE_SHIFT, PROTOCOL, REQUEST_SLOTS, RESET, RESUME, WAIT_CYCLES, WINDOW, Operation

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from skipgrid.rtl.axi import AxiLite, AxiStream
+from skipgrid.rtl.parts.axi import AxiLite, AxiStream
 
 from .executor import Executor
 from .uart import Receiver, Transmitter, divider

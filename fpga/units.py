@@ -8,25 +8,27 @@ from inspect import signature
 from typing import Any
 
 from skipgrid.rtl.accelerator import Accelerator
-from skipgrid.rtl.activations import ActivationMemory, ActivationWriter
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.decoder import RunLengthDecoder
-from skipgrid.rtl.drain import Drain
-from skipgrid.rtl.encoder import RunLengthEncoder
-from skipgrid.rtl.gates import AdaptiveK, ThresholdRelu
-from skipgrid.rtl.grid import Row
-from skipgrid.rtl.histogram_topk import HistogramTopK
-from skipgrid.rtl.loader import Loader
-from skipgrid.rtl.registers import Registers
-from skipgrid.rtl.requantise import Requantiser
-from skipgrid.rtl.router import ExpertRouter
-from skipgrid.rtl.sequencer import Sequencer
-from skipgrid.rtl.softmax import Softmax
-from skipgrid.rtl.sparsemax import Sparsemax
-from skipgrid.rtl.streaming_topk import StreamingTopK
-from skipgrid.rtl.tokens import TokenBuilder
-from skipgrid.rtl.walker import RangeFetcher, WindowWalker
-from skipgrid.rtl.weights import WeightMemory
+from skipgrid.rtl.control.loader import Loader
+from skipgrid.rtl.control.registers import Registers
+from skipgrid.rtl.control.sequencer import Sequencer
+from skipgrid.rtl.experts.gates import AdaptiveK, ThresholdRelu
+from skipgrid.rtl.experts.router import ExpertRouter
+from skipgrid.rtl.experts.softmax import Softmax
+from skipgrid.rtl.experts.sparsemax import Sparsemax
+from skipgrid.rtl.grid.fetcher import RangeFetcher
+from skipgrid.rtl.grid.row import Row
+from skipgrid.rtl.grid.walker import WindowWalker
+from skipgrid.rtl.grid.weights import WeightMemory
+from skipgrid.rtl.input.decoder import RunLengthDecoder
+from skipgrid.rtl.input.memory import ActivationMemory
+from skipgrid.rtl.input.writer import ActivationWriter
+from skipgrid.rtl.output.drain import Drain
+from skipgrid.rtl.output.encoder import RunLengthEncoder
+from skipgrid.rtl.output.requantise import Requantiser
+from skipgrid.rtl.output.tokens import TokenBuilder
+from skipgrid.rtl.topk.histogram_topk import HistogramTopK
+from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 
 from .link import Link
 

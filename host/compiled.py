@@ -33,9 +33,9 @@ def sources_hash(harness: Path, *packages: str) -> str:
         spec = importlib.util.find_spec(package)
         assert spec is not None
         assert spec.submodule_search_locations
-        sources += sorted(Path(spec.submodule_search_locations[0]).glob("*.py"))
+        sources += sorted(Path(spec.submodule_search_locations[0]).rglob("*.py"))
     for source in sources:
-        key.update(source.name.encode() + source.read_bytes())
+        key.update(f"{source.parent.name}/{source.name}".encode() + source.read_bytes())
     return key.hexdigest()
 
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Mixture, route, run_network
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.experts.router_map import ARRAYS, REGISTERS, ExpertArray
 from skipgrid.rtl.register_map import ROUTER_BASE
-from skipgrid.rtl.router_map import ARRAYS, REGISTERS, ExpertArray
 
 from .compiler import descriptors
 from .device import Device

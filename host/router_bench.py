@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Router
-from skipgrid.rtl.router_map import REGISTERS, ExpertArray
+from skipgrid.rtl.experts.router_map import REGISTERS, ExpertArray
 
 from .simulated_router import Routed, SimulatedRouter
 

@@ -23,9 +23,9 @@ from skipgrid.golden import (
     useful_macs,
 )
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.experts.router_map import REGISTERS as ROUTER_REGISTERS
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import ROUTER_BASE
-from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS
 
 from .bounds import lowered
 from .compiler import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from skipgrid.rtl.control.registers import OKAY
+from skipgrid.rtl.experts.router import ExpertRouter
+from skipgrid.rtl.experts.router_map import ARRAYS, REGISTERS, ExpertArray
 from skipgrid.rtl.register_map import Register
-from skipgrid.rtl.registers import OKAY
-from skipgrid.rtl.router import ExpertRouter
-from skipgrid.rtl.router_map import ARRAYS, REGISTERS, ExpertArray
-from skipgrid.rtl.scores import WEIGHT
+from skipgrid.rtl.topk.scores import WEIGHT
 
 from .compiled import build_library, pointer, sources_hash
 from .toolchain import ToolError

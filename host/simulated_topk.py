@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.rtl.histogram_topk import VALUE_BITS, HistogramTopK
-from skipgrid.rtl.streaming_topk import StreamingTopK
+from skipgrid.rtl.topk.histogram_topk import VALUE_BITS, HistogramTopK
+from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 
 from .compiled import build_library, pointer, sources_hash
 from .toolchain import ToolError

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import topk, winners
-from skipgrid.rtl.histogram_topk import HistogramTopK
-from skipgrid.rtl.streaming_topk import StreamingTopK
+from skipgrid.rtl.topk.histogram_topk import HistogramTopK
+from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 
 from .simulated_topk import Selection, SimulatedTopK
 

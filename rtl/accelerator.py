@@ -5,33 +5,37 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from .activations import ActivationMemory
-from .axi import AxiLite, AxiLiteSplit, AxiStream
-from .buffers import ActivationBuffers, SerialActivationBuffers
 from .config import MAX_REMAINDER, Config
-from .decoder import RunLengthDecoder
-from .drain import Drain
-from .encoder import RunLengthEncoder
-from .experts import ExpertChoice, Weigher
-from .grid import Row
+from .control.clear_way import ClearWay
+from .control.loader import Loader
+from .control.registers import Registers
+from .control.sequencer import Sequencer
+from .experts.gate import ExpertGate
+from .experts.weigher import ExpertWeigher
+from .grid.fetcher import RangeFetcher
+from .grid.row import Row
+from .grid.serial_fetcher import SerialRangeFetcher
+from .grid.walker import WindowWalker
+from .grid.ways import ResultWay, UnitWay
+from .grid.weights import WeightMemory
+from .input.buffers import ActivationBuffers, SerialActivationBuffers
+from .input.decoder import RunLengthDecoder
+from .input.memory import ActivationMemory
+from .input.serial_decoder import SerialDecoder
 from .layouts import Error, Result, Token, Word, makes_output, order_layout
-from .loader import Loader
-from .pixel_winners import PixelWinners
-from .registers import Registers
-from .requantise import Requantiser
-from .sequencer import Sequencer
-from .serial_decoder import SerialDecoder
-from .serial_drain import SerialDrain
-from .serial_encoder import SerialEncoder
-from .serial_fetcher import SerialRangeFetcher
-from .serial_requantise import SerialRequantiser
-from .skid import SkidBuffer
-from .thresholds import KeptThresholds
-from .tokens import TokenBuilder
-from .walker import RangeFetcher, WindowWalker
-from .ways import ClearWay, ResultWay, UnitWay, cleared_by, near
-from .weights import WeightMemory
-from .winners import TensorWinners
+from .output.drain import Drain
+from .output.encoder import RunLengthEncoder
+from .output.requantise import Requantiser
+from .output.serial_drain import SerialDrain
+from .output.serial_encoder import SerialEncoder
+from .output.serial_requantise import SerialRequantiser
+from .output.tokens import TokenBuilder
+from .parts.axi import AxiLite, AxiLiteSplit, AxiStream
+from .parts.far import cleared_by, near
+from .parts.skid import SkidBuffer
+from .winners.pixel_winners import PixelWinners
+from .winners.tensor_winners import TensorWinners
+from .winners.thresholds import KeptThresholds
 
 UNITS_UNDER_WAY = 3  # in a row besides the results: fetched, read, and in the grid's registers
 UNITS_UNDER_WAY_SPREAD = 5  # also between walker and fetcher, and between row and drain
@@ -213,8 +217,8 @@ class Accelerator(wiring.Component):
         results = requantiser.results
         if config.experts:
             # A gate's results are the router's scores; those of the experts that it chooses are weighed.
-            m.submodules.choice = choice = ExpertChoice(config)
-            m.submodules.weigher = weigher = clears(Weigher(config))
+            m.submodules.choice = choice = ExpertGate(config)
+            m.submodules.weigher = weigher = clears(ExpertWeigher(config))
             requantised, results = results, stream.Signature(Result).create(path=("weighed",))
             wiring.connect(m, bus_split.upper, choice.bus)
             m.d.comb += [

@@ -8,8 +8,8 @@ from typing import Any
 
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.parts.vendors import find_platform
 from skipgrid.rtl.register_map import VERSION
-from skipgrid.rtl.vendors import find_platform
 from skipgrid.rtl.verilog import generate_verilog
 
 from .description import describe

@@ -8,8 +8,12 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 from skipgrid.host.device import REASONS
-from skipgrid.rtl import accelerator, router_map
+from skipgrid.rtl import accelerator
 from skipgrid.rtl.config import MAX_QUOTIENT, MAX_REMAINDER, Config
+from skipgrid.rtl.control.loader import WORDS_A_CHANNEL
+from skipgrid.rtl.control.sequencer import MODULAR
+from skipgrid.rtl.experts import router_map
+from skipgrid.rtl.grid.weights import LANES_A_WORD
 from skipgrid.rtl.layouts import (
     DESCRIPTOR_WORDS,
     SLOT_WORDS,
@@ -22,10 +26,7 @@ from skipgrid.rtl.layouts import (
     entry_layout,
     pointer_shape,
 )
-from skipgrid.rtl.loader import WORDS_A_CHANNEL
 from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, ROUTER_BASE, VERSION, Register
-from skipgrid.rtl.sequencer import MODULAR
-from skipgrid.rtl.weights import LANES_A_WORD
 
 PORTS = {
     "clk": "the only clock; everything changes at its rising edge",

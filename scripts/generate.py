@@ -61,7 +61,7 @@ def generate(
     """
     from skipgrid.fpga.board import find_config
     from skipgrid.fpga.units import check_alone, read_settings, with_settings
-    from skipgrid.rtl.vendors import find_platform
+    from skipgrid.rtl.parts.vendors import find_platform
 
     from .identifiers import check_name
     from .staging import staged

@@ -77,7 +77,7 @@ def _experts(fingerprint: Fingerprint, place: str) -> None:
     from skipgrid.host import router_bench
     from skipgrid.host.experts_bench import experts_of, with_chosen, with_experts
     from skipgrid.host.network_file import load_network
-    from skipgrid.rtl.router import ExpertRouter
+    from skipgrid.rtl.experts.router import ExpertRouter
 
     network = load_network(MODELS / "experts.npz")
     mixture = experts_of(network)
@@ -105,8 +105,8 @@ def _boards(fingerprint: Fingerprint, _place: str) -> None:
 
 def _topk(fingerprint: Fingerprint, _place: str) -> None:
     from skipgrid.host.topk_bench import HISTOGRAM_SHARES, INDEX_BITS, LENGTHS, STREAMING_K, make_tensors
-    from skipgrid.rtl.histogram_topk import HistogramTopK
-    from skipgrid.rtl.streaming_topk import StreamingTopK
+    from skipgrid.rtl.topk.histogram_topk import HistogramTopK
+    from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 
     for signed in (False, True):
         fingerprint.add(verilog_of(StreamingTopK(cells=max(STREAMING_K), signed=signed, index_bits=INDEX_BITS)))

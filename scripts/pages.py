@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from amaranth.lib import wiring
 
 from skipgrid.host.device import REASONS
-from skipgrid.rtl import router_map
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.experts import router_map
 from skipgrid.rtl.layouts import Descriptor, Error
 from skipgrid.rtl.register_map import LAYERS, REGISTERS, ROUTER_BASE, Register
 

@@ -25,13 +25,21 @@ def with_imports(*files: Path) -> set[Path]:
             continue
         found.add(path)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                package = (node.module or "").removeprefix("skipgrid.").split(".")
-                folder = path.parent if node.level else PACKAGES.get(package[0])
-                # from .module import thing; from . import module; from skipgrid.package import thing
-                names = [package[-1], *(alias.name for alias in node.names), *(["__init__"] if package[-1] in PACKAGES else [])]
-                waiting += [folder / f"{name}.py" for name in names if folder and (folder / f"{name}.py").is_file()]
+            if isinstance(node, ast.ImportFrom) and (place := _place(path, node)):
+                # from .module import thing; from . import module; from skipgrid.package.folder.module import thing
+                imported = [place.with_suffix(".py"), place / "__init__.py", *(place / f"{alias.name}.py" for alias in node.names)]
+                waiting += [file for file in imported if file.is_file()]
     return found
+
+
+def _place(path: Path, node: ast.ImportFrom) -> Path | None:
+    """What a file imports from: a module's file without its suffix, or a folder; None if it is none of these packages'."""
+    names = node.module.split(".") if node.module else []
+    if node.level:
+        return path.parents[node.level - 1].joinpath(*names)
+    if len(names) < 2 or names[0] != "skipgrid" or names[1] not in PACKAGES:
+        return None
+    return PACKAGES[names[1]].joinpath(*names[2:])
 
 
 def hash_of(files: Iterable[Path]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from skipgrid.fpga.units import ALONE, check_alone, make_unit, read_settings
 from skipgrid.rtl.config import preset
-from skipgrid.rtl.router import ExpertRouter
+from skipgrid.rtl.experts.router import ExpertRouter
 from skipgrid.rtl.verilog import generate_verilog
 
 from . import pages

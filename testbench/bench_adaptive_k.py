@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 
 from skipgrid.golden import WEIGHT_ONE, adaptive_k, softmax
-from skipgrid.rtl.scores import weight_layout
+from skipgrid.rtl.topk.scores import weight_layout
 from streams import PROFILES, Bench, Scoreboard
 from topk_units import CELLS, INDEX_BITS, Elements, Tensors
 

@@ -7,8 +7,8 @@ import cocotb
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from skipgrid.rtl.drain import SKIPPED_AT_ONCE
 from skipgrid.rtl.layouts import candidate_layout, order_layout
+from skipgrid.rtl.output.drain import SKIPPED_AT_ONCE
 from streams import PROFILES, Bench, Packing, Scoreboard, config, narrow_layer, pace
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1

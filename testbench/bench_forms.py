@@ -2,7 +2,7 @@
 
 import cocotb
 
-from skipgrid.rtl.weights import WORD_BITS, latency
+from skipgrid.rtl.grid.weights import WORD_BITS, latency
 from streams import Bench, config
 
 

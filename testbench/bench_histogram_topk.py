@@ -7,7 +7,7 @@ import numpy as np
 from amaranth.hdl import unsigned
 
 from skipgrid.golden import winners
-from skipgrid.rtl.scores import element_layout, winner_layout
+from skipgrid.rtl.topk.scores import element_layout, winner_layout
 from streams import PROFILES, Bench, Scoreboard
 from topk_units import (
     INDEX_BITS,

@@ -4,7 +4,7 @@ from typing import Any
 
 import cocotb
 
-from skipgrid.rtl.activations import write_layout
+from skipgrid.rtl.input.writer import write_layout
 from skipgrid.rtl.layouts import entry_layout
 from streams import Bench, Packing, config
 

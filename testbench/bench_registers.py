@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, gather
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from axi_sides import answered, behave_all
-from skipgrid.rtl.counters import BETWEEN_TURNS
+from skipgrid.rtl.control.counters import BETWEEN_TURNS
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import COUNTERS as ALL_COUNTERS
 from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access, built_counters

@@ -6,7 +6,7 @@ import cocotb
 
 from router_ports import BESIDES, CELLS, EXPERTS, HIGH, LOW, SOFTMAX, RouterBench
 from skipgrid.golden import Overflow
-from skipgrid.rtl.router_map import COUNT_MAX, ExpertArray
+from skipgrid.rtl.experts.router_map import COUNT_MAX, ExpertArray
 from streams import PROFILES
 from topk_units import elements_of
 

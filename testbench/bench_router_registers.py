@@ -5,8 +5,8 @@ from cocotbext.axi import AxiLiteMaster, AxiResp
 
 from router_ports import CELLS, EXPERTS, FRACTION, HIGH, LOW, STEP_MAX, VALUE_BITS, RouterBench
 from skipgrid.golden import Overflow
+from skipgrid.rtl.experts.router_map import ARRAYS, COUNT_MAX, IDENTIFICATION, REGISTERS, ExpertArray
 from skipgrid.rtl.register_map import Access
-from skipgrid.rtl.router_map import ARRAYS, COUNT_MAX, IDENTIFICATION, REGISTERS, ExpertArray
 
 
 @cocotb.test

@@ -8,8 +8,8 @@ import numpy as np
 from amaranth.hdl import signed
 from amaranth.lib import data
 
+from skipgrid.rtl.grid.weights import latency
 from skipgrid.rtl.layouts import entry_layout, range_layout
-from skipgrid.rtl.weights import latency
 from streams import PROFILES, Bench, Packing, Scoreboard, config, pace
 
 Range = dict[str, int]

@@ -7,7 +7,7 @@ import numpy as np
 from amaranth.hdl import signed
 
 from skipgrid.golden import softmax, sparsemax
-from skipgrid.rtl.scores import weight_layout, winner_layout
+from skipgrid.rtl.topk.scores import weight_layout, winner_layout
 from streams import PROFILES, Bench, Scoreboard, trials
 from topk_units import CELLS, FRACTION, INDEX_BITS, Elements, Tensors
 

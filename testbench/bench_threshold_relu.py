@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 
 from skipgrid.golden import threshold_relu
-from skipgrid.rtl.scores import element_layout, winner_layout
+from skipgrid.rtl.topk.scores import element_layout, winner_layout
 from streams import PROFILES, Bench, Scoreboard
 from topk_units import INDEX_BITS, LONGEST, VALUE, Elements, Tensors, elements_of, pairs, some_elements, values_of
 

@@ -4,7 +4,7 @@ from collections import deque
 
 import cocotb
 
-from skipgrid.rtl.weights import LANES_A_WORD, latency
+from skipgrid.rtl.grid.weights import LANES_A_WORD, latency
 from streams import Bench, config
 
 

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from axi_sides import answered, behave, behave_all
 from skipgrid.golden import Layer
 from skipgrid.host.fits import routing
+from skipgrid.rtl.experts.router_map import REGISTERS as ROUTER_REGISTERS
 from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import REGISTERS, ROUTER_BASE
-from skipgrid.rtl.router_map import REGISTERS as ROUTER_REGISTERS
 from streams import HALF_PERIOD, PROFILES, config
 
 Words = Sequence[int] | NDArray[np.uint32]

@@ -4,11 +4,11 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from skipgrid.rtl.decoder import RunLengthDecoder
-from skipgrid.rtl.encoder import RunLengthEncoder
+from skipgrid.rtl.input.decoder import RunLengthDecoder
+from skipgrid.rtl.input.serial_decoder import SerialDecoder
 from skipgrid.rtl.layouts import Token
-from skipgrid.rtl.serial_decoder import SerialDecoder
-from skipgrid.rtl.serial_encoder import SerialEncoder
+from skipgrid.rtl.output.encoder import RunLengthEncoder
+from skipgrid.rtl.output.serial_encoder import SerialEncoder
 
 
 class RoundTrip(wiring.Component):

@@ -12,8 +12,8 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from axi_sides import behave_all
 from skipgrid.golden import Overflow, Router
-from skipgrid.rtl.router_map import ARRAYS, COUNT_MAX, REGISTERS, UNBOUNDED, ExpertArray
-from skipgrid.rtl.scores import element_layout, weight_layout
+from skipgrid.rtl.experts.router_map import ARRAYS, COUNT_MAX, REGISTERS, UNBOUNDED, ExpertArray
+from skipgrid.rtl.topk.scores import element_layout, weight_layout
 from streams import Bench, Scoreboard
 from topk_units import ROUTER, Elements, Tensors, some_elements, values_of
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from simulation import SERIAL, SMALL
-from skipgrid.rtl.activations import ActivationMemory, ActivationWriter
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.serial_writer import SerialActivationWriter
+from skipgrid.rtl.input.memory import ActivationMemory
+from skipgrid.rtl.input.serial_writer import SerialActivationWriter
+from skipgrid.rtl.input.writer import ActivationWriter
 
 
 @pytest.mark.parametrize("config", [SMALL, SMALL.replaced(features=4096, entries=4096)], ids=["short rows", "rows longer than a run"])

@@ -22,7 +22,7 @@ from skipgrid.fpga.ring import Ring
 from skipgrid.fpga.units import UNITS, make_unit
 from skipgrid.rtl.config import PRESETS
 from skipgrid.rtl.emitter import generate_rtlil
-from skipgrid.rtl.encoder import RunLengthEncoder
+from skipgrid.rtl.output.encoder import RunLengthEncoder
 from skipgrid.scripts import records
 from skipgrid.scripts.boards import readme_is_current, with_table
 from skipgrid.scripts.sources import with_imports

@@ -7,10 +7,10 @@ from amaranth.sim import Simulator, SimulatorContext
 
 from simulation import SERIAL, SMALL, shapes
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.counters import PerformanceCounters
-from skipgrid.rtl.loader import Loader
-from skipgrid.rtl.registers import Registers
-from skipgrid.rtl.sequencer import Sequencer
+from skipgrid.rtl.control.counters import PerformanceCounters
+from skipgrid.rtl.control.loader import Loader
+from skipgrid.rtl.control.registers import Registers
+from skipgrid.rtl.control.sequencer import Sequencer
 
 
 @shapes({"4 lanes": SMALL, "16 lanes": SMALL.replaced(lanes=16)}, "16 lanes")

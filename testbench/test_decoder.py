@@ -6,8 +6,8 @@ import pytest
 from amaranth.lib import wiring
 
 from round_trip import RoundTrip
-from skipgrid.rtl.decoder import RunLengthDecoder
-from skipgrid.rtl.serial_decoder import SerialDecoder
+from skipgrid.rtl.input.decoder import RunLengthDecoder
+from skipgrid.rtl.input.serial_decoder import SerialDecoder
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from simulation import SERIAL, SMALL, shapes
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.drain import Drain
-from skipgrid.rtl.serial_drain import SerialDrain
+from skipgrid.rtl.output.drain import Drain
+from skipgrid.rtl.output.serial_drain import SerialDrain
 
 LARGE = SMALL.replaced(spread=True, lanes=16, channels=8192, experts=4, experts_chosen=2)
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from amaranth.lib import wiring
 
-from skipgrid.rtl.encoder import RunLengthEncoder
 from skipgrid.rtl.layouts import Word
-from skipgrid.rtl.serial_encoder import SerialEncoder
-from skipgrid.rtl.skid import SkidBuffer
+from skipgrid.rtl.output.encoder import RunLengthEncoder
+from skipgrid.rtl.output.serial_encoder import SerialEncoder
+from skipgrid.rtl.parts.skid import SkidBuffer
 
 
 @pytest.mark.parametrize("encoder", [RunLengthEncoder, SerialEncoder], ids=["parallel", "serial"])

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from skipgrid.rtl.gates import AdaptiveK, ThresholdRelu
-from skipgrid.rtl.softmax import Softmax
-from skipgrid.rtl.sparsemax import Sparsemax
+from skipgrid.rtl.experts.gates import AdaptiveK, ThresholdRelu
+from skipgrid.rtl.experts.softmax import Softmax
+from skipgrid.rtl.experts.sparsemax import Sparsemax
 from topk_units import CELLS, FRACTION, INDEX_BITS, VALUE
 
 

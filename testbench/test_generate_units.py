@@ -12,7 +12,7 @@ import pytest
 from cli_support import CommandLine
 from skipgrid.fpga.units import ALONE
 from skipgrid.host.toolchain import verilator_environment
-from skipgrid.rtl.router_map import REGISTERS
+from skipgrid.rtl.experts.router_map import REGISTERS
 from skipgrid.scripts.unit_files import made_unit_files
 
 PORT = re.compile(r"^  (?:\(\*.*\*\) )?(input|output) \w+ (?:\[(\d+):0\] )?(\w+)(?: = \S+)?,?$", re.MULTILINE)  # in a module's head

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from simulation import SERIAL, SMALL, shapes
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.grid import Row
-from skipgrid.rtl.weights import WeightMemory
+from skipgrid.rtl.grid.row import Row
+from skipgrid.rtl.grid.weights import WeightMemory
 
 ROWS = {
     "4 results": SMALL,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from simulation import SMALL
 from skipgrid.golden import keep_pixel_winners
 from skipgrid.rtl.config import MAX_RUN, Config
-from skipgrid.rtl.pixel_winners import PixelWinners
+from skipgrid.rtl.winners.pixel_winners import PixelWinners
 
 Result = tuple[int, int, bool, bool]  # gap, value, null, last
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from simulation import SERIAL, SMALL
-from skipgrid.rtl.requantise import Requantiser
-from skipgrid.rtl.serial_requantise import SerialRequantiser
-from skipgrid.rtl.tokens import TokenBuilder
+from skipgrid.rtl.output.requantise import Requantiser
+from skipgrid.rtl.output.serial_requantise import SerialRequantiser
+from skipgrid.rtl.output.tokens import TokenBuilder
 
 
 def test_requantiser(simulate: Callable[..., None]) -> None:

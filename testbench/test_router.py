@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from skipgrid.golden import SOFTMAX_ERROR, WEIGHT_ONE, Overflow, Router
 from skipgrid.host.router_bench import Favour, bench_router
 from skipgrid.host.simulated_router import Routed, SimulatedRouter
-from skipgrid.rtl.router import ExpertRouter
-from skipgrid.rtl.router_map import REGISTERS, ExpertArray
+from skipgrid.rtl.experts.router import ExpertRouter
+from skipgrid.rtl.experts.router_map import REGISTERS, ExpertArray
 from topk_units import ROUTER
 
 Token = NDArray[np.integer]

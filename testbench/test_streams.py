@@ -17,7 +17,7 @@ from simulation import SERIAL, SMALL
 from skipgrid.rtl.layouts import Token
 
 EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, spread=True)
-OPTIONAL = ("ExpertChoice", "Weigher", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "ResultWay")
+OPTIONAL = ("ExpertGate", "ExpertWeigher", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "ResultWay")
 COMPOSED = ("Accelerator", "ExpertRouter")  # of the others; what they offer comes from one of these
 SIZES = {"experts": 4, "cells": 2, "value_bits": 8, "fraction": 4, "counter_bits": 8}
 ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configuration, and have no defaults
@@ -37,9 +37,9 @@ WAITS = {"WindowWalker": {"units_0", "units_1"}}  # as its docstring says
 def components() -> dict[str, type[wiring.Component]]:
     """All of `rtl`, by name."""
     found: dict[str, type[wiring.Component]] = {}
-    for module in pkgutil.iter_modules(skipgrid.rtl.__path__):
-        for name, kind in inspect.getmembers(importlib.import_module(f"skipgrid.rtl.{module.name}"), inspect.isclass):
-            own = issubclass(kind, wiring.Component) and kind.__module__.endswith(f".{module.name}")
+    for module in pkgutil.walk_packages(skipgrid.rtl.__path__, "skipgrid.rtl."):
+        for name, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            own = issubclass(kind, wiring.Component) and kind.__module__ == module.name
             if own and hasattr(kind, "elaborate") and name not in COMPOSED:
                 found[name] = kind
     return found

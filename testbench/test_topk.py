@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from skipgrid.golden import topk, winners
 from skipgrid.host.simulated_topk import SimulatedTopK
 from skipgrid.host.topk_bench import make_tensors
-from skipgrid.rtl.histogram_topk import HistogramTopK
-from skipgrid.rtl.streaming_topk import StreamingTopK
+from skipgrid.rtl.topk.histogram_topk import HistogramTopK
+from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 from topk_units import CELLS, INDEX_BITS, VALUE
 
 Tensors = list[NDArray[np.integer]]

@@ -10,9 +10,9 @@ from forms import DP16KD, MULT18X18D, BothForms, ice40_models
 from simulation import SERIAL, shapes
 from skipgrid.fpga.board import find_board
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.multiply import Multiplier, MultiplyAccumulate
-from skipgrid.rtl.vendors import is_ecp5, is_ultraplus
-from skipgrid.rtl.weights import WeightBlock, WeightMemory
+from skipgrid.rtl.grid.multiply import Multiplier, MultiplyAccumulate
+from skipgrid.rtl.grid.weights import WeightBlock, WeightMemory
+from skipgrid.rtl.parts.vendors import is_ecp5, is_ultraplus
 
 ONE_ROW = Config(rows=1, lanes=8, weights=16384, scan=4)
 TWO_ROWS = Config(rows=2, lanes=4, scan=4)

@@ -9,7 +9,7 @@ from simulation import SERIAL, SMALL
 from skipgrid.fpga.board import find_config
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.vendors import FORMS, find_platform, is_ecp5, is_ultraplus
+from skipgrid.rtl.parts.vendors import FORMS, find_platform, is_ecp5, is_ultraplus
 from skipgrid.rtl.verilog import generate_verilog, port_names
 
 MODULE = re.compile(r"^module (\S+) ?\((.*?)^\);$", re.MULTILINE | re.DOTALL)

@@ -15,7 +15,7 @@ from skipgrid.host.passes import plan
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf
-from skipgrid.rtl.winners import TensorWinners
+from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
 
 @shapes({"all": ALL, "2 rows": SMALL.replaced(winners=True), "serial": SERIAL.replaced(winners=True)}, "all")

@@ -1,0 +1,130 @@
+"""The performance counters: all in one small memory, each brought up to date when its turn comes."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..register_map import COUNTERS, built_counters
+
+LAYERS_BASE = 16  # of the layers' cycles in the memory, behind the counters
+BETWEEN_TURNS = 15  # cycles: one for each counter, for a layer that ends, and for reads of layers' cycles
+
+assert len(COUNTERS) <= LAYERS_BASE
+assert len(COUNTERS) + 1 + len(COUNTERS) // 3 < BETWEEN_TURNS
+
+
+class PerformanceCounters(wiring.Component):
+    """Counts in 32 bits what happens in each cycle, and keeps the cycles of each layer.
+
+    A counter's own register is a few bits wide: what it has to add since its last turn. In each cycle another counter has its turn:
+    its word has been looked up, the register is added to it, and the sum is stored.
+
+    Members:
+        clear: all counters begin at 0 again; the layers' cycles stay.
+        multiplying, input_stall, output_stall, word_in, word_out, busy, winners: count this cycle. macs, zeros: are added in this cycle.
+        layer_done, layer: store the cycles since the layer before ended (or since clear) for layer number `layer`; in at most one of
+            15 cycles.
+        read, index: ask for a counter, or with `of_layer` for a layer's cycles; they stay until `found`.
+        value: valid with `found`, as it was at the end of the cycle before.
+
+    Latency: 15 cycles at most, if at most one of three is used to ask for a layer.
+    Cost: 16 + layers words of memory, and one adder of 32 bits.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.layer_bits = (config.layers - 1).bit_length()
+        self.names = built_counters(winners=config.some_winners)
+        super().__init__(
+            {
+                "clear": In(1),
+                "busy": In(1),
+                "multiplying": In(1),
+                "input_stall": In(1),
+                "output_stall": In(1),
+                "word_in": In(1),
+                "word_out": In(1),
+                **({"winners": In(1)} if config.some_winners else {}),
+                "macs": In(range(config.rows * config.lanes + 1)),
+                "zeros": In(range(config.zeros_at_once + 1)),
+                "layer_done": In(1),
+                "layer": In(self.layer_bits),
+                "read": In(1),
+                "index": In(max(4, self.layer_bits)),
+                "of_layer": In(1),
+                "found": Out(1),
+                "value": Out(32),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=32, depth=LAYERS_BASE + self.config.layers, init=[])
+        write, read = memory.write_port(), memory.read_port()
+
+        carry = Signal()
+        inputs: dict[str, Value] = {
+            "BUSY_CYCLES": self.multiplying,
+            "INPUT_STALLS": self.input_stall,
+            "OUTPUT_STALLS": self.output_stall,
+            "USEFUL_MACS_LOW": self.macs,
+            "SKIPPED_ZEROS": self.zeros,
+            "WORDS_IN": self.word_in,
+            "WORDS_OUT": self.word_out,
+        }
+        if self.config.some_winners:
+            inputs["WINNERS_CYCLES"] = self.winners
+        events: dict[str, Value] = {"TOTAL_CYCLES": self.busy, "USEFUL_MACS_HIGH": carry} | inputs
+        if not self.config.serial:
+            for name, value in inputs.items():  # from all parts, on paths that are long already
+                events[name] = Signal.like(value, name=name.lower())
+                m.d.sync += events[name].eq(value)
+        most = {"USEFUL_MACS_LOW": self.config.rows * self.config.lanes, "SKIPPED_ZEROS": self.config.zeros_at_once}
+        waiting = [Signal(range(BETWEEN_TURNS * most.get(name, 1) + 1), name=f"waiting_{name.lower()}") for name in self.names]
+
+        turn = Signal(range(len(self.names)))  # its word has been looked up
+        following = Signal.like(turn)
+        layer_looked_up = Signal()  # instead of a counter's word
+        right = Signal()  # the word that is asked for has been looked up
+        stores = Signal()
+        fresh = Signal(range(len(self.names) + 1), init=len(self.names))  # turns until all words are of the time after clear
+        added, layer_cycles = Signal(32), Signal(32, init=1)  # with the cycle that a layer's end is in
+        base, total = Signal(32), Signal(33)
+        with m.If(self.layer_done):
+            m.d.comb += added.eq(layer_cycles)
+        with m.Elif(~layer_looked_up):
+            m.d.comb += added.eq(Array(waiting)[turn])
+        m.d.comb += [
+            following.eq(Mux(turn == len(self.names) - 1, 0, turn + 1)),
+            stores.eq(~self.layer_done & ~layer_looked_up),
+            base.eq(Mux(self.layer_done | (stores & fresh.any()), 0, read.data)),
+            total.eq(base + added),
+        ]
+        for number, (name, register) in enumerate(zip(self.names, waiting, strict=True)):
+            m.d.sync += register.eq(Mux(stores & (turn == number), 0, register) + events[name])
+        m.d.sync += carry.eq(stores & ~fresh.any() & ~self.clear & total[32] & (turn == self.names.index("USEFUL_MACS_LOW")))
+        with m.If(stores):
+            m.d.sync += fresh.eq(fresh - fresh.any())
+        m.d.sync += layer_cycles.eq(Mux(self.layer_done, 1, layer_cycles + self.busy))
+        with m.If(self.clear):
+            m.d.sync += [fresh.eq(len(self.names)), layer_cycles.eq(1), *(register.eq(0) for register in waiting)]
+
+        # A layer's end takes the write port, and its look-up the read port, instead of a counter, whose turn comes then.
+        looks_up_layer = self.read & self.of_layer & ~layer_looked_up & stores
+        m.d.comb += [
+            write.en.eq(~layer_looked_up | self.layer_done),
+            write.addr.eq(Mux(self.layer_done, LAYERS_BASE + self.layer, turn)),
+            write.data.eq(total),
+            read.en.eq(~self.layer_done),
+            read.addr.eq(Mux(looks_up_layer, LAYERS_BASE + self.index[: self.layer_bits], Mux(stores, following, turn))),
+            right.eq(self.read & Mux(self.of_layer, layer_looked_up, ~layer_looked_up & (self.index[:4] == turn))),
+            self.found.eq(right & ~self.layer_done),
+            self.value.eq(total),
+        ]
+        with m.If(stores):
+            m.d.sync += turn.eq(following)
+        with m.If(~self.layer_done):
+            m.d.sync += layer_looked_up.eq(looks_up_layer)
+        return m

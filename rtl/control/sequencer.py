@@ -1,0 +1,328 @@
+"""The sequencer: fetches layer descriptors, checks them, and runs them one after another."""
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from ..config import Config
+from ..layouts import (
+    EXPERTS_FIELDS,
+    SLOT_WORDS,
+    TENSOR_FIELDS,
+    WINNERS_FIELDS,
+    Descriptor,
+    Error,
+    Opcode,
+    WinnersOf,
+    descriptor_words,
+    layer_layout,
+)
+
+DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one first
+    Error.DESCRIPTOR_UNKNOWN,
+    Error.NOT_BUILT,
+    Error.DESCRIPTOR_SIZE,
+    Error.FEATURES_TOO_MANY,
+    Error.WEIGHTS_TOO_MANY,
+    Error.CHANNELS_TOO_MANY,
+)
+STORED_SIZES = ("elements", "C", "H", "W")  # at least 1, whatever the opcode
+COMPUTED_SIZES = ("K", "out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")  # likewise, unless LOAD
+MODULAR = ("_pixels", "_weights", "first_pixel", "first_weight")  # only the lower bits of these fields are used
+TOO_LARGE = {
+    "C": Error.FEATURES_TOO_MANY,
+    "K": Error.CHANNELS_TOO_MANY,
+    "channels_base": Error.CHANNELS_TOO_MANY,
+    "row_elements": Error.FEATURES_TOO_MANY,
+}
+
+
+class Sequencer(wiring.Component):
+    """Runs a program of layer descriptors from `start` to the one marked `final`.
+
+    The first descriptor is fetched while nothing runs, and again when the program is written, so that a run begins at once; each further
+    one takes 22 cycles, 21 where parts work serially, and 2 more where winners are built, or 4 where experts are; 10 or 11 with
+    `wide_program`.
+
+    Members:
+        program_write, program_address, program_data: store a word of the program, 32 words a layer.
+        program: number of the first layer. refetch: it has changed.
+        start: begins a run; only while `busy` is 0. clear: forgets how the last one ended; likewise.
+        layer, number: the descriptor that runs. kept: a threshold is kept for it. ended: it has ended, with its winners chosen.
+        begin: for one cycle, the layer begins, or its second part. layer_done: it has ended.
+        input_ready: the input buffer holds the layer's input.
+        fault, fault_code: an error of the datapath, or a stop; it counts while a layer runs.
+        load_fault: likewise with fault_code, an error of the load port; it counts while nothing runs, and takes the place of `done`.
+            With `start`, it ends the run before anything of it begins; with `clear`, it stays.
+        abort: for one cycle, everything under way is dropped. settled: and nothing of it is left, nor of what a reset drops.
+        ready: the first descriptor is fetched, so that a run would begin at once.
+        busy, done, failed, error, error_layer: for the status register; done and failed are not both 1.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._choosers = {"of_tensor": WinnersOf.TENSOR} if config.winners else {}
+        self._choosers |= {"of_pixel": WinnersOf.PIXEL} if config.pixel_winners else {}
+        layer_bits = (config.layers - 1).bit_length()
+        super().__init__(
+            {
+                "program_write": In(1),
+                "program_address": In(16),
+                "program_data": In(32),
+                "program": In(layer_bits),
+                "refetch": In(1),
+                "start": In(1),
+                "clear": In(1),
+                "layer": Out(layer_layout(config)),
+                "number": Out(layer_bits),
+                "begin": Out(1),
+                "layer_done": In(1),
+                **({"kept": In(1), "ended": Out(1)} if config.winners else {}),
+                "input_ready": In(1),
+                "fault": In(1),
+                "load_fault": In(1),
+                "fault_code": In(Error),
+                "abort": Out(1),
+                "settled": In(1),
+                "ready": Out(1),
+                "busy": Out(1),
+                "done": Out(1),
+                "failed": Out(1),
+                "error": Out(Error),
+                "error_layer": Out(layer_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        at_once = config.words_fetched
+        m.submodules.program = program = Memory(shape=32 * at_once, depth=config.layers * SLOT_WORDS // at_once, init=[])
+        write, read = program.write_port(granularity=32 if at_once > 1 else None), program.read_port()
+        words = -(-descriptor_words(config) // at_once)  # of the memory
+        word = Signal(range(words + 3))
+        fetched, lag = read.data, 1  # cycles from an address to its word
+        if not config.serial:
+            fetched, lag = Signal(32 * at_once, reset_less=True), 2
+            m.d.sync += fetched.eq(read.data)
+        input_ready = Signal()
+        m.d.sync += input_ready.eq(self.input_ready)
+        place, address = self.program_address[: exact_log2(at_once)], self.program_address[exact_log2(at_once) :]
+        if at_once == 1:
+            m.d.comb += [write.en.eq(self.program_write), write.addr.eq(self.program_address), write.data.eq(self.program_data)]
+        else:
+            m.d.comb += [
+                write.en.eq(self.program_write << place),
+                write.addr.eq(address),
+                write.data.eq(self.program_data.replicate(at_once)),
+            ]
+        m.d.comb += read.addr.eq(word + self.number * (SLOT_WORDS // at_once))
+
+        checked = Signal(Error)
+        # What is wrong with the word taken in this cycle, in the cycle before, and with those before that.
+        wrong = {error: Signal(name=f"wrong_{error.name.lower()}") for error in DESCRIPTOR_ERRORS}
+        latest = {error: Signal.like(signal, name=f"latest_{signal.name}") for error, signal in wrong.items()}
+        faults = {error: Signal.like(signal, name=f"any_{signal.name}") for error, signal in wrong.items()}
+        for error in DESCRIPTOR_ERRORS:
+            m.d.sync += [latest[error].eq(wrong[error]), faults[error].eq(faults[error] | latest[error])]
+
+        if config.winners:
+            self._choose_after = Signal()  # when the layer has computed, its winners are chosen
+            self._streams = Signal()  # then they are sent
+            self._swapped = Signal()  # an odd number of layers had their winners stored where their input was
+
+        def fail(code: Value | Error) -> None:
+            m.d.sync += [self.error.eq(code), self.error_layer.eq(self.number), self.failed.eq(1)]
+            m.d.sync += self.abort.eq(1)
+            m.next = "SETTLE"
+
+        starts, forgets = Signal(), Signal()
+        m.d.comb += [starts.eq(self.start & ~self.load_fault), forgets.eq(self.start | self.clear)]
+        with m.If(starts):
+            m.d.sync += self.busy.eq(1)
+        with m.If(forgets):
+            m.d.sync += [self.done.eq(0), self.failed.eq(0), self.error.eq(Error.NONE), self.error_layer.eq(0)]
+        with m.If(self.load_fault & ~self.busy & (forgets | ~self.failed)):
+            m.d.sync += [self.done.eq(0), self.failed.eq(1), self.error.eq(self.fault_code)]
+
+        changes, stale = Signal(), Signal()  # the descriptor fetched is no longer the program's first
+        m.d.comb += changes.eq(self.refetch | self.program_write)
+        with m.If(changes):
+            m.d.sync += stale.eq(1)
+
+        m.d.sync += [self.begin.eq(0), self.abort.eq(0)]
+        with m.FSM(init="EMPTY" if config.spread else "REWIND"):
+            if config.spread:  # a reset gets everywhere in a few cycles, too
+                with m.State("EMPTY"), m.If(self.settled):
+                    m.next = "REWIND"
+            with m.State("REWIND"):
+                m.d.sync += [self.number.eq(self.program), word.eq(0), stale.eq(changes)]
+                if config.winners:
+                    m.d.sync += self._swapped.eq(0)
+                m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.sync += word.eq(word + 1)
+                with m.Switch(word):
+                    with m.Case(0):
+                        m.d.sync += [fault.eq(0) for fault in faults.values()]
+                    for index in range(words):
+                        with m.Case(index + lag):
+                            self._take(m, range(index * at_once, (index + 1) * at_once), fetched, wrong)
+                with m.If(word == words + lag - 1):
+                    m.next = "CHECK"
+                with m.If(stale):
+                    m.next = "REWIND"
+            with m.State("CHECK"):
+                m.d.sync += checked.eq(self._check(m, {error: faults[error] | latest[error] for error in DESCRIPTOR_ERRORS}))
+                m.next = "READY"
+            with m.State("READY"):
+                m.d.comb += self.ready.eq(~stale & ~self.busy)
+                with m.If(stale):
+                    m.next = "REWIND"
+                with m.Elif(self.busy | starts):
+                    with m.If(checked != Error.NONE):
+                        fail(checked)
+                    with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):
+                        fail(Error.INPUT_MISSING)
+                    with m.Else():
+                        m.d.sync += self.begin.eq(1)
+                        m.next = "RUN"
+                        if config.winners:
+                            self._begin(m)
+            with m.State("RUN"):
+                if config.winners:  # what ends in the cycles of an abort is no tensor whose threshold is kept
+                    m.d.comb += self.ended.eq(self.layer_done & ~self._choose_after & ~self.fault)
+                with m.If(self.fault):
+                    fail(self.fault_code)
+                if config.winners:
+                    with m.Elif(self.layer_done & self._choose_after):
+                        self._choose(m)
+                with m.Elif(self.layer_done):
+                    if config.winners:
+                        m.d.sync += self._swapped.eq(self._swapped ^ self.layer.chooses)
+                    m.d.sync += [self.number.eq(self.number + 1), word.eq(0)]
+                    with m.If(self.layer.final):
+                        m.d.sync += [self.busy.eq(0), self.done.eq(1)]
+                        m.next = "REWIND"
+                    with m.Elif(self.number == config.layers - 1):
+                        fail(Error.PROGRAM_NOT_ENDED)
+                    with m.Else():
+                        m.next = "FETCH"
+            with m.State("SETTLE"), m.If(self.settled & ~self.abort):
+                m.d.sync += self.busy.eq(0)
+                m.next = "REWIND"
+        return m
+
+    def _begin(self, m: Module) -> None:
+        """The layer begins: what it computes is stored first if winners are to be chosen from it."""
+        layer = self.layer
+        after = layer.of_tensor & ~self.kept
+        m.d.sync += [
+            layer.kept.eq(layer.of_tensor & self.kept),
+            self._choose_after.eq(after),
+            self._streams.eq(layer.to_stream),
+            layer.to_stream.eq(layer.to_stream & ~after),
+        ]
+
+    def _choose(self, m: Module) -> None:
+        """Its second part begins: from the buffer of its output to that of its input, or to the stream."""
+        layer = self.layer
+        m.d.sync += [
+            self.begin.eq(1),
+            self._choose_after.eq(0),
+            layer.computes.eq(0),
+            layer.chooses.eq(1),
+            layer.buffer.eq(~layer.buffer),
+            layer.to_stream.eq(self._streams),
+        ]
+        if self.config.experts:
+            m.d.sync += layer.routed.eq(0)
+
+    def _take(self, m: Module, places: range, word: Value, wrong: dict[Error, Signal]) -> None:
+        """Store the fields of the descriptor's words at some places, and note those that are zero or too large."""
+        found: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
+        computes: Value = self.layer.computes
+        for name, field in data.StructLayout.cast(Descriptor):
+            if field.offset // 32 not in places:
+                continue
+            value = word[field.offset - 32 * places[0] :][: field.width]
+            if name == "opcode":
+                if not self._choosers:
+                    value = word[:6]  # winners_of with it, which is 0
+                computes, unknown = value == Opcode.LAYER, (value != Opcode.LAYER) & (value != Opcode.LOAD)
+                if self.config.experts:
+                    gates, routed = value == Opcode.GATE, value == Opcode.EXPERTS
+                    m.d.sync += [self.layer.gates.eq(gates), self.layer.routed.eq(routed)]
+                    computes, unknown = computes | gates | routed, unknown & ~gates & ~routed
+                m.d.sync += self.layer.computes.eq(computes)
+                found[Error.DESCRIPTOR_UNKNOWN].append(unknown)
+                continue
+            if name == "winners_of":
+                if self._choosers:
+                    stored = computes & ~gates if self.config.experts else computes
+                    known = (value == WinnersOf.NONE) | (stored & Cat(value == choice for choice in self._choosers.values()).any())
+                    found[Error.DESCRIPTOR_UNKNOWN].append(~known)
+                    m.d.sync += [self.layer[chosen].eq(value == choice) for chosen, choice in self._choosers.items()]
+                if self.config.winners:
+                    m.d.sync += self.layer.chooses.eq(0)
+                continue
+            if name == "weights_end":
+                found[Error.WEIGHTS_TOO_MANY].append(self._counts(name, computes) & (value > self.config.weights))
+                continue
+            if name.startswith("reserved") or name not in self.layer.shape().members:
+                continue
+            if name == "to_stream" and self.config.experts:
+                value = value | gates  # what goes to the router is not stored
+            stored = Value.cast(self.layer[name])
+            m.d.sync += stored.eq(value ^ self._swapped if name == "buffer" and self.config.winners else value)
+            over = value[len(stored) :]
+            if len(over) and not name.endswith(MODULAR):
+                if stored.shape().signed:
+                    over = over ^ value[len(stored) - 1].replicate(len(over))
+                found[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name, computes) & over.any())
+            if name in STORED_SIZES or name in COMPUTED_SIZES or name in ("expert_groups", "experts", "period"):
+                found[Error.DESCRIPTOR_SIZE].append(self._counts(name, computes) & ~value.any())
+        for error, conditions in found.items():
+            if conditions:
+                m.d.comb += wrong[error].eq(Cat(*conditions).any())
+
+    def _counts(self, name: str, computes: Value) -> Value:
+        """Whether the field means anything for the descriptor's opcode, of which `computes` is known already."""
+        if name in STORED_SIZES:
+            return Const(1)
+        if name in EXPERTS_FIELDS:
+            return self.layer.routed
+        if name in TENSOR_FIELDS:
+            return self.layer.of_tensor
+        if name in WINNERS_FIELDS:
+            return Cat(self.layer[field] for field in self._choosers).any()
+        return computes
+
+    def _check(self, m: Module, faults: dict[Error, Value]) -> Signal:
+        """What is wrong with the descriptor, whatever the buffers hold: fields by themselves, and with each other."""
+        config, layer = self.config, self.layer
+        wrong = Signal(Error)
+        mismatch = (layer.groups * config.lanes + layer.last_lanes != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
+        unaligned = (layer.channels_base & (config.lanes - 1)).any()
+        too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.K))
+        if config.experts:
+            whole = (layer.experts * layer.expert_groups == layer.groups) & (layer.last_lanes == config.lanes)
+            mismatch |= layer.routed & ~(whole & (layer.experts <= config.experts))
+        stores = ~layer.to_stream
+        if config.winners:
+            stores |= layer.of_tensor
+        if config.pixel_winners:
+            mismatch |= layer.of_pixel & (layer.winners > config.pixel_winners)
+        beyond = layer.channels_base + layer.groups * config.lanes > config.channels
+        contradictions = {
+            Error.NOT_BUILT: config.serial & layer.computes & layer.from_stream & stores,
+            Error.DESCRIPTOR_SIZE: layer.computes & (mismatch | unaligned),
+            Error.FEATURES_TOO_MANY: too_long,
+            Error.CHANNELS_TOO_MANY: layer.computes & beyond,
+        }
+        for error in reversed(DESCRIPTOR_ERRORS):
+            with m.If(faults[error] | contradictions.get(error, 0)):
+                m.d.comb += wrong.eq(error)
+        return wrong

@@ -1,0 +1,244 @@
+"""The range fetcher: of a unit's windows, the ranges of entries."""
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..layouts import layer_layout, pointer_shape, range_layout, unit_layout
+
+RANGES_AHEAD = 4  # at least
+
+
+def fetcher_signature(config: Config) -> wiring.Signature:
+    """The members of every form of the range fetcher."""
+    return wiring.Signature(
+        {
+            "layer": In(layer_layout(config)),
+            "units": In(stream.Signature(unit_layout(config))),
+            "lookup": Out(1),
+            "first_pixel": Out(config.pixel_bits),
+            "first": In(pointer_shape(config)),
+            "behind_pixel": Out(config.pixel_bits),
+            "behind": In(pointer_shape(config)),
+            "ranges": Out(stream.Signature(range_layout(config))),
+            "issued": In(1),
+        }
+    )
+
+
+class RangeFetcher(wiring.Component):
+    """Finds the entries of a row's units: one range for each window row, with two pointer reads; empty ones are dropped.
+
+    In (y, x, c) order the pixels of one window row are adjacent, so their entries are one range, and with weights in (r, s, c)
+    order the weight of each lies at f + weight.
+
+    Members:
+        layer: steady while anything is under way.
+        units: taken when the ranges of the one before are found, and at most `layer.lead` of their entries are left to be issued;
+            a single row takes them at once.
+        lookup, first_pixel, first, behind_pixel, behind: the row's reads of pointers; they stay while lookup is 0.
+        ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
+        issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
+
+    Throughput: one range a cycle. Latency: 7 cycles from a unit to its first range, 8 where rows are spread, and one more for each
+    empty window row behind it, because it is held back until it is known whether it is its window's last.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(fetcher_signature(config))
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        layer = self.layer
+        m = Module()
+        ranges = stream.Signature(range_layout(config)).create()  # found, in order
+        advance = Signal()  # of all stages, which stand still while there may be no room for a range
+        ahead = RANGES_AHEAD + config.ranges_ahead
+        m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=ahead)
+        m.d.comb += [
+            fifo.w_data.eq(ranges.payload),
+            fifo.w_en.eq(ranges.valid & advance),
+            self.ranges.payload.eq(fifo.r_data),
+            self.ranges.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.ranges.ready),
+        ]
+        m.d.sync += advance.eq(fifo.level <= ahead - 2)  # as it comes from a register, one more range may be on its way
+
+        # First stage: window rows of all windows of the unit's pool, one a cycle.
+        walking = Signal()
+        coordinate = signed(config.coordinate_bits + 1)
+        x, y, unit_x, window_y = (Signal(coordinate, name=name) for name in ("x", "y", "unit_x", "window_y"))
+        row_pixel, window_pixel = Signal(config.pixel_bits), Signal(config.pixel_bits)
+        weight, window_weight, unit_weight = (Signal(config.weight_bits, name=name) for name in ("weight", "window_weight", "unit_weight"))
+        filter_rows_left = Signal.like(layer.R)
+        pool_columns_left, pool_rows_left = Signal.like(layer.pool_columns), Signal.like(layer.pool_rows)
+        first_window, last_group = Signal(), Signal()
+        unit, staged = Signal.like(self.units.payload), Signal()  # taken, but not begun
+        end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
+        # Whether a counter is at 1 is known when it gets there.
+        one_row, one_column, one_filter_row = layer.pool_rows == 1, layer.pool_columns == 1, layer.R == 1
+        with m.If(advance & walking):
+            m.d.sync += [
+                end.eq(Mux(end, one_filter_row, filter_rows_left == 2)),
+                filter_rows_left.eq(filter_rows_left - 1),
+                y.eq(y + 1),
+                row_pixel.eq(row_pixel + layer.W),
+                weight.eq(weight + layer.filter_row_weights),
+            ]
+            with m.If(end):
+                m.d.sync += [
+                    first_window.eq(0),
+                    filter_rows_left.eq(layer.R),
+                    last_pool_column.eq(Mux(last_pool_column, one_column, pool_columns_left == 2)),
+                    pool_columns_left.eq(pool_columns_left - 1),
+                    x.eq(x + layer.stride_columns),
+                    y.eq(window_y),
+                    row_pixel.eq(window_pixel),
+                    weight.eq(window_weight + layer.stride_weights),
+                    window_weight.eq(window_weight + layer.stride_weights),
+                ]
+                with m.If(last_pool_column):
+                    m.d.sync += [
+                        pool_columns_left.eq(layer.pool_columns),
+                        last_pool_row.eq(pool_rows_left == 2),
+                        pool_rows_left.eq(pool_rows_left - 1),
+                        x.eq(unit_x),
+                        y.eq(window_y + layer.stride_rows),
+                        window_y.eq(window_y + layer.stride_rows),
+                        row_pixel.eq(window_pixel + layer.stride_pixels),
+                        window_pixel.eq(window_pixel + layer.stride_pixels),
+                        weight.eq(unit_weight),
+                        window_weight.eq(unit_weight),
+                    ]
+                    with m.If(last_pool_row):
+                        m.d.sync += walking.eq(0)
+
+        # Second stage: the pixels of the window row, without the padding.
+        asked = Signal()
+        asked_any = Signal()
+        asked_range = Signal(range_layout(config), reset_less=True)
+        beyond = Signal(signed(config.coordinate_bits + 2))
+        m.d.comb += [beyond.eq(x + layer.S), self.lookup.eq(advance)]
+        with m.If(advance):
+            m.d.sync += [
+                asked.eq(walking),
+                asked_any.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W)),
+                self.first_pixel.eq(row_pixel + Mux(x < 0, 0, x)),
+                self.behind_pixel.eq(row_pixel + Mux(beyond > layer.W, layer.W, beyond)),
+                asked_range.weight.eq(weight),
+                asked_range.first_window.eq(first_window),
+                asked_range.last_window.eq(last_pool_column & last_pool_row),
+                asked_range.end.eq(end),
+                asked_range.last_group.eq(last_group),
+            ]
+
+        # Third stage: the memory looks the pointers up. Fourth stage: their difference is the number of entries.
+        looked_up, looked_up_any, looked_up_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
+        found, found_range = Signal(), Signal(range_layout(config), reset_less=True)
+        looks_up = [looked_up.eq(asked), looked_up_any.eq(asked_any), looked_up_range.eq(asked_range)]
+        first, behind, under_way = self.first, self.behind, asked
+        if config.spread:  # the memory's blocks take half a cycle, and lie far: the pointers have a stage of their own
+            with m.If(advance):
+                m.d.sync += looks_up
+            first, behind = Signal.like(self.first, reset_less=True), Signal.like(self.behind, reset_less=True)
+            arrived, arrived_any, arrived_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
+            with m.If(advance):
+                m.d.sync += [first.eq(self.first), behind.eq(self.behind)]
+                m.d.sync += [arrived.eq(looked_up), arrived_any.eq(looked_up_any), arrived_range.eq(looked_up_range)]
+            looks_up, under_way = [], asked | looked_up
+            looked_up, looked_up_any, looked_up_range = arrived, arrived_any, arrived_range
+        with m.If(advance):
+            m.d.sync += [
+                *looks_up,
+                found.eq(looked_up),
+                found_range.eq(looked_up_range),
+                found_range.start.eq(first),
+                found_range.count.eq(Mux(looked_up_any, behind - first, 0)),
+            ]
+
+        # Fifth stage: hold a range back until it is known whether it is its window's last.
+        some, arrives, closes = Signal(), Signal(), Signal()
+        pending, pending_range = Signal(), Signal(range_layout(config), reset_less=True)
+        m.d.comb += [
+            some.eq(found_range.count.any()),
+            closes.eq(found & found_range.end & ~some & pending & ~pending_range.end),  # the range held is its window's last
+            arrives.eq(found & (some | found_range.end) & ~closes),  # it has entries, or stands for a window that has none
+            ranges.valid.eq(pending & (pending_range.end | closes | arrives)),
+            ranges.payload.eq(pending_range),
+            ranges.payload.end.eq(pending_range.end | closes),
+        ]
+        with m.If(advance):
+            with m.If(arrives):
+                m.d.sync += [pending.eq(1), pending_range.eq(found_range)]
+            with m.Elif(ranges.valid):
+                m.d.sync += pending.eq(0)
+
+        # The next unit begins as soon as the one before is walked.
+        walked = ~walking | (advance & end & last_pool_column & last_pool_row)
+        begins = Signal()
+        if config.rows == 1:
+            unit = self.units.payload
+            m.d.comb += [self.units.ready.eq(walked), begins.eq(self.units.valid & walked)]
+        else:
+            unit, staged = Signal.like(self.units.payload), Signal()
+            nearly_walked, adding, closed = Signal(), Signal(), Signal()
+            found_entries = Signal(config.feature_bits + 1)  # of a range that was found, one cycle later
+            all_found = ~walking & ~under_way & ~looked_up & ~found & ~adding
+            m.d.sync += [
+                nearly_walked.eq((~walking | ((filter_rows_left <= 2) & last_pool_column & last_pool_row)) & ~begins),
+                adding.eq(advance & arrives),
+                found_entries.eq(Mux(advance & arrives, Mux(some, found_range.count, 1), 0)),
+                closed.eq(advance & found & found_range.end & found_range.last_window),
+            ]
+            late = self._takes_late(m, found_entries, closed, all_found)
+            m.d.comb += [self.units.ready.eq(~staged & nearly_walked & late), begins.eq(staged & walked)]
+            with m.If(self.units.ready):
+                m.d.sync += [unit.eq(self.units.payload), staged.eq(self.units.valid)]
+            with m.If(begins):
+                m.d.sync += staged.eq(0)
+        with m.If(begins):
+            m.d.sync += [
+                walking.eq(1),
+                x.eq(unit.x),
+                unit_x.eq(unit.x),
+                y.eq(unit.y),
+                window_y.eq(unit.y),
+                row_pixel.eq(unit.row_pixel),
+                window_pixel.eq(unit.row_pixel),
+                weight.eq(unit.weight),
+                window_weight.eq(unit.weight),
+                unit_weight.eq(unit.weight),
+                filter_rows_left.eq(layer.R),
+                pool_columns_left.eq(layer.pool_columns),
+                pool_rows_left.eq(layer.pool_rows),
+                end.eq(one_filter_row),
+                last_pool_column.eq(one_column),
+                last_pool_row.eq(one_row),
+                first_window.eq(1),
+                last_group.eq(unit.last_group),
+            ]
+        return m
+
+    def _takes_late(self, m: Module, found_entries: Value, closed: Value, all_found: Value) -> Value:
+        """Whether the next unit may be taken: late, so that it goes to the row that is free first.
+
+        found_entries: of the range that was found in the cycle before. closed: it was its unit's last one. all_found: there are no
+            more.
+        """
+        layer = self.layer
+        backlog, next_backlog = Signal(self.config.entry_bits + 2), Signal(self.config.entry_bits + 2)
+        calm = Signal(init=1)  # the backlog is at most layer.lead
+        issued = Signal()
+        m.d.comb += next_backlog.eq(backlog + found_entries - issued)
+        m.d.sync += issued.eq(self.issued)
+        m.d.sync += [backlog.eq(next_backlog), calm.eq(next_backlog <= layer.lead)]
+        # But where units have so few entries that finding them is what takes the time, the next one follows at once.
+        entries = Signal.like(backlog)  # of the unit whose ranges are being found
+        few = Signal()
+        m.d.sync += entries.eq(Mux(closed, 0, entries + found_entries))
+        with m.If(closed):
+            m.d.sync += few.eq(entries + found_entries <= layer.lead[2:])
+        return (few | all_found) & calm

@@ -1,0 +1,298 @@
+"""A row of the PE grid: it reads one nonzero a cycle, which all its lanes multiply."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..layouts import entry_layout, range_layout
+from ..parts.far import doubled
+from .element import ProcessingElement, Step
+from .weights import latency
+
+DOUBLINGS = 3  # where rows are spread, of the registers that say what the lanes do: an eighth of the lanes has one of its own
+
+
+class EntryReader(wiring.Component):
+    """Reads the entries of a row's ranges, one a cycle without a gap between ranges, and finds their weights.
+
+    Members:
+        positive_max: coded bytes above it stand for byte - 256.
+        ranges: what to read.
+        address, entry: the row's read of entries; the entry follows by one cycle.
+        result_free: 0 holds the last entry of a unit's first window back.
+        issued: an entry (or a window without any) is read in this cycle. takes_result: it ends a unit's first window, so a
+            place for the unit's result is taken. ends_unit: it ends the unit's last window.
+        weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
+            last: the unit ends. multiplies, last_group: an entry, not a window without any.
+
+    Throughput: one entry a cycle; where parts work serially, a cycle is left out between windows.
+    Latency: 3 cycles from a range to its first weight address, 4 where rows are spread.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "positive_max": In(8),
+                "ranges": In(stream.Signature(range_layout(config))),
+                "address": Out(config.entry_bits),
+                "entry": In(entry_layout(config)),
+                "result_free": In(1),
+                "issued": Out(1),
+                "takes_result": Out(1),
+                "ends_unit": Out(1),
+                "weight_address": Out(config.weight_bits),
+                "activation": Out(signed(9)),
+                "step": Out(Step),
+                "last": Out(1),
+                "multiplies": Out(1),
+                "last_group": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        current, current_valid = Signal(range_layout(config), reset_less=True), Signal()
+        first = Signal(init=1)  # of the window
+        ends_range, ends_window = Signal(), Signal()
+        pauses = Signal()  # for a cycle between windows, in which serial PEs empty their accumulators
+        if config.serial:
+            m.d.sync += pauses.eq(self.issued & ends_window)
+        m.d.comb += [
+            ends_window.eq(ends_range & current.end),
+            self.takes_result.eq(self.issued & ends_window & current.first_window),
+            self.issued.eq(current_valid & ~pauses & (self.result_free | ~(ends_window & current.first_window))),
+            self.ends_unit.eq(self.issued & ends_window & current.last_window),
+            self.address.eq(current.start),
+            self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
+        ]
+        with m.If(self.issued):
+            m.d.sync += [current.start.eq(current.start + 1), current.count.eq(current.count - 1), first.eq(ends_window)]
+            m.d.sync += ends_range.eq(current.count <= 2)
+        with m.If(self.ranges.ready):
+            m.d.sync += [current.eq(self.ranges.payload), current_valid.eq(self.ranges.valid)]
+            m.d.sync += ends_range.eq(self.ranges.payload.count <= 1)
+
+        # The memory looks the entry up.
+        looked_up, looked_up_last, looked_up_group, some = Signal(Step), Signal(), Signal(), Signal()
+        offset = Signal(config.weight_bits, reset_less=True)
+        m.d.sync += [
+            looked_up.valid.eq(self.issued),
+            looked_up.first.eq(first),
+            looked_up.end.eq(ends_window),
+            looked_up.first_window.eq(current.first_window),
+            looked_up_last.eq(self.ends_unit),
+            looked_up_group.eq(current.last_group),
+            some.eq(self.issued & current.count.any()),
+            offset.eq(current.weight),
+        ]
+
+        entry = self.entry
+        if config.spread:  # the memory's blocks take half a cycle, and lie far
+            entry = Signal.like(self.entry, reset_less=True)
+            m.d.sync += entry.eq(self.entry)
+            behind = [Signal.like(known, name=f"{known.name}_behind") for known in (looked_up_last, looked_up_group, some)]
+            arrived, arrived_offset = Signal(Step), Signal.like(offset, reset_less=True)
+            m.d.sync += [arrived.eq(looked_up), arrived_offset.eq(offset)]
+            m.d.sync += [after.eq(known) for after, known in zip(behind, (looked_up_last, looked_up_group, some), strict=True)]
+            looked_up, offset = arrived, arrived_offset
+            looked_up_last, looked_up_group, some = behind
+
+        # Its place in the row gives the weights' address, and its byte, a cycle later, the activation.
+        byte = Signal(8, reset_less=True)
+        found, found_last = Signal(Step), Signal()
+        m.d.sync += [
+            self.weight_address.eq(entry.f + offset),
+            byte.eq(entry.value),
+            found.eq(looked_up),
+            found_last.eq(looked_up_last),
+            self.multiplies.eq(some),
+            self.last_group.eq(looked_up_group),
+            # The memory looks the weights up.
+            self.activation.eq(Mux(self.multiplies, byte - Mux(byte > self.positive_max, 256, 0), 0)),
+            self.step.eq(found),
+            self.last.eq(found_last),
+        ]
+        return m
+
+
+class ResultBuffer(wiring.Component):
+    """Keeps the results of a row's finished units, in slices of `scan` lanes, until their turn to be drained comes.
+
+    Members:
+        push: the unit's result stands in the lanes' shadows from the coming cycle on. shift: the shadows move on by a slice.
+        slice: the first lanes' shadows.
+        results, valid: the slice whose turn it is. advance: it is taken, and the next one follows. drained: it is taken, and no
+            more of the unit are wanted; its place is free.
+
+    With one result it stays in the shadows, and `drained` has to come before the next push; otherwise pushes are at least `slices`
+    cycles apart. Latency: 1 cycle from a slice in the shadows to its turn, none with one result.
+    Cost: results x lanes x 32 bits with an asynchronous read port (LUT RAM), or nothing for one result.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        layout = data.ArrayLayout(signed(32), config.scan)
+        super().__init__(
+            {
+                "push": In(1),
+                "shift": Out(1),
+                "slice": In(layout),
+                "results": Out(layout),
+                "valid": Out(1),
+                "advance": In(1),
+                "drained": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        if config.results == 1:
+            m.d.sync += self.valid.eq(self.push | (self.valid & ~self.drained))
+            m.d.comb += [self.results.eq(self.slice), self.shift.eq(self.advance)]
+            return m
+        slice_bits = (config.slices - 1).bit_length()
+        m.submodules.memory = memory = Memory(shape=32 * config.scan, depth=config.results * config.slices, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        head, tail = Signal(range(config.results)), Signal(range(config.results))
+        taken, pushed = Signal(slice_bits), Signal(slice_bits)  # slices of the unit at the head, and of the one at the tail
+        pushing = Signal()
+        level = Signal(range(config.results + 1))
+        last = pushed == config.slices - 1
+        m.d.comb += [
+            write.en.eq(pushing),
+            write.addr.eq(Cat(pushed, tail)),
+            write.data.eq(self.slice),
+            self.shift.eq(pushing),
+            read.addr.eq(Cat(taken, head)),
+            self.results.as_value().eq(read.data),
+            self.valid.eq(level.any()),
+        ]
+        # A unit counts from its first slice on: the others are stored as fast as they can be taken.
+        begins = pushing & (pushed == 0)
+        m.d.sync += [head.eq(head + self.drained), level.eq(level + begins - self.drained)]
+        with m.If(pushing):
+            m.d.sync += [pushed.eq(pushed + 1), pushing.eq(~last)]
+            with m.If(last):
+                m.d.sync += [pushed.eq(0), tail.eq(tail + 1)]
+        with m.If(self.push):
+            m.d.sync += pushing.eq(1)
+        with m.If(self.drained):
+            m.d.sync += taken.eq(0)
+        with m.Elif(self.advance):
+            m.d.sync += taken.eq(taken + 1)
+        return m
+
+
+class Row(wiring.Component):
+    """One PE row: an entry reader whose activation goes to all lanes.
+
+    Members:
+        ranges, positive_max, address, entry, issued, multiplies, last_group: as of `EntryReader`.
+        weight_address, weights: of all lanes; the weights follow as those of `WeightMemory` do.
+        results, finished: a slice of `scan` lanes of the oldest unit that is finished, the first one first.
+        advance: it is taken, and the next one follows. drained: no more of the unit are wanted.
+
+    Throughput: one entry a cycle for all lanes, one result in `slices` cycles. Latency: 10 cycles from a range of one entry to its
+    result, 9 with one result, 8 where serial; 3 more where rows are spread.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "positive_max": In(8),
+                "ranges": In(stream.Signature(range_layout(config))),
+                "address": Out(config.entry_bits),
+                "entry": In(entry_layout(config)),
+                "weight_address": Out(config.weight_bits),
+                "weights": In(8 * config.lanes),
+                "issued": Out(1),
+                "multiplies": Out(1),
+                "last_group": Out(1),
+                "results": Out(data.ArrayLayout(signed(32), config.scan)),
+                "finished": Out(1),
+                "advance": In(1),
+                "drained": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        m.submodules.reader = reader = EntryReader(config)
+        m.submodules.buffer = buffer = ResultBuffer(config)
+        places_taken = Signal(range(config.results + 1))
+        # While a result is moved out of the shadows, the next one may not get there.
+        moving = Signal(range(config.slices if config.results > 1 else 1))
+        with m.If(reader.ends_unit):
+            m.d.sync += moving.eq(config.slices - 1)
+        with m.Elif(moving.any()):
+            m.d.sync += moving.eq(moving - 1)
+        m.d.comb += [
+            reader.positive_max.eq(self.positive_max),
+            reader.ranges.payload.eq(self.ranges.payload),
+            reader.ranges.valid.eq(self.ranges.valid),
+            self.ranges.ready.eq(reader.ranges.ready),
+            self.address.eq(reader.address),
+            reader.entry.eq(self.entry),
+            reader.result_free.eq((places_taken != config.results) & ~moving.any()),
+            self.issued.eq(reader.issued),
+            self.multiplies.eq(reader.multiplies),
+            self.last_group.eq(reader.last_group),
+            self.weight_address.eq(reader.weight_address),
+        ]
+
+        # The activation waits for the weights; the lanes register both, and their product.
+        activation = reader.activation
+        stages = ["registered", "accumulate", "commit"]
+        for _ in range(latency(config) - 1):
+            waiting, activation = activation, Signal(signed(9), reset_less=True, name="activation")
+            m.d.sync += activation.eq(waiting)
+            stages.insert(0, "arrived")
+        steps, last = [reader.step], reader.last
+        for number, stage in enumerate(stages, start=1):
+            accumulates, before = steps, last
+            if config.spread and len(stages) - DOUBLINGS <= number < len(stages):  # each has two behind it
+                steps = [data.View(Step, register) for register in doubled(m, [step.as_value() for step in accumulates])]
+            else:
+                steps = [Signal(Step, name=stage) for _ in accumulates]
+                m.d.sync += [step.eq(known) for step, known in zip(steps, accumulates, strict=True)]
+            last = Signal(name=f"{stage}_last")
+            m.d.sync += last.eq(before)
+        weights = data.View(data.ArrayLayout(signed(8), config.lanes), self.weights)
+        empty = Signal(init=1)  # after a reset, too
+        if config.serial:
+            m.d.sync += empty.eq(accumulates[0].valid & accumulates[0].end)
+        elements = []
+        for lane in range(config.lanes):
+            part = lane * len(steps) // config.lanes  # of the row
+            m.submodules[f"lane{lane}"] = element = ProcessingElement(serial=config.serial, soft=lane >= config.lanes - config.soft_lanes)
+            m.d.comb += [
+                element.activation.eq(activation),
+                element.weight.eq(weights[lane]),
+                element.accumulate.eq(accumulates[part]),
+                element.commit.eq(steps[part]),
+                element.shift.eq(buffer.shift),
+            ]
+            if config.serial:
+                m.d.comb += element.empty.eq(empty)
+            elements.append(element)
+        for element, behind in zip(elements, elements[config.scan :], strict=False):
+            m.d.comb += element.behind.eq(behind.shadow)
+        for lane in range(config.scan):
+            m.d.comb += buffer.slice[lane].eq(elements[lane].shadow)
+
+        m.d.sync += places_taken.eq(places_taken + reader.takes_result - self.drained)
+        m.d.comb += [
+            buffer.push.eq(last),
+            buffer.advance.eq(self.advance),
+            buffer.drained.eq(self.drained),
+            self.results.eq(buffer.results),
+            self.finished.eq(buffer.valid),
+        ]
+        return m

@@ -1,0 +1,257 @@
+"""The sparse drain: of a row's accumulators only those that may survive go on, each with the zeros before it."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..layouts import RUN_BITS, candidate_layout, layer_layout, order_layout
+from ..parts.skid import SkidBuffer
+
+SKIPPED_AT_ONCE = 1 << (RUN_BITS - 1)  # so that a gap, which is less by itself, can grow by so many
+
+
+def drain_signature(config: Config) -> wiring.Signature:
+    """The members of every form of the drain."""
+    return wiring.Signature(
+        {
+            "start": In(1),
+            "layer": In(layer_layout(config)),
+            "order": In(stream.Signature(order_layout(config))),
+            "results": In(data.ArrayLayout(signed(32), config.scan)).array(config.rows),
+            "finished": In(config.rows),
+            "advance": Out(config.rows),
+            "drained": Out(config.rows),
+            "bound_enable": In(1),
+            "bound_address": In(config.channel_bits),
+            "bound": In(signed(32)),
+            "candidates": Out(stream.Signature(candidate_layout(config))),
+        }
+    )
+
+
+def _fours(bits: Value) -> list[Value]:
+    """What one look-up table sees, for few levels of them."""
+    return [bits[place : place + 4] for place in range(0, len(bits), 4)]
+
+
+def _below(bits: Value) -> Value:
+    """For each bit, whether a lower one is set."""
+    fours = _fours(bits)
+    some = Cat(four.any() for four in fours)
+    return Cat(some[:number].any() | four[:place].any() for number, four in enumerate(fours) for place in range(len(four)))
+
+
+def _several(bits: Value) -> Value:
+    """Whether more than one bit is set: two within four bits, or some in several fours."""
+    if len(bits) == 1:
+        return Const(0)
+    fours = _fours(bits)
+    pairs = Cat(four[place] & four[:place].any() for four in fours for place in range(1, len(four)))
+    return pairs.any() | _several(Cat(four.any() for four in fours))
+
+
+class Drain(wiring.Component):
+    """Empties the rows' results in the order of their units, `scan` lanes a cycle, and passes on one candidate a cycle.
+
+    An accumulator is a candidate if it is at least its channel's bound: the smallest one that gives an output which is neither
+    zero nor below the threshold. A bound that is too low costs cycles and changes no result.
+
+    Units that are skipped, because their expert is not chosen, are zeros, and pass 512 lanes a cycle.
+
+    Members:
+        start: begins a layer. layer: steady while anything is under way.
+        order: the units in order. results, finished, advance, drained: of each row.
+        bound_enable, bound_address, bound: store a channel's bound.
+        candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
+
+    Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
+    Latency: 6 cycles from `finished` to the first candidate, 7 from the unit in `order`.
+    Cost: channels x 32 bits, read `scan` x 32 bits wide; where rows are spread, 4 x scan x 32 bits with an asynchronous read port (LUT RAM)
+        in place of two registers as wide.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        super().__init__(drain_signature(config))
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        scan_bits = (config.scan - 1).bit_length()
+        m = Module()
+        m.submodules.bounds = bounds = Memory(
+            shape=data.ArrayLayout(signed(32), config.scan), depth=config.channels // config.scan, init=[]
+        )
+        write, read = bounds.write_port(granularity=1), bounds.read_port()
+        m.d.comb += [
+            write.en.eq(self.bound_enable << self.bound_address[:scan_bits]),
+            write.addr.eq(self.bound_address[scan_bits:]),
+            write.data.as_value().eq(self.bound.as_unsigned().replicate(config.scan)),
+        ]
+
+        # First stage: take a slice of the results of the row whose turn it is, and look its bounds up. One that is taken when the second
+        # stage turns out to be busy is kept.
+        m.submodules.skid_order = skid_order = SkidBuffer(order_layout(config))
+        wiring.connect(m, wiring.flipped(self.order), skid_order.source)
+        order = skid_order.sink.payload
+        step, most_lanes = config.scan, config.lanes
+        if config.experts:
+            skipped = order.skipped
+            step, most_lanes = Mux(skipped, SKIPPED_AT_ONCE, config.scan), max(config.channels, SKIPPED_AT_ONCE)
+            expert_channels, few_channels = Signal(range(most_lanes + 1)), Signal()
+            m.d.sync += [expert_channels.eq(self.layer.expert_groups * config.lanes), few_channels.eq(expert_channels <= SKIPPED_AT_ONCE)]
+        lanes_left = Signal(range(most_lanes + 1))
+        begun = Signal()  # slices of the unit have been taken
+        left = Signal.like(lanes_left)
+        next_is_last, few_lanes = Signal(), Signal()  # the unit's next slice is its last one; a last group has one slice
+        m.d.sync += few_lanes.eq(self.layer.last_lanes <= config.scan)
+        next_channel = Signal(config.channel_bits)
+        last_slice = Signal()
+        takes, take = Signal(config.rows), Signal()  # from which row; from any
+        most_at_once = max(config.scan, SKIPPED_AT_ONCE if config.experts else 0)
+        fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(most_at_once + 1), "channel": config.channel_bits, "last": 1}
+        if config.experts:
+            fields["skipped"] = 1
+        layout = data.StructLayout(fields)
+        taken, moved = Signal(layout), Signal(layout)
+        kept, looked_up, fetched = (Signal(layout, name=name, reset_less=True) for name in ("kept", "looked_up", "fetched"))
+        is_kept, is_looked_up, is_fetched = Signal(), Signal(), Signal()
+        look_up, fetch = Signal(), Signal()  # the stage has room
+        if config.spread:  # values wait in a memory: that they are taken goes to its address, and not to every bit's register
+            del fields["values"]
+        compared_layout = data.StructLayout({**fields, "used": config.scan, "survives": config.scan})  # lanes in use, and candidates
+        m.submodules.compare = compare = SkidBuffer(compared_layout)
+        unit_lanes = Mux(order.last_group, self.layer.last_lanes, config.lanes)
+        one_slice, next_step = (config.slices == 1) | (order.last_group & few_lanes), config.scan
+        if config.experts:
+            unit_lanes, one_slice = Mux(skipped, expert_channels, unit_lanes), Mux(skipped, few_channels, one_slice)
+            next_step = Mux(skipped, taken.lanes, config.scan)
+        m.d.comb += [
+            left.eq(Mux(begun, lanes_left, unit_lanes)),
+            last_slice.eq(Mux(begun, next_is_last, one_slice)),
+            takes.eq(Cat(skid_order.sink.valid & (order.row == row) & self.finished[row] & ~is_kept for row in range(config.rows))),
+            take.eq(takes.any()),
+            skid_order.sink.ready.eq(take & last_slice),
+            self.advance.eq(takes & (~last_slice).replicate(config.rows)),
+            self.drained.eq(takes & last_slice.replicate(config.rows)),
+            taken.values.eq(Array(result.as_value() for result in self.results)[order.row]),
+            taken.lanes.eq(Mux(last_slice, left, step)),
+            taken.channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
+            taken.last.eq(order.last & last_slice),
+            moved.eq(Mux(is_kept, kept, taken)),
+            read.addr.eq(moved.channel[scan_bits:]),
+            read.en.eq(look_up),
+            fetch.eq(~is_fetched | compare.source.ready),
+            look_up.eq(~is_looked_up | fetch),
+        ]
+        if config.experts:
+            m.d.comb += taken.skipped.eq(skipped)
+            with m.If(skipped):
+                m.d.comb += [takes.eq(0), take.eq(skid_order.sink.valid & ~is_kept)]
+        with m.If(take):
+            m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - step), next_is_last.eq(left <= 2 * step)]
+            m.d.sync += next_channel.eq(taken.channel + next_step)
+        with m.If(~is_kept):
+            m.d.sync += kept.eq(taken)
+        with m.If(look_up):
+            m.d.sync += [looked_up.eq(moved), is_looked_up.eq(is_kept | take), is_kept.eq(0)]
+        with m.Elif(take):
+            m.d.sync += is_kept.eq(1)
+
+        # Second stage: the bounds have been looked up. Third stage: compare the results with them.
+        fetched_bounds = Signal.like(read.data, reset_less=True)
+        fetched_used = Signal(config.scan)  # lanes in use
+        with m.If(fetch):
+            m.d.sync += [fetched.eq(looked_up), fetched_bounds.eq(read.data), is_fetched.eq(is_looked_up)]
+            used = Cat(index < looked_up.lanes for index in range(config.scan))
+            m.d.sync += fetched_used.eq(Mux(looked_up.skipped, 0, used) if config.experts else used)
+        # Of a carry chain alone, which yosys makes of < but not of >=.
+        at_least = ~Cat(value.as_signed() < bound for value, bound in zip(fetched["values"], fetched_bounds, strict=True))
+        m.d.comb += [
+            *(compare.source.payload[name].eq(fetched[name]) for name in fields),
+            compare.source.payload.used.eq(fetched_used),
+            compare.source.payload.survives.eq(at_least & fetched_used),
+            compare.source.valid.eq(is_fetched),
+        ]
+
+        # Fourth stage: pass candidates on one by one. The next one is chosen a cycle ahead.
+        compared = compare.sink.payload
+        accept = compare.sink.ready
+        valid, final = Signal(), Signal()
+        takes_slice = accept & compare.sink.valid
+        if config.spread:
+            values = self._keep(m, fetched["values"], stored=compare.source.valid & compare.source.ready, taken=takes_slice)
+        else:
+            values = Signal.like(looked_up["values"], reset_less=True)
+        lanes, last_lane = Signal.like(looked_up.lanes), Signal(range(config.scan))
+        base_channel = Signal(config.channel_bits)
+        gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
+        mask = Signal(config.scan)  # to choose from
+        chosen, rest = Signal(config.scan), Signal(config.scan)  # one lane, and those behind it
+        some, alone = Signal(), Signal()  # there is one; and nothing of the slice has to be sent behind it
+        lane = Signal(range(config.scan))  # the chosen one
+        at_end, ends_at = Signal(config.scan), Signal(config.scan)  # the last lane's bit; of the slice that is chosen from
+        fresh, choose_final = Signal(), Signal()  # it is another slice; the tensor's last one
+        sent, done = Signal(), Signal()
+        flush = Signal()  # the gap is sent by itself, before it leaves its range
+        passed = Signal.like(gap)  # the gap behind a slice without candidates
+        m.submodules.skid_candidates = skid_candidates = SkidBuffer(candidate_layout(config))
+        wiring.connect(m, skid_candidates.sink, wiring.flipped(self.candidates))
+        candidates = skid_candidates.source
+        candidate = candidates.payload
+        below = _below(mask)
+        picked = [values[index] & chosen[index].replicate(32) for index in range(config.scan)]
+        while len(picked) > 1:
+            picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
+        m.d.comb += [
+            passed.eq(gap + lanes),
+            candidate.accumulator.eq(picked[0].as_signed()),
+            candidate.channel.eq(base_channel + lane),
+            candidate.null.eq(flush | ~some),
+            candidate.gap.eq(Mux(flush, gap, Mux(some, gap + lane, passed))),
+            candidate.last.eq(final & ~flush & alone),
+            candidates.valid.eq(valid & (flush | some | final)),
+            sent.eq(candidates.valid & candidates.ready),
+            done.eq(valid & ~flush & alone & (~(some | final) | candidates.ready)),
+            accept.eq(~valid | done),
+            fresh.eq(~valid | alone),
+            mask.eq(Mux(fresh, compared.survives, rest)),
+            ends_at.eq(Mux(fresh, compared.used & ~(compared.used >> 1), at_end)),
+            choose_final.eq(Mux(fresh, compared.last, final)),
+            lane.eq(Cat(Cat(chosen[index] for index in range(config.scan) if index >> bit & 1).any() for bit in range(scan_bits))),
+        ]
+        with m.If(sent):
+            m.d.sync += [gap.eq(Mux(flush, 0, -(lane + 1))), flush.eq(0)]
+        with m.If(done):
+            m.d.sync += [valid.eq(0), gap.eq(Mux(some, last_lane - lane, passed)), flush.eq(~some & (passed >= 1 << (RUN_BITS - 1)))]
+        with m.If(accept | (sent & ~flush)):
+            m.d.sync += [chosen.eq(mask & ~below), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
+            # Zeros behind the tensor's last candidate are sent without one.
+            m.d.sync += alone.eq(~_several(mask) & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
+        with m.If(takes_slice):
+            m.d.sync += valid.eq(1)
+            if not config.spread:
+                m.d.sync += values.eq(compared["values"])
+            m.d.sync += [
+                lanes.eq(compared.lanes),
+                last_lane.eq(compared.lanes - 1),
+                base_channel.eq(compared.channel),
+                final.eq(compared.last),
+            ]
+
+        with m.If(self.start):
+            m.d.sync += [gap.eq(0), flush.eq(0), begun.eq(0)]
+        return m
+
+    def _keep(self, m: Module, values: data.View, *, stored: Value, taken: Value) -> data.View:
+        """The values of the slice that was taken last, from the next cycle on. stored, taken: the next slice is, in this cycle.
+
+        At most three are kept: that one, and the two that the skid buffer has room for.
+        """
+        m.submodules.values = memory = Memory(shape=values.shape(), depth=4, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        tail, head = Signal(2), Signal(2, init=3)
+        m.d.comb += [write.addr.eq(tail), write.data.eq(values), write.en.eq(1), read.addr.eq(head)]
+        m.d.sync += [tail.eq(tail + stored), head.eq(head + taken)]
+        return read.data

@@ -1,0 +1,1 @@
+"""Top-K units by themselves: of a stream of scores, the k largest."""

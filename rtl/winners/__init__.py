@@ -1,0 +1,1 @@
+"""Winners: the k largest of a tensor, or of each of its pixels."""
