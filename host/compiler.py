@@ -6,7 +6,8 @@ import numpy as np
 
 from skipgrid.golden import Activation, Layer
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, LoadHeader, LoadTarget, Opcode, WinnersOf, layer_layout
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, layer_layout
+from skipgrid.rtl.layouts import LoadHeader, LoadTarget, Opcode, WinnersOf
 
 from .bounds import bounds, check_pooling, lowered
 from .device import Words

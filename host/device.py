@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import Error
+from skipgrid.rtl.errors import Error
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS
 
 Words = NDArray[np.uint32]
@@ -15,32 +15,12 @@ Words = NDArray[np.uint32]
 CONTROL = REGISTERS["CONTROL"]
 READY_READS = 1000  # of STATUS, each of some cycles
 
-REASONS = {
-    Error.STREAM_ENDED_EARLY: "the input stream ended before the tensor was complete",
-    Error.STREAM_RAN_OVER: "the input stream runs past the end of the tensor",
-    Error.STREAM_BITS_LEFT: "the input stream goes on after the end of the tensor",
-    Error.DESCRIPTOR_UNKNOWN: "the descriptor's opcode or winners_of is unknown, or its unit is not built",
-    Error.DESCRIPTOR_SIZE: "a size in the descriptor is zero, too large for this configuration, or contradicts another",
-    Error.WEIGHTS_TOO_MANY: "the layer's weights do not fit the weight memory",
-    Error.CHANNELS_TOO_MANY: "the layer's channels do not fit the channel memory",
-    Error.ENTRIES_FULL: "the nonzero activations do not fit the activation buffers",
-    Error.PIXELS_FULL: "the feature map's pixels do not fit the activation buffers",
-    Error.FEATURES_TOO_MANY: "columns x channels of a feature map are more than the configuration's features",
-    Error.INPUT_MISSING: "the input buffer holds no tensor of the layer's shape",
-    Error.PROGRAM_NOT_ENDED: "the program has no final descriptor",
-    Error.LOAD_TARGET: "a packet on the load port is for no memory there is",
-    Error.LOAD_ADDRESS: "a packet on the load port runs past the end of its memory",
-    Error.LOAD_CUT: "a packet on the load port ends inside an address",
-    Error.STOPPED: "the run was stopped",
-    Error.NOT_BUILT: "the descriptor asks for an input from the stream and a stored output, which serial forms do one after the other",
-}
-
 
 class DeviceError(RuntimeError):
     """The accelerator reports an error: code says which, layer the descriptor's number."""
 
     def __init__(self, code: Error, layer: int) -> None:
-        super().__init__(f"layer {layer}: {REASONS[code]} ({code.name})")
+        super().__init__(f"layer {layer}: {code.sentence} ({code.name})")
         self.code = code
         self.layer = layer
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from skipgrid.golden import CodecError, Thresholds, decode, from_coded
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Error, LoadTarget
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
+from skipgrid.rtl.errors import Error
+from skipgrid.rtl.layouts import LoadTarget
 
 from .chaos import ChaoticDevice, DeviceReset
 from .compiler import load_packets

@@ -6,10 +6,7 @@ from operator import index
 from amaranth.hdl import Shape
 from amaranth.lib import data
 
-from skipgrid.rtl.layouts import Descriptor
-
-MODULAR = ("_pixels", "_weights", "first_pixel", "first_weight")
-"""Endings of a descriptor's fields that are taken modulo 65,536: they are added to addresses of memories that hold as much or less."""
+from skipgrid.rtl.descriptor import FIELD, Descriptor
 
 
 def packed(layout: type[data.Struct], values: Mapping[str, int]) -> int:
@@ -30,8 +27,8 @@ def packed(layout: type[data.Struct], values: Mapping[str, int]) -> int:
 
 
 def modular(name: str, value: int) -> int:
-    """The value that a descriptor's field takes: what is left of it modulo 65,536, where the field is one that only adds to addresses."""
-    return value & 0xFFFF if name.endswith(MODULAR) else value
+    """The value that a descriptor's field takes: of a field that is only added to addresses, the lowest bits."""
+    return value & most(name) if FIELD[name].modulo else value
 
 
 def most(name: str) -> int:

@@ -23,8 +23,8 @@ from skipgrid.golden import (
     useful_macs,
 )
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts.router_map import REGISTERS as ROUTER_REGISTERS
-from skipgrid.rtl.layouts import Error
 from skipgrid.rtl.register_map import ROUTER_BASE
 
 from .bounds import lowered

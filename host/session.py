@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Thresholds, coded_bytes, encode, route, run_network
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import SLOT_WORDS, Error
+from skipgrid.rtl.descriptor import SLOT_WORDS
+from skipgrid.rtl.errors import Error
 
 from .compiler import load_packets, network_program, program_packet
 from .device import Device, DeviceError, Words

@@ -10,6 +10,7 @@ from .control.clear_way import ClearWay
 from .control.loader import Loader
 from .control.registers import Registers
 from .control.sequencer import Sequencer
+from .errors import Error
 from .experts.gate import ExpertGate
 from .experts.weigher import ExpertWeigher
 from .grid.fetcher import RangeFetcher
@@ -22,7 +23,7 @@ from .input.buffers import ActivationBuffers, SerialActivationBuffers
 from .input.decoder import RunLengthDecoder
 from .input.memory import ActivationMemory
 from .input.serial_decoder import SerialDecoder
-from .layouts import Error, Result, Token, Word, makes_output, order_layout
+from .layouts import Result, Token, Word, makes_output, order_layout
 from .output.drain import Drain
 from .output.encoder import RunLengthEncoder
 from .output.requantise import Requantiser

@@ -7,25 +7,14 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
-from skipgrid.host.device import REASONS
 from skipgrid.rtl import accelerator
 from skipgrid.rtl.config import MAX_QUOTIENT, MAX_REMAINDER, Config
 from skipgrid.rtl.control.loader import WORDS_A_CHANNEL
-from skipgrid.rtl.control.sequencer import MODULAR
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, FIELD, SLOT_WORDS, Descriptor
+from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts import router_map
 from skipgrid.rtl.grid.weights import LANES_A_WORD
-from skipgrid.rtl.layouts import (
-    DESCRIPTOR_WORDS,
-    SLOT_WORDS,
-    Descriptor,
-    Error,
-    LoadHeader,
-    LoadTarget,
-    Opcode,
-    WinnersOf,
-    entry_layout,
-    pointer_shape,
-)
+from skipgrid.rtl.layouts import LoadHeader, LoadTarget, Opcode, WinnersOf, entry_layout, pointer_shape
 from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, ROUTER_BASE, VERSION, Register
 
 PORTS = {
@@ -67,7 +56,7 @@ def layout(struct: type[data.Struct]) -> list[dict[str, Any]]:
 def descriptor_fields() -> list[dict[str, Any]]:
     """The fields of a layer descriptor; those that are taken modulo 2 ** width say so."""
     fields = layout(Descriptor)
-    return [field | ({"modulo": 1 << field["width"]} if field["name"].endswith(MODULAR) else {}) for field in fields]
+    return [field | ({"modulo": 1 << field["width"]} if FIELD[field["name"]].modulo else {}) for field in fields]
 
 
 def accelerator_ports(config: Config) -> list[dict[str, Any]]:
@@ -189,5 +178,5 @@ def describe(config: Config, module: str = "skipgrid", form: str = "generic") ->
                 },
             },
         },
-        "errors": [{"code": error.value, "name": error.name, "meaning": REASONS.get(error, "no error")} for error in Error],
+        "errors": [{"code": error.value, "name": error.name, "meaning": error.sentence} for error in Error],
     }

@@ -4,7 +4,7 @@ import re
 from importlib import resources
 
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import SLOT_WORDS
+from skipgrid.rtl.descriptor import SLOT_WORDS
 
 from . import pages
 

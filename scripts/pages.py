@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from amaranth.lib import wiring
 
-from skipgrid.host.device import REASONS
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.descriptor import FIELD, Descriptor
+from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts import router_map
-from skipgrid.rtl.layouts import Descriptor, Error
 from skipgrid.rtl.register_map import LAYERS, REGISTERS, ROUTER_BASE, Register
 
 from .description import accelerator_ports, describe, layout, unit_ports
@@ -33,64 +33,6 @@ error of the load port between steps 1 and 4 would be cleared unread. It takes t
 is one interrupt for both. A run that is stopped ends with the error `STOPPED`, or with `done` if it was at its end; either way there is
 an interrupt.
 """
-
-FIELDS = {
-    "opcode": (
-        "LOAD stores an input tensor, LAYER computes, GATE computes scores for the router,"
-        " EXPERTS computes what the chosen experts give; numbers in params.json"
-    ),
-    "winners_of": "1 (TENSOR) or 2 (PIXEL): of these outputs, only the k largest keep their values; 0: all do; not of LOAD and GATE",
-    "from_stream": "the input comes from the stream, and is walked while it is loaded",
-    "to_stream": "the output goes to the stream, otherwise into the other buffer; a GATE's goes to the router",
-    "buffer": "of the input: 0 or 1; inverted by the sequencer for each layer before whose winners went back to the buffer of its input",
-    "final": "the program ends here",
-    "k_in": "the code's parameter of the input stream",
-    "k_out": "the code's parameter of the output stream",
-    "magnitude": "the largest |value| win, instead of the largest value",
-    "positive_max": "coded bytes above it stand for negative activations: byte − 256",
-    "low": "the lower clamp, as y − zero point",
-    "high": "the upper clamp, as y − zero point",
-    "threshold": "outputs whose |y − zero point| is below it become 0",
-    "elements": "H · W · C",
-    "C": "input channels",
-    "H": "input rows",
-    "W": "input columns",
-    "out_rows": "rows of the stored output, after pooling",
-    "out_columns": "columns of the stored output, after pooling",
-    "K": "output channels",
-    "R": "filter rows",
-    "S": "filter columns",
-    "first_y": "the row in which the first window begins: the rows of padding above, negative",
-    "first_x": "the column in which it begins: the columns of padding at the left, negative",
-    "stride_rows": "the convolution's stride in rows",
-    "stride_columns": "the convolution's stride in columns",
-    "pool_rows": "rows of the max pooling's window; 1 for none",
-    "pool_columns": "columns of the max pooling's window; 1 for none",
-    "unit_stride_rows": "stride of the pooling times that of the convolution, in rows",
-    "unit_stride_columns": "the same in columns",
-    "span_rows": "input rows that one stored output needs: (pool_rows − 1) · stride_rows + R",
-    "lead": "entries before the end of a unit of work at which a row takes its next one, which changes times, not results; a good one is"
-    " 2 · (R · pool_rows · pool_columns + 7), with 11 in place of 7 where `spread` is chosen",
-    "stride_pixels": "stride_rows · W",
-    "unit_stride_pixels": "unit_stride_rows · W",
-    "first_pixel": "first_y · W",
-    "filter_row_weights": "S · C",
-    "group_weights": "R · S · C",
-    "stride_weights": "−stride_columns · C",
-    "unit_stride_weights": "−unit_stride_columns · C",
-    "first_weight": "the address of the layer's first weights − first_x · C",
-    "weights_end": "the address behind the layer's last weights",
-    "channels_base": "the first channel of the layer; a multiple of lanes",
-    "groups": "groups of lanes: K / lanes, rounded up",
-    "last_lanes": "lanes that the last group uses",
-    "winners": "k: elements of the tensor, or channels of each pixel, that keep their values; this word and the next one are taken only"
-    " where winners are built",
-    "row_elements": "of a tensor's winners: out_columns · K",
-    "period": "of a tensor's winners: they are chosen in every so many tensors, and a threshold is kept in between; 1 for none, not 0",
-    "expert_groups": "EXPERTS: groups of each; this word and the next one are taken only where experts are built",
-    "expert_weights": "EXPERTS: expert_groups · group_weights",
-    "experts": "EXPERTS: how many; expert_groups times as many groups",
-}
 
 
 def _table(*rows: tuple[object, ...]) -> str:
@@ -158,9 +100,10 @@ def descriptor() -> str:
     for field in layout(Descriptor):
         low, width = field["low"], field["width"]
         bits = f"{low + width - 1}…{low}" if width > 1 else str(low)
-        reserved = field["name"].startswith("reserved")
-        meaning = "0" if reserved else FIELDS[field["name"]] + (", signed" if field["signed"] else "")
-        rows.append((field["word"], bits, "reserved" if reserved else f"`{field['name']}`", meaning))
+        meaning = FIELD[field["name"]].meaning
+        if field["signed"]:
+            meaning += ", signed"
+        rows.append((field["word"], bits, *((f"`{field['name']}`", meaning) if meaning else ("reserved", "0"))))
     return _table(*rows)
 
 
@@ -175,5 +118,5 @@ def load_packets(config: Config) -> str:
 def errors() -> str:
     """The error codes."""
     rows: list[tuple[object, ...]] = [("code", "name", "what it says")]
-    rows += [(error.value, f"`{error.name}`", REASONS[error]) for error in Error if error in REASONS]
+    rows += [(error.value, f"`{error.name}`", error.sentence) for error in Error if error != Error.NONE]
     return _table(*rows)

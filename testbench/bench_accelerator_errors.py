@@ -12,7 +12,9 @@ from ports import BusError, Packet, Ports
 from skipgrid.golden import Activation, Layer, coded_bytes, encode
 from skipgrid.host.compiler import Placed, channel_packet, descriptor, load_descriptor, program_packet, weight_packet
 from skipgrid.host.session import walked_macs
-from skipgrid.rtl.layouts import SLOT_WORDS, Descriptor, Error, LoadTarget
+from skipgrid.rtl.descriptor import SLOT_WORDS, Descriptor
+from skipgrid.rtl.errors import Error
+from skipgrid.rtl.layouts import LoadTarget
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
 from streams import trials
 from tensors import damaged, outcome, sparse

@@ -6,7 +6,8 @@ import cocotb
 import numpy as np
 
 from skipgrid.golden import encode, max_run, size_bits
-from skipgrid.rtl.layouts import Error, Token, Word
+from skipgrid.rtl.errors import Error
+from skipgrid.rtl.layouts import Token, Word
 from streams import PROFILES, Bench, trials
 from tensors import Outcome, covered, damaged, edge_tensors, elements_of, outcome, sparse, token_shapes, word_payloads
 

@@ -11,10 +11,11 @@ from networks import Network, coded_outputs
 from ports import BusError, Packet, Ports
 from skipgrid.golden import Activation, Layer, Mixture, coded_bytes, encode, route, run_layer, useful_macs
 from skipgrid.host.compiler import network_program, place, program_packet
+from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts.router_map import ARRAYS, ExpertArray
 from skipgrid.rtl.experts.router_map import IDENTIFICATION as ROUTER_IDENTIFICATION
 from skipgrid.rtl.experts.router_map import REGISTERS as ROUTER
-from skipgrid.rtl.layouts import Error, Opcode
+from skipgrid.rtl.layouts import Opcode
 from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, ROUTER_BASE
 from streams import trials
 

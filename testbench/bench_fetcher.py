@@ -8,7 +8,8 @@ from networks import large_layer, random_network
 from skipgrid.golden import Layer, coded_bytes
 from skipgrid.host.compiler import Placed, descriptor
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import layer_layout, range_layout, unit_layout
+from skipgrid.rtl.descriptor import layer_layout
+from skipgrid.rtl.layouts import range_layout, unit_layout
 from streams import PROFILES, Bench, Packing, Scoreboard, config, layer_bits, pace
 
 

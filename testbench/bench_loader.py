@@ -2,7 +2,9 @@
 
 import cocotb
 
-from skipgrid.rtl.layouts import SLOT_WORDS, Error, LoadTarget, Word
+from skipgrid.rtl.descriptor import SLOT_WORDS
+from skipgrid.rtl.errors import Error
+from skipgrid.rtl.layouts import LoadTarget, Word
 from streams import PROFILES, Bench, Scoreboard, config
 from topk_units import Tensors
 

@@ -12,7 +12,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from axi_sides import answered, behave_all
 from skipgrid.rtl.control.counters import BETWEEN_TURNS
-from skipgrid.rtl.layouts import Error
+from skipgrid.rtl.errors import Error
 from skipgrid.rtl.register_map import COUNTERS as ALL_COUNTERS
 from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access, built_counters
 from streams import HALF_PERIOD, config

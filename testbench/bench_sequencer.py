@@ -6,7 +6,9 @@ import cocotb
 
 from skipgrid.host.compiler import load_descriptor
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, Error, Opcode, WinnersOf, layer_layout
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, layer_layout
+from skipgrid.rtl.errors import Error
+from skipgrid.rtl.layouts import Opcode, WinnersOf
 from streams import Bench, Packing, config, narrow_layer
 
 WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts

@@ -12,7 +12,8 @@ from networks import Tensor, activation, holds, tensor
 from ports import Packet, Ports
 from skipgrid.golden import Activation, Layer, Thresholds, Winners, coded_bytes, encode, run_network
 from skipgrid.host.compiler import Placed, descriptor, load_descriptor, load_packets, program_packet
-from skipgrid.rtl.layouts import Error, WinnersOf
+from skipgrid.rtl.errors import Error
+from skipgrid.rtl.layouts import WinnersOf
 from streams import trials
 
 K_IN, K_OUT = 1, 2

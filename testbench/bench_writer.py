@@ -5,8 +5,9 @@ from typing import Any
 import cocotb
 import numpy as np
 
+from skipgrid.rtl.errors import Error
 from skipgrid.rtl.input.writer import write_layout
-from skipgrid.rtl.layouts import Error, Token
+from skipgrid.rtl.layouts import Token
 from streams import PROFILES, Bench, config, trials
 from tensors import Coded, random_tokens, sparse, token_payloads
 

@@ -22,7 +22,8 @@ from cocotb.types import Logic
 from numpy.typing import NDArray
 
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf, layer_layout
+from skipgrid.rtl.descriptor import Descriptor, layer_layout
+from skipgrid.rtl.layouts import Opcode, WinnersOf
 
 HALF_PERIOD = 5  # ns
 LOW, HIGH = LEVELS = Immediate(Logic(0)), Immediate(Logic(1))

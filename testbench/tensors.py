@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import CodecError, decode, encode, max_run, tokens, untokens
-from skipgrid.rtl.layouts import Error
+from skipgrid.rtl.errors import Error
 
 Coded = NDArray[np.uint8]
 Outcome = tuple[Error, list[int]]

@@ -13,7 +13,8 @@ from skipgrid.host.fits import DoesNotFit
 from skipgrid.host.passes import plan
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import Descriptor, Opcode
+from skipgrid.rtl.descriptor import Descriptor
+from skipgrid.rtl.layouts import Opcode
 
 EXPERTS = SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128)
 SHAPES = {

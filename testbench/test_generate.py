@@ -17,9 +17,9 @@ from skipgrid.golden import Layer
 from skipgrid.host.compiler import descriptor, place
 from skipgrid.host.toolchain import verilator_environment
 from skipgrid.rtl.config import preset
-from skipgrid.rtl.layouts import DESCRIPTOR_WORDS, Descriptor, Error
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, FIELDS, Descriptor
+from skipgrid.rtl.errors import Error
 from skipgrid.rtl.register_map import REGISTERS
-from skipgrid.scripts import pages
 from skipgrid.scripts.config_files import made_files
 from skipgrid.scripts.description import layout
 from skipgrid.scripts.example import example
@@ -172,7 +172,7 @@ def test_the_ports_are_described(generated: Path) -> None:
 
 def test_the_description_is_complete(generated: Path) -> None:
     text = read(generated / "README.md")
-    named = [*REGISTERS, *(error.name for error in Error if error != Error.NONE), *pages.FIELDS]
+    named = [*REGISTERS, *(error.name for error in Error if error != Error.NONE), *(field.name for field in FIELDS if field.meaning)]
     assert [name for name in named if f"`{name}`" not in text] == []
     told = ("## A run", "## Interrupts", "**Requantisation**", "`0x40104d05`", "modulo 65,536", "positive_max", "ties to even", "TUSER")
     assert [part for part in told if part not in text] == []
@@ -236,7 +236,7 @@ def test_fields_fill_the_descriptor_and_each_has_a_meaning() -> None:
     fields = layout(Descriptor)
     assert sum(field["width"] for field in fields) == 32 * DESCRIPTOR_WORDS
     assert all(field["low"] + field["width"] <= 32 for field in fields)
-    assert {field["name"] for field in fields if not field["name"].startswith("reserved")} == set(pages.FIELDS)
+    assert [field.name for field in FIELDS if not field.meaning] == ["reserved0", "reserved2"]
 
 
 def test_the_core_file_names_files_that_are_there(generated: Path) -> None:

@@ -15,7 +15,8 @@ from skipgrid.host.compiler import channel_packet, descriptor, place
 from skipgrid.host.fits import DoesNotFit, check_fits
 from skipgrid.host.packing import modular, most, packed
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import Descriptor, LoadHeader, LoadTarget, layer_layout
+from skipgrid.rtl.descriptor import Descriptor, layer_layout
+from skipgrid.rtl.layouts import LoadHeader, LoadTarget
 
 LARGE = Config(
     name="large", rows=2, lanes=4, weights=32768, entries=65536, pixels=65536, features=65536, side=16384, channels=65536, scan=4

@@ -9,10 +9,10 @@ from simulation import SERIAL, SMALL, shapes
 from skipgrid.golden import Layer
 from skipgrid.host.compiler import Placed, descriptor
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.descriptor import Descriptor, layer_layout
 from skipgrid.rtl.grid.fetcher import RangeFetcher
 from skipgrid.rtl.grid.serial_fetcher import SerialRangeFetcher
 from skipgrid.rtl.grid.walker import WindowWalker
-from skipgrid.rtl.layouts import Descriptor, layer_layout
 
 LONG = {"side": 1024, "pixels": 1024, "features": 1024}  # so that a pool may take 1,000 windows
 

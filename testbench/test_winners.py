@@ -14,7 +14,8 @@ from skipgrid.host.fits import DoesNotFit, check_fits
 from skipgrid.host.passes import plan
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.layouts import Descriptor, Opcode, WinnersOf
+from skipgrid.rtl.descriptor import Descriptor
+from skipgrid.rtl.layouts import Opcode, WinnersOf
 from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
 

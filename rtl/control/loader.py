@@ -5,8 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from ..descriptor import SLOT_WORDS
+from ..errors import Error
 from ..grid.weights import LANES_A_WORD
-from ..layouts import SLOT_WORDS, Error, LoadHeader, LoadTarget, Word
+from ..layouts import LoadHeader, LoadTarget, Word
 
 WORDS_A_CHANNEL = 3  # bias, scale, bound
 

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import Error
+from ..errors import Error
 from ..parts.axi import AxiLite
 from ..register_map import ADDRESS_BITS, COUNTERS_BASE, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
 from .counters import PerformanceCounters

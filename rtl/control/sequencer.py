@@ -7,18 +7,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from ..config import Config
-from ..layouts import (
-    EXPERTS_FIELDS,
-    SLOT_WORDS,
-    TENSOR_FIELDS,
-    WINNERS_FIELDS,
-    Descriptor,
-    Error,
-    Opcode,
-    WinnersOf,
-    descriptor_words,
-    layer_layout,
-)
+from ..descriptor import FIELD, SLOT_WORDS, Descriptor, Use, descriptor_words, layer_layout
+from ..errors import Error
+from ..layouts import Opcode, WinnersOf
 
 DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one first
     Error.DESCRIPTOR_UNKNOWN,
@@ -28,15 +19,6 @@ DESCRIPTOR_ERRORS = (  # what can be seen from a descriptor alone, the first one
     Error.WEIGHTS_TOO_MANY,
     Error.CHANNELS_TOO_MANY,
 )
-STORED_SIZES = ("elements", "C", "H", "W")  # at least 1, whatever the opcode
-COMPUTED_SIZES = ("K", "out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "groups", "last_lanes")  # likewise, unless LOAD
-MODULAR = ("_pixels", "_weights", "first_pixel", "first_weight")  # only the lower bits of these fields are used
-TOO_LARGE = {
-    "C": Error.FEATURES_TOO_MANY,
-    "K": Error.CHANNELS_TOO_MANY,
-    "channels_base": Error.CHANNELS_TOO_MANY,
-    "row_elements": Error.FEATURES_TOO_MANY,
-}
 
 
 class Sequencer(wiring.Component):
@@ -244,10 +226,10 @@ class Sequencer(wiring.Component):
         """Store the fields of the descriptor's words at some places, and note those that are zero or too large."""
         found: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
         computes: Value = self.layer.computes
-        for name, field in data.StructLayout.cast(Descriptor):
-            if field.offset // 32 not in places:
+        for name, place in data.StructLayout.cast(Descriptor):
+            if place.offset // 32 not in places:
                 continue
-            value = word[field.offset - 32 * places[0] :][: field.width]
+            field, value = FIELD[name], word[place.offset - 32 * places[0] :][: place.width]
             if name == "opcode":
                 if not self._choosers:
                     value = word[:6]  # winners_of with it, which is 0
@@ -269,34 +251,34 @@ class Sequencer(wiring.Component):
                     m.d.sync += self.layer.chooses.eq(0)
                 continue
             if name == "weights_end":
-                found[Error.WEIGHTS_TOO_MANY].append(self._counts(name, computes) & (value > self.config.weights))
+                found[field.too_large].append(self._counts(field.use, computes) & (value > self.config.weights))
                 continue
-            if name.startswith("reserved") or name not in self.layer.shape().members:
+            if name not in self.layer.shape().members:
                 continue
             if name == "to_stream" and self.config.experts:
                 value = value | gates  # what goes to the router is not stored
             stored = Value.cast(self.layer[name])
             m.d.sync += stored.eq(value ^ self._swapped if name == "buffer" and self.config.winners else value)
             over = value[len(stored) :]
-            if len(over) and not name.endswith(MODULAR):
+            if len(over) and not field.modulo:
                 if stored.shape().signed:
                     over = over ^ value[len(stored) - 1].replicate(len(over))
-                found[TOO_LARGE.get(name, Error.DESCRIPTOR_SIZE)].append(self._counts(name, computes) & over.any())
-            if name in STORED_SIZES or name in COMPUTED_SIZES or name in ("expert_groups", "experts", "period"):
-                found[Error.DESCRIPTOR_SIZE].append(self._counts(name, computes) & ~value.any())
+                found[field.too_large].append(self._counts(field.use, computes) & over.any())
+            if field.least:
+                found[Error.DESCRIPTOR_SIZE].append(self._counts(field.use, computes) & ~value.any())
         for error, conditions in found.items():
             if conditions:
                 m.d.comb += wrong[error].eq(Cat(*conditions).any())
 
-    def _counts(self, name: str, computes: Value) -> Value:
-        """Whether the field means anything for the descriptor's opcode, of which `computes` is known already."""
-        if name in STORED_SIZES:
+    def _counts(self, use: Use, computes: Value) -> Value:
+        """Whether a field of this use means anything for the descriptor's opcode, of which `computes` is known already."""
+        if use is Use.ALWAYS:
             return Const(1)
-        if name in EXPERTS_FIELDS:
+        if use is Use.EXPERTS:
             return self.layer.routed
-        if name in TENSOR_FIELDS:
+        if use is Use.TENSOR_WINNERS:
             return self.layer.of_tensor
-        if name in WINNERS_FIELDS:
+        if use is Use.WINNERS:
             return Cat(self.layer[field] for field in self._choosers).any()
         return computes
 

@@ -6,7 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import RUN_BITS, Result, layer_layout
+from ..descriptor import layer_layout
+from ..layouts import RUN_BITS, Result
 from ..parts.axi import AxiLite
 from ..topk.scores import WEIGHT
 from .router import ExpertRouter

@@ -5,7 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import RUN_BITS, Result, layer_layout
+from ..descriptor import layer_layout
+from ..layouts import RUN_BITS, Result
 from ..topk.scores import WEIGHT, WEIGHT_FRACTION
 from .gate import SCORE_BITS, signed_value
 

@@ -6,7 +6,8 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import layer_layout, pointer_shape, range_layout, unit_layout
+from ..descriptor import layer_layout
+from ..layouts import pointer_shape, range_layout, unit_layout
 
 RANGES_AHEAD = 4  # at least
 

@@ -5,7 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import layer_layout, order_layout, unit_layout
+from ..descriptor import layer_layout
+from ..layouts import order_layout, unit_layout
 
 
 class WindowWalker(wiring.Component):

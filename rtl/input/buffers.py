@@ -5,7 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import Error, Token, layer_layout, makes_output
+from ..descriptor import layer_layout
+from ..errors import Error
+from ..layouts import Token, makes_output
 from .serial_writer import SerialActivationWriter
 from .writer import ActivationWriter, write_layout
 

@@ -5,7 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import MAX_QUOTIENT, MAX_REMAINDER
-from ..layouts import RUN_BITS, Error, Token, Word
+from ..errors import Error
+from ..layouts import RUN_BITS, Token, Word
 
 MAX_TOKEN_BITS = 8 + MAX_QUOTIENT + MAX_REMAINDER
 WORD_BITS = 32

@@ -5,7 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import MAX_QUOTIENT
-from ..layouts import RUN_BITS, Error, Token, Word
+from ..errors import Error
+from ..layouts import RUN_BITS, Token, Word
 from ..parts.small import counted_up, is_less
 from .decoder import WORD_BITS
 

@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from ..config import Config
-from ..layouts import Error, Token
+from ..errors import Error
+from ..layouts import Token
 from .writer import writer_signature
 
 KNOWN = ("entry_lost", "pixel_lost", "too_long", "tokens_end", "tensor_ends")

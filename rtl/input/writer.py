@@ -5,7 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import RUN_BITS, Error, Token, entry_layout, pointer_shape
+from ..errors import Error
+from ..layouts import RUN_BITS, Token, entry_layout, pointer_shape
 
 
 def write_layout(config: Config) -> data.StructLayout:

@@ -6,7 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import RUN_BITS, candidate_layout, layer_layout, order_layout
+from ..descriptor import layer_layout
+from ..layouts import RUN_BITS, candidate_layout, order_layout
 from ..parts.skid import SkidBuffer
 
 SKIPPED_AT_ONCE = 1 << (RUN_BITS - 1)  # so that a gap, which is less by itself, can grow by so many

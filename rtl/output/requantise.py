@@ -6,7 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import Result, candidate_layout, layer_layout
+from ..descriptor import layer_layout
+from ..layouts import Result, candidate_layout
 
 MANTISSA_BITS = 24  # of IEEE 754 single precision, with the leading one
 EXPONENT_BIAS = 127

@@ -6,7 +6,8 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from ..config import MAX_RUN, Config
-from ..layouts import Result, layer_layout
+from ..descriptor import layer_layout
+from ..layouts import Result
 from ..topk.streaming_topk import StreamingTopK
 from .kept_results import KeptResults
 from .tensor_winners import last_positive, rank

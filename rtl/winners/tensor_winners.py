@@ -5,8 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from ..descriptor import layer_layout
 from ..input.memory import read_signature
-from ..layouts import Result, layer_layout
+from ..layouts import Result
 from ..topk.histogram_topk import HistogramTopK
 from .kept_results import KeptResults
 

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import Descriptor
+from ..descriptor import Descriptor
 from .tensor_winners import THRESHOLD_BITS
 
 PERIOD_BITS = data.StructLayout.cast(Descriptor)["period"].width

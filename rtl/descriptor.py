@@ -1,0 +1,263 @@
+"""The layer descriptor: one row of one table for each of its fields, from which everything that knows of fields follows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from amaranth.hdl import Shape, ShapeLike, signed
+from amaranth.lib import data
+
+from .config import Config
+from .errors import Error
+
+SLOT_WORDS = 32  # that a descriptor has in the program memory
+
+
+class Use(Enum):
+    """When a field means anything."""
+
+    ALWAYS = "whatever the opcode"
+    COMPUTES = "unless the opcode is LOAD"
+    WINNERS = "where winners_of asks for winners"
+    TENSOR_WINNERS = "where they are a tensor's"
+    EXPERTS = "where the opcode is EXPERTS"
+
+    def built(self, config: Config) -> bool:
+        """Whether a configuration has any use for such a field."""
+        if self is Use.EXPERTS:
+            return config.experts > 0
+        if self is Use.TENSOR_WINNERS:
+            return config.winners
+        return self is not Use.WINNERS or config.some_winners
+
+
+def _all(_config: Config) -> int:
+    return 32
+
+
+def _size(config: Config) -> int:
+    return config.features.bit_length()
+
+
+def _channels(config: Config) -> int:
+    return config.channels.bit_length()
+
+
+def _coordinate(config: Config) -> int:
+    return config.coordinate_bits
+
+
+def _pixel(config: Config) -> int:
+    return config.pixel_bits
+
+
+def _weight(config: Config) -> int:
+    return config.weight_bits
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the layer descriptor.
+
+    name, shape: in the descriptor. meaning: for people; empty if the field is kept for later.
+    held: bits of it that a configuration's hardware keeps, at most; None if it keeps something else that follows from the field.
+    use: when it means anything.
+    modulo: it is added to addresses, so that only its lowest bits count, in the descriptor as in the hardware.
+    least: a smaller value is the error DESCRIPTOR_SIZE. too_large: the error of one that the configuration does not hold.
+    """
+
+    name: str
+    shape: ShapeLike
+    meaning: str = ""
+    held: Callable[[Config], int] | None = _all
+    use: Use = Use.COMPUTES
+    modulo: bool = False
+    least: int = 0
+    too_large: Error = Error.DESCRIPTOR_SIZE
+
+
+FIELDS = (
+    # word 0: what is done; how windows move
+    Field(
+        "opcode",
+        4,
+        "LOAD stores an input tensor, LAYER computes, GATE computes scores for the router,"
+        " EXPERTS computes what the chosen experts give; numbers in params.json",
+        held=None,
+        use=Use.ALWAYS,
+    ),
+    Field(
+        "winners_of",
+        2,
+        "1 (TENSOR) or 2 (PIXEL): of these outputs, only the k largest keep their values; 0: all do; not of LOAD and GATE",
+        held=None,
+        use=Use.ALWAYS,
+    ),
+    Field("magnitude", 1, "the largest |value| win, instead of the largest value", use=Use.WINNERS),
+    Field("from_stream", 1, "the input comes from the stream, and is walked while it is loaded"),
+    Field("to_stream", 1, "the output goes to the stream, otherwise into the other buffer; a GATE's goes to the router"),
+    Field(
+        "buffer",
+        1,
+        "of the input: 0 or 1; inverted by the sequencer for each layer before whose winners went back to the buffer of its input",
+        use=Use.ALWAYS,
+    ),
+    Field("final", 1, "the program ends here", use=Use.ALWAYS),
+    Field("reserved0", 5),
+    Field("stride_rows", 8, "the convolution's stride in rows", held=_coordinate),
+    Field("stride_columns", 8, "the convolution's stride in columns", held=_coordinate),
+    # word 1: what becomes of a value
+    Field("low", signed(9), "the lower clamp, as y − zero point"),
+    Field("high", signed(9), "the upper clamp, as y − zero point"),
+    Field("threshold", 8, "outputs whose |y − zero point| is below it become 0"),
+    Field("k_in", 3, "the code's parameter of the input stream", use=Use.ALWAYS),
+    Field("k_out", 3, "the code's parameter of the output stream"),
+    # word 2
+    Field("elements", 32, "H · W · C", held=lambda config: config.element_bits, use=Use.ALWAYS, least=1),
+    # words 3 to 6
+    Field("C", 16, "input channels", held=_size, use=Use.ALWAYS, least=1, too_large=Error.FEATURES_TOO_MANY),
+    Field("H", 16, "input rows", held=_coordinate, use=Use.ALWAYS, least=1),
+    Field("W", 16, "input columns", held=_coordinate, use=Use.ALWAYS, least=1),
+    Field("out_rows", 16, "rows of the stored output, after pooling", held=_coordinate, least=1),
+    Field("out_columns", 16, "columns of the stored output, after pooling", held=_coordinate, least=1),
+    Field(
+        "K", 16, "output channels", held=lambda config: max(_size(config), _channels(config)), least=1, too_large=Error.CHANNELS_TOO_MANY
+    ),
+    Field("R", 16, "filter rows", held=_coordinate, least=1),
+    Field("S", 16, "filter columns", held=_coordinate, least=1),
+    # words 7 to 10
+    Field(
+        "first_y",
+        signed(16),
+        "the row in which the first window begins: the rows of padding above, negative",
+        held=lambda config: config.coordinate_bits + 1,
+    ),
+    Field(
+        "first_x",
+        signed(16),
+        "the column in which it begins: the columns of padding at the left, negative",
+        held=lambda config: config.coordinate_bits + 1,
+    ),
+    Field("pool_rows", 16, "rows of the max pooling's window; 1 for none", held=_coordinate, least=1),
+    Field("pool_columns", 16, "columns of the max pooling's window; 1 for none", held=_coordinate, least=1),
+    Field("unit_stride_rows", 16, "stride of the pooling times that of the convolution, in rows", held=_coordinate),
+    Field("unit_stride_columns", 16, "the same in columns", held=_coordinate),
+    Field("span_rows", 16, "input rows that one stored output needs: (pool_rows − 1) · stride_rows + R", held=_coordinate),
+    Field(
+        "lead",
+        16,
+        "entries before the end of a unit of work at which a row takes its next one, which changes times, not results; a good one is"
+        " 2 · (R · pool_rows · pool_columns + 7), with 11 in place of 7 where `spread` is chosen",
+        held=lambda config: config.entry_bits + 2,
+    ),
+    # words 11 and 12: in pixels, modulo 65,536; then in weights
+    Field("stride_pixels", 16, "stride_rows · W", held=_pixel, modulo=True),
+    Field("unit_stride_pixels", 16, "unit_stride_rows · W", held=_pixel, modulo=True),
+    Field("first_pixel", 16, "first_y · W", held=_pixel, modulo=True),
+    Field("filter_row_weights", 16, "S · C", held=_weight, modulo=True),
+    # words 13 to 15
+    Field("group_weights", 16, "R · S · C", held=_weight, modulo=True),
+    Field("stride_weights", 16, "−stride_columns · C", held=_weight, modulo=True),
+    Field("unit_stride_weights", 16, "−unit_stride_columns · C", held=_weight, modulo=True),
+    Field("first_weight", 16, "the address of the layer's first weights − first_x · C", held=_weight, modulo=True),
+    Field("weights_end", 16, "the address behind the layer's last weights", held=None, too_large=Error.WEIGHTS_TOO_MANY),
+    Field(
+        "channels_base",
+        16,
+        "the first channel of the layer; a multiple of lanes",
+        held=lambda config: config.channel_bits,
+        too_large=Error.CHANNELS_TOO_MANY,
+    ),
+    # word 16
+    Field("groups", 15, "groups of lanes: K / lanes, rounded up", held=_channels, least=1),
+    Field("last_lanes", 9, "lanes that the last group uses", held=lambda config: config.lanes.bit_length(), least=1),
+    Field("positive_max", 8, "coded bytes above it stand for negative activations: byte − 256"),
+    # words 17 and 18, for winners
+    Field(
+        "winners",
+        32,
+        "k: elements of the tensor, or channels of each pixel, that keep their values; this word and the next one are taken only"
+        " where winners are built",
+        held=lambda config: config.element_bits if config.winners else config.pixel_winners.bit_length(),
+        use=Use.WINNERS,
+    ),
+    Field(
+        "row_elements", 17, "of a tensor's winners: out_columns · K", held=_size, use=Use.TENSOR_WINNERS, too_large=Error.FEATURES_TOO_MANY
+    ),
+    Field(
+        "period",
+        15,
+        "of a tensor's winners: they are chosen in every so many tensors, and a threshold is kept in between; 1 for none, not 0",
+        use=Use.TENSOR_WINNERS,
+        least=1,
+    ),
+    # words 19 and 20, for EXPERTS
+    Field(
+        "expert_groups",
+        16,
+        "EXPERTS: groups of each; this word and the next one are taken only where experts are built",
+        held=_channels,
+        use=Use.EXPERTS,
+        least=1,
+    ),
+    Field("expert_weights", 16, "EXPERTS: expert_groups · group_weights", held=_weight, use=Use.EXPERTS, modulo=True),
+    Field(
+        "experts",
+        16,
+        "EXPERTS: how many; expert_groups times as many groups",
+        held=lambda config: config.experts.bit_length(),
+        use=Use.EXPERTS,
+        least=1,
+    ),
+    Field("reserved2", 16),
+)
+FIELD = {field.name: field for field in FIELDS}
+
+Descriptor: type[data.Struct] = type(data.Struct)(
+    "Descriptor",
+    (data.Struct,),
+    {
+        "__doc__": """One layer of a program, fields from the least significant bit up.
+
+        Products of sizes stand ready-made in it, so that the hardware only adds. H, W, C are the input's rows, columns and
+        channels, K the output's channels, R and S the filter's rows and columns. A unit is one stored output pixel and one
+        group of channels; without pooling its stride is the convolution's. Words of which a configuration uses nothing are not fetched;
+        where no winners are built, winners_of must be 0. LAYER's fields are GATE's and EXPERTS' as well, but that a GATE's output goes to
+        the router alone.
+        """,
+        "__annotations__": {field.name: field.shape for field in FIELDS},
+        "__module__": __name__,
+    },
+)
+_PLACES = {str(name): field for name, field in data.StructLayout.cast(Descriptor)}
+DESCRIPTOR_WORDS = data.StructLayout.cast(Descriptor).size // 32
+assert all(place.offset % 32 + place.width <= 32 for place in _PLACES.values()), "a field crosses a word"
+assert _PLACES[FIELDS[-1].name].offset % 32 + _PLACES[FIELDS[-1].name].width == 32, "the last word is not whole"
+
+
+def descriptor_words(config: Config) -> int:
+    """Words of a descriptor that mean anything to this configuration."""
+    used = (_PLACES[field.name] for field in FIELDS if field.meaning and field.use.built(config))
+    return max(place.offset // 32 for place in used) + 1
+
+
+def layer_layout(config: Config) -> data.StructLayout:
+    """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
+
+    computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
+    field modulo 65,536 is enough for the addresses of this configuration. Where winners are built, of_tensor and of_pixel stand for
+    winners_of. A layer with winners of its tensor has a second part, in which it only chooses, and no longer computes: so the fields
+    chooses, buffer and to_stream change then. With kept there is none: what reaches the threshold kept from an earlier tensor wins.
+    """
+    members: dict[str, ShapeLike] = {"computes": 1}
+    if config.winners:
+        members |= {"of_tensor": 1, "kept": 1, "chooses": 1}
+    if config.pixel_winners:
+        members["of_pixel"] = 1
+    if config.experts:
+        members |= {"gates": 1, "routed": 1}
+    for field in FIELDS:
+        if field.meaning and field.held and field.use.built(config):
+            shape = Shape.cast(field.shape)
+            members[field.name] = Shape(min(shape.width, field.held(config)), shape.signed)
+    return data.StructLayout(members)
