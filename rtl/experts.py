@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite
 from .config import Config
-from .layouts import RUN_BITS, Result, layer_layout
+from .layouts import RUN_BITS, Result, last_positive, layer_layout
 from .router import ExpertRouter
 from .scores import WEIGHT, WEIGHT_FRACTION
 
@@ -15,9 +15,9 @@ SCORE_BITS = 9  # of y - zero_point
 SCORE_FRACTION = 4  # of these, the bits behind the point
 
 
-def _signed(byte: Value, high: Value) -> Value:
-    """y - zero_point of a coded byte, where it is `high` at most."""
-    return Cat(byte, byte > high).as_signed()
+def _signed(byte: Value, layer: data.View) -> Value:
+    """y - zero_point of an output's coded byte."""
+    return Cat(byte, byte > last_positive(layer)).as_signed()
 
 
 class ExpertChoice(wiring.Component):
@@ -73,7 +73,7 @@ class ExpertChoice(wiring.Component):
         zeros = Mux(result.null & result.gap.any(), result.gap - 1, result.gap)  # that are not the result's last score
         m.d.comb += [
             ends_result.eq(passed == zeros),
-            score.value.eq(Mux(passed == result.gap, _signed(result.value, self.layer.high), 0)),
+            score.value.eq(Mux(passed == result.gap, _signed(result.value, self.layer), 0)),
             score.null.eq(result.null & ~result.gap.any()),
             score.last.eq(result.last & ends_result),
             router.scores.valid.eq(self.results.valid),
@@ -83,7 +83,7 @@ class ExpertChoice(wiring.Component):
         with m.If(ends_early):
             m.d.comb += [router.scores.valid.eq(1), score.null.eq(1), score.last.eq(1)]
         with m.If(taken):
-            m.d.sync += [begun.eq(~score.last), passed.eq(Mux(ends_result, 0, passed + 1)), ends_early.eq(0)]
+            m.d.sync += [begun.eq(~score.last), passed.eq(Mux(ends_result | ends_early, 0, passed + 1)), ends_early.eq(0)]
         with m.If(self.abort):
             m.d.sync += [passed.eq(0), ends_early.eq(Mux(taken, ~score.last, begun))]
 
@@ -177,7 +177,7 @@ class Weigher(wiring.Component):
                 found.valid.eq(self.source.valid & self.source.ready),
                 found.result.eq(result),
                 multiplied.eq(found),
-                product.eq(_signed(found.result.value, layer.high) * self.weight),
+                product.eq(_signed(found.result.value, layer) * self.weight),
                 self.sink.valid.eq(multiplied.valid),
                 self.sink.payload.eq(multiplied.result),
                 self.sink.payload.value.eq(weighed[:8]),

@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from .config import MAX_RUN, Config
 from .kept import KeptResults
-from .layouts import Result, layer_layout
+from .layouts import Result, last_positive, layer_layout
 from .streaming_topk import StreamingTopK
-from .winners import last_positive, rank
+from .winners import rank
 
 
 class PixelWinners(wiring.Component):

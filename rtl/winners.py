@@ -8,14 +8,9 @@ from .activations import read_signature
 from .config import Config
 from .histogram_topk import HistogramTopK
 from .kept import KeptResults
-from .layouts import Result, layer_layout
+from .layouts import Result, last_positive, layer_layout
 
 THRESHOLD_BITS = 9  # a rank, or 256, which no element reaches
-
-
-def last_positive(layer: data.View) -> Value:
-    """The largest coded byte that stands for an output above its zero point; bytes above it stand for negative ones."""
-    return Mux(layer.high < 0, 0, layer.high[:8])
 
 
 def rank(byte: Value, layer: data.View) -> Value:
