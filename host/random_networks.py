@@ -114,6 +114,8 @@ def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activ
     bias, exponents = rng.integers(-20000, 20000, K), rng.uniform(-5, -0.5, K)
     if rng.random() < 0.05:
         bias, exponents = rng.integers(-(1 << 31), 1 << 31, K), rng.uniform(-37, 37, K)
+        if rng.random() < 0.5:  # so large that sums wrap
+            bias = np.where(bias < 0, -(1 << 31), (1 << 31) - 1) - np.sign(bias) * (abs(bias) >> 16)
     return Layer(
         name=f"layer {number}",
         weights=weights.astype(np.int8),
