@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from skipgrid.golden import Activation, Layer, Mixture, Winners
 from skipgrid.rtl.config import Config
 
+from .bounds import lowered
 from .compiler import Placed, descriptors, network_program, place
 from .fits import DoesNotFit, group_weights, groups
 
@@ -113,6 +114,8 @@ def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activ
     bias, exponents = rng.integers(-20000, 20000, K), rng.uniform(-5, -0.5, K)
     if rng.random() < 0.05:
         bias, exponents = rng.integers(-(1 << 31), 1 << 31, K), rng.uniform(-37, 37, K)
+        if rng.random() < 0.5:  # so large that sums wrap
+            bias = np.where(bias < 0, -(1 << 31), (1 << 31) - 1) - np.sign(bias) * (abs(bias) >> 16)
     return Layer(
         name=f"layer {number}",
         weights=weights.astype(np.int8),
@@ -175,17 +178,17 @@ def random_case(rng: np.random.Generator, config: Config) -> Case:
             shape, held = _random_shape(rng, config, scale), random_activation(rng)
         taken, taken_held = (layers[-1].out_shape, layers[-1].y) if layers else (shape, held)
         layer = random_layer(rng, taken, taken_held, len(layers), max(1, int(min(most, 40) * scale)))
-        layer = random_choices(rng, layer, config, experts)
+        drawn = lowered(random_choices(rng, layer, config, experts))
         try:
-            network_program(place([*layers, layer], config), config, load=True, k_in=0, k_out=0)
+            network_program(place([*layers, *drawn], config), config, load=True, k_in=0, k_out=0)
         except DoesNotFit as refusal:
-            _check_refusal([*layers, layer], config, refusal)
+            _check_refusal([*layers, *drawn], config, refusal)
             refused += 1
             scale /= 2
             if layers and scale < 0.1:
                 break
         else:
-            layers.append(layer)
+            layers.extend(drawn)
     # Where winners have a period, later inputs show it.
     periods = [layer.winners.period for layer in layers if layer.winners is not None]
     inputs = [random_input(rng, shape, held) for _ in range(4 if max(periods, default=1) > 1 else 1)]

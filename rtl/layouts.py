@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Value, signed, unsigned
+from amaranth.hdl import Mux, Value, signed, unsigned
 from amaranth.lib import data
 
 from .config import MAX_RUN, Config
@@ -70,6 +70,11 @@ class LoadHeader(data.Struct):
 def makes_output(layer: data.View, config: Config) -> Value:
     """Whether a layer has an output: it computes, or chooses winners from what it has computed."""
     return layer.computes | layer.chooses if config.winners else layer.computes
+
+
+def last_positive(layer: data.View) -> Value:
+    """The largest coded byte that stands for an output above its zero point; bytes above it stand for negative ones."""
+    return Mux(layer.high < 0, 0, layer.high[:8])
 
 
 def pointer_shape(config: Config) -> int:

@@ -44,10 +44,14 @@ class GateBench(Bench):
         await self.until(lambda: not self.weights.queue and not self.taken.words and self.board.empty, "all weights have come")
 
     def some_weights(self) -> Elements:
-        """A softmax of 0...9 scores, or of equal ones."""
+        """A softmax of 0...9 scores, or of equal ones, with null words of any weight between."""
         spread = self.random.choice((1, 20, 100))
         scores = np.sort(self.numbers.integers(0, spread, self.random.randint(0, 2 * CELLS - 1)))[::-1]
-        words = [{"weight": int(weight), "index": number} for number, weight in enumerate(softmax(scores, 4))]
+        words: Elements = []
+        for number, weight in enumerate(softmax(scores, 4)):
+            if self.random.random() < 0.1:
+                words.append({"weight": self.random.randrange(WEIGHT_ONE), "null": 1})
+            words.append({"weight": int(weight), "index": number})
         if not words or self.random.random() < 0.2:
             words.append({"null": 1})
         words[-1]["last"] = 1

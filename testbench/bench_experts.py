@@ -26,26 +26,27 @@ CHANNELS = 9
 class ExpertsBench(Ports):
     """Runs a fully connected layer with experts, from stream to stream."""
 
-    def begin_layer(self, experts: int, chosen: int, groups: int = 1, zeros: float = 0.5) -> None:
-        """The layer, and an input, that `works` runs."""
+    def begin_layer(self, experts: int, chosen: int, groups: int = 1, zeros: float = 0.5, **fields: Any) -> None:
+        """The layer, and an input, that `works` runs; the fields are those of the layer and of its gate."""
         numbers = self.numbers
         x = numbers.integers(1, 256, (CHANNELS, 1, 1)).astype(np.uint8)
         x[numbers.random(x.shape) < zeros] = 0
 
-        def fully(K: int, y: Activation, scale: float, **fields: Any) -> Layer:
+        def fully(K: int, y: Activation, scale: float, **others: Any) -> Layer:
             weights = numbers.integers(-128, 128, (K, CHANNELS, 1, 1)).astype(np.int8)
             bias = numbers.integers(-900, 900, K).astype(np.int32)
-            return Layer("fully", weights, bias, np.full(K, scale, np.float32), x.shape, y=y, **fields)
+            return Layer("fully", weights, bias, np.full(K, scale, np.float32), x.shape, y=y, **others)
 
-        gate = fully(experts, Activation("int8", self.random.choice((0, 0, -7))), 0.0008)
-        layer = fully(experts * groups * self.config.lanes, Activation("int8", 5), 0.004, mixture=Mixture(gate, chosen))
+        gate = fully(experts, Activation("int8", self.random.choice((0, 0, -7))), 0.0008, **fields)
+        layer = fully(experts * groups * self.config.lanes, Activation("int8", 5), 0.004, mixture=Mixture(gate, chosen), **fields)
         self.network = Network(place([layer], self.config), x)
         self.layer, self.mixture = layer, Mixture(gate, chosen)
 
     def some_layer(self) -> None:
         """Any number of experts, and of those that are chosen."""
         experts = self.random.randint(2, self.config.experts)
-        self.begin_layer(experts, self.random.randint(1, min(experts, self.config.experts_chosen)), self.random.randint(1, 2))
+        chosen = self.random.randint(1, min(experts, self.config.experts_chosen))
+        self.begin_layer(experts, chosen, self.random.randint(1, 2), threshold=self.random.choice((0, 20, 255)))  # some scores are zero
 
     def program(self, **fields: int) -> list[np.ndarray]:
         """The gate's descriptor, and the experts', of which fields are changed."""
@@ -104,6 +105,18 @@ async def both_register_maps(dut: Any) -> None:
                 continue
             raise AssertionError(f"no SLVERR at {address:#x}")
     await bench.works()
+
+
+@cocotb.test
+async def small_outputs_below_the_zero_point_are_zero(dut: Any) -> None:
+    """Where no output but those that are pruned is at the zero point, or above it."""
+    bench = ExpertsBench(dut)
+    await bench.begin("full")
+    experts = bench.config.experts
+    for high, threshold in ((-9, 20), (-8, 3), (5, 20), (-100, 255), (-9, 0)):
+        for _ in range(4):
+            bench.begin_layer(experts, bench.random.randint(1, bench.config.experts_chosen), high=high, threshold=threshold)
+            await bench.works()
 
 
 @cocotb.test
@@ -208,6 +221,29 @@ async def stopped_or_reset_at_any_moment(dut: Any) -> None:
         bench.taken()
         bench.some_layer()
         await bench.works()
+    assert cut
+
+
+@cocotb.test
+async def stopped_among_the_scores(dut: Any) -> None:
+    """In each of the cycles in which a token's two scores may come, both zero: the next token has both of its own."""
+    bench = ExpertsBench(dut)
+    await bench.begin("full")
+    bench.begin_layer(2, 2, threshold=255)
+    await bench.works()
+    cut = 0
+    for cycles in range((gate := await bench.read(LAYER_CYCLES)) - 80, gate - 45):
+        await bench.ready(bench.program())
+        await bench.start()
+        await ClockCycles(dut.clk, cycles)
+        await bench.put("CONTROL", 2)
+        await bench.finish()
+        bench.received()
+        assert bench.taken()
+        first, second, *_ = await bench.loads()
+        cut += first != second + cut
+        await bench.works()
+        assert (await bench.loads())[:2] == [first + 1, second + 1]
     assert cut
 
 

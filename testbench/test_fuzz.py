@@ -69,6 +69,11 @@ def test_networks_fit_the_smallest_memories() -> None:
     assert {len(case.layers) for case in cases} == {1}
 
 
+def test_pooled_sums_may_wrap() -> None:
+    names = [layer.name for seed in range(200) for layer in random_case(np.random.default_rng(seed), SMALL).layers]
+    assert any(name.endswith(", pooling") for name in names)
+
+
 @pytest.mark.xdist_group("small")
 def test_networks_run_right_whatever_happens() -> None:
     device = ChaoticDevice(SMALL)

@@ -1,26 +1,24 @@
 """The gate: a layer's results become scores, and the router chooses experts by them."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..descriptor import layer_layout
-from ..layouts import RUN_BITS, Result
+from ..layouts import RUN_BITS, Result, last_positive
 from ..parts.axi import AxiLite
 from ..topk.scores import WEIGHT
 from .router import ExpertRouter
 
 SCORE_BITS = 9  # of y - zero_point
-
-
 SCORE_FRACTION = 4  # of these, the bits behind the point
 
 
-def signed_value(byte: Value, high: Value) -> Value:
-    """y - zero_point of a coded byte, where it is `high` at most."""
-    return Cat(byte, byte > high).as_signed()
+def signed_value(byte: Value, layer: data.View) -> Value:
+    """y - zero_point of an output's coded byte."""
+    return Cat(byte, byte > last_positive(layer)).as_signed()
 
 
 class ExpertGate(wiring.Component):
@@ -76,7 +74,7 @@ class ExpertGate(wiring.Component):
         zeros = Mux(result.null & result.gap.any(), result.gap - 1, result.gap)  # that are not the result's last score
         m.d.comb += [
             ends_result.eq(passed == zeros),
-            score.value.eq(Mux(passed == result.gap, signed_value(result.value, self.layer.high), 0)),
+            score.value.eq(Mux(passed == result.gap, signed_value(result.value, self.layer), 0)),
             score.null.eq(result.null & ~result.gap.any()),
             score.last.eq(result.last & ends_result),
             router.scores.valid.eq(self.results.valid),
@@ -86,7 +84,7 @@ class ExpertGate(wiring.Component):
         with m.If(ends_early):
             m.d.comb += [router.scores.valid.eq(1), score.null.eq(1), score.last.eq(1)]
         with m.If(taken):
-            m.d.sync += [begun.eq(~score.last), passed.eq(Mux(ends_result, 0, passed + 1)), ends_early.eq(0)]
+            m.d.sync += [begun.eq(~score.last), passed.eq(Mux(ends_result | ends_early, 0, passed + 1)), ends_early.eq(0)]
         with m.If(self.abort):
             m.d.sync += [passed.eq(0), ends_early.eq(Mux(taken, ~score.last, begun))]
 

@@ -74,7 +74,7 @@ class ExpertWeigher(wiring.Component):
                 found.valid.eq(self.source.valid & self.source.ready),
                 found.result.eq(result),
                 multiplied.eq(found),
-                product.eq(signed_value(found.result.value, layer.high) * self.weight),
+                product.eq(signed_value(found.result.value, layer) * self.weight),
                 self.sink.valid.eq(multiplied.valid),
                 self.sink.payload.eq(multiplied.result),
                 self.sink.payload.value.eq(weighed[:8]),

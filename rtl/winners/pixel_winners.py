@@ -7,10 +7,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import MAX_RUN, Config
 from ..descriptor import layer_layout
-from ..layouts import Result
+from ..layouts import Result, last_positive
 from ..topk.streaming_topk import StreamingTopK
 from .kept_results import KeptResults
-from .tensor_winners import last_positive, rank
+from .tensor_winners import rank
 
 
 class PixelWinners(wiring.Component):

@@ -7,16 +7,11 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import layer_layout
 from ..input.memory import read_signature
-from ..layouts import Result
+from ..layouts import Result, last_positive
 from ..topk.histogram_topk import HistogramTopK
 from .kept_results import KeptResults
 
 THRESHOLD_BITS = 9  # a rank, or 256, which no element reaches
-
-
-def last_positive(layer: data.View) -> Value:
-    """The largest coded byte that stands for an output above its zero point; bytes above it stand for negative ones."""
-    return Mux(layer.high < 0, 0, layer.high[:8])
 
 
 def rank(byte: Value, layer: data.View) -> Value:
