@@ -25,6 +25,6 @@ def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
-@shapes({"2x4": SMALL, "spread": SMALL.replaced(spread=True), "serial": SERIAL}, "2x4")
+@shapes({"2x4": SMALL, "spread": SMALL.replaced(spread=True)}, "2x4")
 def test_errors(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator_errors", config)
