@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unittest.mock import patch
 from xml.etree import ElementTree as ET
 
 import cocotb_tools.config
@@ -108,8 +109,11 @@ class Bench:
 
     def run(self, settings: Settings) -> None:
         """Run all tests of the module; pytest fails with those that failed."""
-        if settings.simulator == "verilator":
-            os.environ.update(verilator_environment() | MAKE_VARIABLES)
+        surroundings = verilator_environment() | MAKE_VARIABLES if settings.simulator == "verilator" else {}
+        with patch.dict(os.environ, surroundings):  # of this bench alone
+            self._run(settings)
+
+    def _run(self, settings: Settings) -> None:
         runner = get_runner(settings.simulator)
         runner.log.setLevel(logging.CRITICAL)  # what failed is reported below
         built = self._build(runner, settings)
