@@ -237,7 +237,8 @@ assert _PLACES[FIELDS[-1].name].offset % 32 + _PLACES[FIELDS[-1].name].width == 
 
 def descriptor_words(config: Config) -> int:
     """Words of a descriptor that mean anything to this configuration."""
-    used = (_PLACES[field.name] for field in FIELDS if field.meaning and field.use.built(config))
+    winners = (Use.WINNERS, Use.TENSOR_WINNERS) if config.some_winners else ()  # all of these are fetched with any of them
+    used = (_PLACES[field.name] for field in FIELDS if field.meaning and (field.use in winners or field.use.built(config)))
     return max(place.offset // 32 for place in used) + 1
 
 
