@@ -12,6 +12,23 @@ MAX_TOKEN_BITS = 8 + MAX_QUOTIENT + MAX_REMAINDER
 WORD_BITS = 32
 
 
+def decoder_signature(element_bits: int) -> wiring.Signature:
+    """The members of both forms."""
+    return wiring.Signature(
+        {
+            "start": In(1),
+            "elements": In(element_bits),
+            "k": In(3),
+            "stop": In(1),
+            "words": In(stream.Signature(Word)),
+            "tokens": Out(stream.Signature(Token)),
+            "busy": Out(1),
+            "failed": Out(1),
+            "error": Out(Error),
+        }
+    )
+
+
 class RunLengthDecoder(wiring.Component):
     """Decodes tensors of Golomb-Rice run-length code (S. W. Golomb, Run-length encodings, 1966; R. F. Rice, 1979).
 
@@ -37,19 +54,7 @@ class RunLengthDecoder(wiring.Component):
     """
 
     def __init__(self, element_bits: int = 32) -> None:
-        super().__init__(
-            {
-                "start": In(1),
-                "elements": In(element_bits),
-                "k": In(3),
-                "stop": In(1),
-                "words": In(stream.Signature(Word)),
-                "tokens": Out(stream.Signature(Token)),
-                "busy": Out(1),
-                "failed": Out(1),
-                "error": Out(Error),
-            }
-        )
+        super().__init__(decoder_signature(element_bits))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

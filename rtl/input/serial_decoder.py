@@ -1,14 +1,13 @@
 """Run-length words in, tokens out, a bit a cycle: for FPGAs with few logic cells."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from ..config import MAX_QUOTIENT
 from ..errors import Error
-from ..layouts import RUN_BITS, Token, Word
+from ..layouts import RUN_BITS
 from ..parts.small import counted_up, is_less
-from .decoder import WORD_BITS
+from .decoder import WORD_BITS, decoder_signature
 
 VALUE_BITS = 8
 
@@ -32,19 +31,7 @@ class SerialDecoder(wiring.Component):
 
     def __init__(self, element_bits: int = 32) -> None:
         self.element_bits = max(element_bits, RUN_BITS)
-        super().__init__(
-            {
-                "start": In(1),
-                "elements": In(element_bits),
-                "k": In(3),
-                "stop": In(1),
-                "words": In(stream.Signature(Word)),
-                "tokens": Out(stream.Signature(Token)),
-                "busy": Out(1),
-                "failed": Out(1),
-                "error": Out(Error),
-            }
-        )
+        super().__init__(decoder_signature(element_bits))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -9,6 +9,19 @@ from ..input.decoder import MAX_TOKEN_BITS, WORD_BITS
 from ..layouts import Token, Word
 
 
+def encoder_signature() -> wiring.Signature:
+    """The members of both forms."""
+    return wiring.Signature(
+        {
+            "k": In(3),
+            "stop": In(1),
+            "tokens": In(stream.Signature(Token)),
+            "words": Out(stream.Signature(Word)),
+            "busy": Out(1),
+        }
+    )
+
+
 class RunLengthEncoder(wiring.Component):
     """Encodes tensors in the code that `RunLengthDecoder` reads.
 
@@ -24,15 +37,7 @@ class RunLengthEncoder(wiring.Component):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            {
-                "k": In(3),
-                "stop": In(1),
-                "tokens": In(stream.Signature(Token)),
-                "words": Out(stream.Signature(Word)),
-                "busy": Out(1),
-            }
-        )
+        super().__init__(encoder_signature())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

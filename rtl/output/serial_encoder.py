@@ -3,18 +3,19 @@
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from ..config import MAX_QUOTIENT
 from ..input.decoder import WORD_BITS
-from ..layouts import RUN_BITS, Token, Word
+from ..layouts import RUN_BITS
 from ..parts.small import counted_up
 
 if TYPE_CHECKING:
     import enum  # Amaranth's, for type checkers, which cannot see into that one
 else:
     from amaranth.lib import enum
+
+from .encoder import encoder_signature
 
 
 class Part(enum.Enum, shape=unsigned(2)):
@@ -40,15 +41,7 @@ class SerialEncoder(wiring.Component):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            {
-                "k": In(3),
-                "stop": In(1),
-                "tokens": In(stream.Signature(Token)),
-                "words": Out(stream.Signature(Word)),
-                "busy": Out(1),
-            }
-        )
+        super().__init__(encoder_signature())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
