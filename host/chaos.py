@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.register_map import COUNTERS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
+from skipgrid.rtl.counters import COUNTERS, counter_words
+from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
 
 from .compiled import pointer
 from .device import CONTROL, Words
@@ -181,7 +182,8 @@ def harmless_accesses(config: Config) -> list[RegisterAccess]:
     """Accesses that disturb nothing: reads of all registers, and what is refused."""
     known = {"IDENTIFICATION": IDENTIFICATION, "VERSION": VERSION_WORD, "CONFIG_HASH": config.hash}
     known["GRID"] = config.rows | config.lanes << 16
-    there = [register for register in REGISTERS.values() if register.name != COUNTERS[-1] or config.some_winners]
+    missing = {word for counter in COUNTERS for word in counter.words} - set(counter_words(config))
+    there = [register for register in REGISTERS.values() if register.name not in missing]
     accesses = []
     for register in there:
         if register.access != Access.WRITE:

@@ -180,6 +180,11 @@ class Config:
         return self.lanes // self.scan
 
     @property
+    def macs_at_once(self) -> int:
+        """Multiplications in one cycle: one a PE."""
+        return self.rows * self.lanes
+
+    @property
     def zeros_at_once(self) -> int:
         """Zeros that the two activation writers can pass in one cycle: a token's run each, or one where they are serial."""
         return 1 if self.serial else 2 * MAX_RUN
