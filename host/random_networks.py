@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Mixture, Winners
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 
 from .bounds import lowered
 from .compiler import Placed, descriptors, network_program, place
@@ -68,8 +68,7 @@ def random_config(rng: np.random.Generator) -> Config:
         scan=1 if serial else power(1, lanes),
         results=power(1, 16),
         ranges_ahead=int(rng.choice([0, 1, 4, 12])),
-        serial=serial,
-        spread=rows > 1 and some(0.4),
+        form=Form.SERIAL if serial else Form.SPREAD if rows > 1 and some(0.4) else Form.PARALLEL,
         soft_lanes=0 if serial else int(rng.choice([0, 1, lanes])),
         winners=some(0.5),
         pixel_winners=int(rng.choice([0, 0, 1, 3, 8, 64])),
