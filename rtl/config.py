@@ -19,7 +19,7 @@ class Form(StrEnum):
 
     SERIAL: they work bit by bit, or element by element: they take less than half the logic, and more cycles, most where a layer has few
         multiplications for each input and output. With one row, whose drain looks at a lane at a time (scan is 1).
-    PARALLEL: each takes an element or a word a cycle.
+    PARALLEL: each takes an element or a word a cycle, and has few registers on its way, for few cycles from end to end.
     SPREAD: likewise, and the rows lie far from what they share, as on a large FPGA: registers on these ways, and behind the activation
         buffer, keep the clock up, and a unit takes a few cycles more from end to end. With 2 rows or more.
     """
@@ -136,6 +136,11 @@ class Config:
     def serial(self) -> bool:
         """Whether the parts around the grid work bit by bit."""
         return self.form == Form.SERIAL
+
+    @property
+    def parallel(self) -> bool:
+        """Whether ways are short in cycles."""
+        return self.form == Form.PARALLEL
 
     @property
     def spread(self) -> bool:

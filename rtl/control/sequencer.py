@@ -134,7 +134,10 @@ class Sequencer(wiring.Component):
         with m.If(changes):
             m.d.sync += stale.eq(1)
 
-        m.d.sync += [self.layer_start.eq(0), self.layer_stop.eq(0)]
+        # Where ways are short a layer starts as soon as it is known to; but choosing winners changes the descriptor first.
+        begins = m.d["comb" if config.parallel and not config.winners else "sync"]
+        begins += self.layer_start.eq(0)
+        m.d.sync += self.layer_stop.eq(0)
         with m.FSM(init="EMPTY" if config.spread else "REWIND"):
             if config.spread:  # a reset gets everywhere in a few cycles, too
                 with m.State("EMPTY"), m.If(self.settled):
@@ -169,7 +172,7 @@ class Sequencer(wiring.Component):
                     with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):
                         fail(Error.INPUT_MISSING)
                     with m.Else():
-                        m.d.sync += self.layer_start.eq(1)
+                        begins += self.layer_start.eq(1)
                         m.next = "RUN"
                         if config.winners:
                             self._begin(m)

@@ -144,7 +144,7 @@ class ControlStage(wiring.Component):
         if config.winners:  # even where a descriptor contradicts itself, nothing of it is left when the next one begins
             with m.If(layer.chooses & self.choosing):
                 m.d.comb += ended.eq(0)
-        m.d.sync += sequencer.layer_done.eq(ended)
+        m.d["comb" if config.parallel else "sync"] += sequencer.layer_done.eq(ended)
         with m.If(self.sent | self.routed if config.experts else self.sent):
             m.d.sync += sent.eq(1)
         with m.If(self.start):

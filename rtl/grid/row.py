@@ -29,7 +29,7 @@ class EntryReader(wiring.Component):
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
     Throughput: one entry a cycle; where parts work serially, a cycle is left out between windows.
-    Latency: 3 cycles from a range to its first weight address, 4 where rows are spread.
+    Latency: 2 cycles from a range to its first weight address, 3 where serial, 4 where rows are spread.
     """
 
     def __init__(self, config: Config) -> None:
@@ -101,17 +101,18 @@ class EntryReader(wiring.Component):
             looked_up, offset = arrived, arrived_offset
             looked_up_last, looked_up_group, some = later
 
-        # Its place in the row gives the weights' address, and its byte, a cycle later, the activation.
+        # Its place in the row gives the weights' address, and its byte the activation; where ways are short, in the same cycle.
         byte = Signal(8, reset_less=True)
         found, found_last = Signal(Step), Signal()
-        m.d.sync += [
+        m.d["comb" if config.parallel else "sync"] += [
             self.weight_address.eq(entry.f + offset),
             byte.eq(entry.value),
             found.eq(looked_up),
             found_last.eq(looked_up_last),
             self.multiplies.eq(some),
             self.last_group.eq(looked_up_group),
-            # The memory looks the weights up.
+        ]
+        m.d.sync += [  # the memory looks the weights up
             self.activation.eq(Mux(self.multiplies, byte - Mux(byte > self.positive_max, 256, 0), 0)),
             self.step.eq(found),
             self.last.eq(found_last),
@@ -186,8 +187,8 @@ class Row(wiring.Component):
         weight_address, weights: of all lanes; the weights follow as those of `WeightMemory` do.
         sums: of the oldest unit that is finished.
 
-    Throughput: one entry a cycle for all lanes, one unit's sums in `slices` cycles. Latency: 10 cycles from a range of one entry to its
-    sums, 9 where one unit's are held, 8 where serial; 3 more where rows are spread.
+    Throughput: one entry a cycle for all lanes, one unit's sums in `slices` cycles. Latency: 8 cycles from a range of one entry to its
+    sums, 13 where rows are spread, 9 where serial; one less where one unit's are held.
     """
 
     def __init__(self, config: Config) -> None:

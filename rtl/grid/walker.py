@@ -25,7 +25,8 @@ class WindowWalker(wiring.Component):
         busy: units are left.
         waiting: a unit waits for input rows.
 
-    Throughput: one unit a cycle, but for a cycle at the end of each row of pixels. Latency: 2 cycles.
+    Throughput: one unit a cycle; where the input comes from the stream, but for a cycle at the end of each row of pixels.
+    Latency: 1 cycle, 2 where the input comes from the stream.
     """
 
     def __init__(self, config: Config) -> None:
@@ -53,8 +54,9 @@ class WindowWalker(wiring.Component):
         columns_left = Signal.like(layer.out_columns)
         rows_left = Signal.like(layer.out_rows)
 
-        # Whether the unit's input is there is known in the cycle after it has changed.
-        steady, available = Signal(), Signal()
+        # An input that is held is there. Of one that is still coming, it is known in the cycle after the unit has changed.
+        held, steady, available = Signal(), Signal(), Signal()
+        m.d.comb += held.eq(~layer.from_stream)
         m.d.sync += available.eq((self.rows == layer.H) | (unit.y + layer.span_rows <= self.rows))
         last_column, last_row = Signal(), Signal()
         last_group, step, step_weights = groups_left == 1, 1, layer.group_weights
@@ -70,12 +72,12 @@ class WindowWalker(wiring.Component):
             unit.last_group.eq(last_group),
             last_column.eq(columns_left == 1),
             last_row.eq(rows_left == 1),
-            self.waiting.eq(self.busy & steady & ~available),
+            self.waiting.eq(self.busy & ~held & steady & ~available),
             self.order.payload.first_group.eq(groups_left == layer.groups),
             self.order.payload.last_group.eq(unit.last_group),
             self.order.payload.last.eq(unit.last_group & last_column & last_row),
         ]
-        go = self.busy & steady & available
+        go = self.busy & (held | (steady & available))
         for row in reversed(range(config.rows)):
             m.d.comb += self.units[row].payload.eq(unit)
             with m.If(self.units[row].ready):

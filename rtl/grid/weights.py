@@ -19,11 +19,12 @@ DP16KD_WIDTHS = (1, 2, 4, 9, 18)  # each with half the addresses of the one befo
 
 
 def latency(config: Config) -> int:
-    """Cycles from an address to its weights: of the memory, and where parts do not work serially of a register behind it.
+    """Cycles from an address to its weights: of the memory.
 
-    Where rows are spread, the blocks are, too: the address takes a cycle to them, and their weights one to the multipliers.
+    Where rows are spread, the blocks are, too: the address takes a cycle to them, their weights one through a register behind the memory,
+    and one to the multipliers.
     """
-    return 1 if config.serial else 4 if config.spread else 2
+    return 4 if config.spread else 1
 
 
 def _pins(name: str, value: Value, width: int) -> dict[str, Value]:
@@ -37,7 +38,7 @@ class WeightBlock(wiring.Component):
     Members:
         loading: the memory is written, not read. It is written at the address of the first port.
         write_enable: only while loading. write_data: int8 weights of the four lanes.
-        addresses, words: for each row; words follow the address by 2 cycles in which the memory is not loading, by 1 where serial.
+        addresses, words: for each row; words follow the address by a cycle in which the memory is not loading, by 2 where rows are spread.
 
     Cost: on iCE40 UltraPlus two SPRAMs; on ECP5 as many DP16KD as the bits need, whose output registers are the second cycle;
         elsewhere, and for memories that these do not fit, what synthesis finds.
@@ -60,7 +61,7 @@ class WeightBlock(wiring.Component):
         config = self.config
         m = Module()
         words = [Signal(WORD_BITS, name=f"word{port}") for port in range(config.weight_ports)]
-        registered = config.serial  # that is all there is to do
+        registered = not config.spread  # that is all there is to do
         sprams = WORD_BITS // SPRAM_BITS * (config.lanes // LANES_A_WORD)
         if is_ecp5(platform) and config.weight_bits <= DP16KD_ADDRESS_BITS:
             self._dp16kd(m, words)
@@ -120,7 +121,7 @@ class WeightBlock(wiring.Component):
                 output = Signal(DP16KD_BITS, name=f"output{name}{low}")
                 connections |= {
                     f"p_DATA_WIDTH_{name}": DP16KD_WIDTHS[shape],
-                    f"p_REGMODE_{name}": "NOREG" if self.config.serial else "OUTREG",
+                    f"p_REGMODE_{name}": "OUTREG" if self.config.spread else "NOREG",
                     f"i_CLK{name}": ClockSignal(),
                     f"i_CE{name}": 1,
                     f"i_OCE{name}": 1,

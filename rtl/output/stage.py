@@ -90,7 +90,7 @@ class OutputStage(wiring.Component):
         config, layer = self.config, self.layer
         drain = (SerialDrain if config.serial else Drain)(config)
         requantiser = (SerialRequantiser if config.serial else Requantiser)(config)
-        builder = TokenBuilder()
+        builder = TokenBuilder(registered=not config.parallel)
         encoder = (SerialEncoder if config.serial else RunLengthEncoder)()
         m = Module()
         clears = emptied_by(m, config, "cleared", self.clear)
@@ -139,7 +139,7 @@ class OutputStage(wiring.Component):
         buffered(m, config, clears, builder.tokens, wiring.flipped(tokens), "tokens")
         words, held = encoder.words, Const(0)
         if not config.serial:
-            m.submodules.skid = skid = SkidBuffer(Word)
+            m.submodules.skid = skid = SkidBuffer(Word, registered=config.spread)
             wiring.connect(m, words, skid.source)
             words, held = skid.sink, skid.held
         wiring.connect(m, words, wiring.flipped(self.words))

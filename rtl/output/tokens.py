@@ -16,12 +16,18 @@ class TokenBuilder(wiring.Component):
         results: of one tensor after another; its last one carries `last`.
         tokens: the same tensor; its last one carries `last`.
 
-    Throughput: one result a cycle, and one cycle more for each longest run. Latency: 2 cycles.
+    registered: tokens come from registers.
+
+    Throughput: one result a cycle, and one cycle more for each longest run. Latency: 1 cycle, 2 where it is registered.
     """
 
     k: In(3)
     results: In(stream.Signature(Result))
     tokens: Out(stream.Signature(Token))
+
+    def __init__(self, *, registered: bool = True) -> None:
+        self.registered = registered
+        super().__init__()
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -30,7 +36,9 @@ class TokenBuilder(wiring.Component):
         some = Signal()  # a value that is not zero is at the port
         longest = Signal(RUN_BITS + 1)  # a power of two less one
         too_long = Signal()
-        go = ~self.tokens.valid | self.tokens.ready
+        ends = Signal()  # a token tells of the zeros, even if they are few
+        offers = self.tokens.valid if self.registered else ends | too_long
+        go = ~offers | self.tokens.ready
         m.d.sync += longest.eq((Const(MAX_QUOTIENT + 1, RUN_BITS + 1) << self.k) - 1)
         m.d.comb += [
             some.eq(result.value.any() & ~result.null),
@@ -41,7 +49,6 @@ class TokenBuilder(wiring.Component):
         zeros = Signal(RUN_BITS + 1)
         value = Signal(8)  # of that result, behind the zeros
         last = Signal()
-        ends = Signal()  # a token tells of them, even if they are few
         with m.If(go & too_long):
             m.d.sync += zeros.eq(zeros - longest)
         with m.Elif(go):
@@ -55,11 +62,15 @@ class TokenBuilder(wiring.Component):
 
         # Second stage: the token.
         m.d.comb += too_long.eq((zeros & ~longest).any())
-        with m.If(go):
-            m.d.sync += [
-                self.tokens.valid.eq(too_long | ends),
-                token.run.eq(Mux(too_long, longest, zeros)),
-                token.value.eq(Mux(too_long, 0, value)),
-                token.last.eq(last & ~too_long),
-            ]
+        told = [
+            self.tokens.valid.eq(too_long | ends),
+            token.run.eq(Mux(too_long, longest, zeros)),
+            token.value.eq(Mux(too_long, 0, value)),
+            token.last.eq(last & ~too_long),
+        ]
+        if self.registered:
+            with m.If(go):
+                m.d.sync += told
+        else:
+            m.d.comb += told
         return m
