@@ -221,7 +221,7 @@ async def a_slice_or_a_candidate_a_cycle(dut: object) -> None:
     lanes, scan = bench.config.lanes, bench.config.scan
     bounds = [10] * lanes
     await bench.load(0, bounds)
-    a_lane, latency = (3, 2) if bench.config.serial else (1, 6)
+    a_lane, latency = (3, 2) if bench.config.serial else (1, 6 if bench.config.spread else 3)
     for values, a_unit in (([9], a_lane * lanes // scan), ([10], a_lane * lanes)):
         bench.order.cycles.clear()
         bench.offered_at.clear()

@@ -186,6 +186,6 @@ async def a_range_at_a_time(dut: object) -> None:
     for _ in range(40):
         await bench.advance()
     # Where serial, a range in two cycles, and the unit is taken with the last one; otherwise one a cycle, behind the unit.
-    first, apart = (-8, 2) if bench.config.serial else ((6 if bench.config.rows == 1 else 7) + bench.config.spread, 1)
+    first, apart = (-8, 2) if bench.config.serial else (8 if bench.config.spread else 4, 1)
     taken = bench.units.cycles[0]
     assert [cycle - taken for cycle in bench.ranges.cycles] == [first + apart * index for index in range(5)]

@@ -26,12 +26,16 @@ class WalkerBench(Bench):
         for sink in (*self.rows, self.order):
             sink.behave(self.random.choice(profiles))
 
-    async def check(self, placed: Placed, *, ramp: bool) -> None:
-        """Walk a layer, while its input's rows arrive one after another if `ramp`, and compare."""
+    async def check(self, placed: Placed, *, ramp: bool, streams: bool | None = None) -> None:
+        """Walk a layer, while its input's rows arrive one after another if `ramp`, and compare.
+
+        streams: the input comes from the stream; at random without.
+        """
         layer, config = placed.layer, self.config
         H = layer.shape[1]
         options: dict[str, Any] = {"opcode": Opcode.LAYER if layer.mixture is None else Opcode.EXPERTS}
-        self.set(layer=layer_bits(descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True, **options)))
+        streams = ramp or bool(self.random.getrandbits(1)) if streams is None else streams
+        self.set(layer=layer_bits(descriptor(placed, config, buffer=0, from_stream=streams, to_stream=True, final=True, **options)))
         chosen = self.random.getrandbits(config.experts) if config.experts else 0
         if config.experts:
             self.set(chosen=chosen)
@@ -140,8 +144,9 @@ async def one_unit_a_cycle(dut: object) -> None:
     bench.behave("full")
     layer: Layer = random_network(bench.random, bench.numbers, bench.config, 1, stride=(1, 1), pool=(1, 1)).layers[0]
     layer = layer.replaced(mixture=None)
-    bench.order.cycles.clear()
-    await bench.check(Placed(layer, 0, 0), ramp=False)
-    gaps = [after - before for before, after in pairwise(bench.order.cycles)]
-    assert set(gaps) <= {1, 2}
-    assert gaps.count(2) == layer.out_shape[1] - 1, "one cycle more at the end of each row of pixels"
+    for streams in (False, True):
+        bench.order.cycles.clear()
+        await bench.check(Placed(layer, 0, 0), ramp=False, streams=streams)
+        gaps = [after - before for before, after in pairwise(bench.order.cycles)]
+        assert set(gaps) <= {1, 2}
+        assert gaps.count(2) == (layer.out_shape[1] - 1) * streams, "a stream takes one cycle more at the end of each row of pixels"

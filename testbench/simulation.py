@@ -44,6 +44,7 @@ ALL = SMALL.replaced(
     weights=1024,
     channels=128,
 )  # what can be built together
+SPREAD = SMALL.replaced(form=Form.SPREAD)
 SERIAL = SMALL.replaced(rows=1, scan=1, sums=1, form=Form.SERIAL)
 
 

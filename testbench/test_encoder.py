@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from amaranth.lib import wiring
 
+from simulation import SMALL, SPREAD, shapes
+from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Word
 from skipgrid.rtl.output.encoder import RunLengthEncoder
 from skipgrid.rtl.output.serial_encoder import SerialEncoder
@@ -16,5 +18,6 @@ def test_encoder(simulate: Callable[..., None], encoder: Callable[[], wiring.Com
     simulate(encoder(), "bench_encoder")
 
 
-def test_skid(simulate: Callable[..., None]) -> None:
-    simulate(SkidBuffer(Word), "bench_skid")
+@shapes({"parallel": SMALL, "spread": SPREAD}, "parallel")
+def test_skid(simulate: Callable[..., None], config: Config) -> None:
+    simulate(SkidBuffer(Word, registered=config.spread), "bench_skid", config)

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 
-from simulation import SERIAL, SMALL
+from simulation import SERIAL, SMALL, SPREAD, shapes
+from skipgrid.rtl.config import Config
 from skipgrid.rtl.output.requantise import Requantiser
 from skipgrid.rtl.output.serial_requantise import SerialRequantiser
 from skipgrid.rtl.output.tokens import TokenBuilder
 
 
-def test_requantiser(simulate: Callable[..., None]) -> None:
-    simulate(Requantiser(SMALL), "bench_requantiser", SMALL)
+@shapes({"parallel": SMALL, "spread": SPREAD}, "parallel")
+def test_requantiser(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Requantiser(config), "bench_requantiser", config)
 
 
 def test_serial_requantiser(simulate: Callable[..., None]) -> None:
     simulate(SerialRequantiser(SERIAL), "bench_requantiser", SERIAL)
 
 
-def test_token_builder(simulate: Callable[..., None]) -> None:
-    simulate(TokenBuilder(), "bench_tokens")
+@shapes({"parallel": SMALL, "spread": SPREAD}, "parallel")
+def test_token_builder(simulate: Callable[..., None], config: Config) -> None:
+    simulate(TokenBuilder(registered=not config.parallel), "bench_tokens", config)

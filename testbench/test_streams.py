@@ -31,7 +31,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configu
     "ProcessingElement": {"serial": True, "soft": False},
     "Ratio": {"bits": 8, "index_bits": 4},
     "RouterRegisters": {"sizes": SIZES, "value": signed(8)},
-    "SkidBuffer": {"shape": Token},
+    "SkidBuffer": {"shape": Token, "registered": False},
+    "TokenBuilder": {"registered": False},
 }
 WAITS = {"WindowWalker": {"units_0", "units_1"}}  # as its docstring says
 

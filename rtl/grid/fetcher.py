@@ -40,8 +40,8 @@ class RangeFetcher(wiring.Component):
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
 
-    Throughput: one range a cycle. Latency: 5 cycles from a unit to its first range, 4 with one row, 8 where rows are spread, and one more
-    for each empty window row behind it, because it is held back until it is known whether it is its window's last.
+    Throughput: one range a cycle. Latency: 4 cycles from a unit to its first range, 8 where rows are spread, and one more for each
+    empty window row behind it, because it is held back until it is known whether it is its window's last.
     """
 
     def __init__(self, config: Config) -> None:

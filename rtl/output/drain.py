@@ -63,7 +63,7 @@ class Drain(wiring.Component):
         candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
 
     Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
-    Latency: 4 cycles from valid sums, and from the unit in `order`, to the first candidate; where rows are spread 6 and 7.
+    Latency: 3 cycles from valid sums, and from the unit in `order`, to the first candidate; where rows are spread 6 and 7.
     Cost: channels x 32 bits, read `scan` x 32 bits wide; where rows are spread, 4 x scan x 32 bits with an asynchronous read port (LUT RAM)
         in place of two registers as wide.
     """
