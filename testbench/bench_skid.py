@@ -1,4 +1,4 @@
-"""The skid buffer: every word once and in order, at every pace, a cycle later or at once, and the source does not see within a cycle whether the sink is ready."""
+"""The skid buffer: every word once and in order, at every pace, and of the sink's ready the source sees nothing within a cycle."""
 
 from itertools import pairwise
 from typing import Any
