@@ -27,12 +27,12 @@ from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts.router_map import REGISTERS as ROUTER_REGISTERS
 from skipgrid.rtl.register_map import ROUTER_BASE
 
-from .bounds import lowered
-from .compiler import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet
-from .device import Device, DeviceError, Words
-from .fits import DoesNotFit, routing
+from .compiler.bounds import lowered
+from .compiler.descriptors import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet
+from .compiler.fits import DoesNotFit, routing
+from .compiler.room import check_entries, check_pixels
+from .devices.device import Device, DeviceError, Words
 from .network import Network
-from .room import check_entries, check_pixels
 
 SAMPLE = 16  # images from which the parameters of the code are chosen
 

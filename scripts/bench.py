@@ -29,7 +29,7 @@ from .console import (
 )
 
 if TYPE_CHECKING:
-    from skipgrid.host.layer_bench import LayerResult, Workload
+    from skipgrid.benches.layers import LayerResult, Workload
 
 bench = typer.Typer(no_args_is_help=True, help="Measure cycles against their limit.", rich_markup_mode="markdown")
 
@@ -183,7 +183,7 @@ bench.command()(experts)
 
 def measure_router(seed: int = 0) -> dict[str, Any]:
     """Measure the expert router on a stream of each kind; the report for JSON."""
-    from skipgrid.host.router_bench import Favour, bench_router
+    from skipgrid.benches.router import Favour, bench_router
 
     with working("measuring the expert router"), building("the expert router"):
         return {"seed": seed, "streams": [asdict(bench_router(seed, favour)) for favour in Favour]}
@@ -191,7 +191,7 @@ def measure_router(seed: int = 0) -> dict[str, Any]:
 
 def measure_topk(seed: int = 0) -> dict[str, Any]:
     """Measure both Top-K units; the report for JSON."""
-    from skipgrid.host.topk_bench import bench_topk
+    from skipgrid.benches.topk import bench_topk
 
     with working("measuring the Top-K units"), building("a Top-K unit"):
         return {"seed": seed, "units": [asdict(result) for result in bench_topk(seed)]}
@@ -199,9 +199,9 @@ def measure_topk(seed: int = 0) -> dict[str, Any]:
 
 def measure_density(config: Config, layer: str, seed: int = 0) -> dict[str, Any]:
     """Measure a layer of the published table at every density; the report for JSON."""
+    from skipgrid.benches.layers import make_layer, measure_layer, read_table
     from skipgrid.golden import dense_cycles
-    from skipgrid.host.layer_bench import make_layer, measure_layer, read_table
-    from skipgrid.host.simulated import SimulatedDevice
+    from skipgrid.host.simulation.device import SimulatedDevice
 
     ((_, workload),) = _chosen(read_table(), layer)
     with building(config.name):
@@ -219,9 +219,9 @@ def measure(
     config: Config, table_file: Path | None = None, seed: int = 0, *, clustered: bool = False, layer: str | None = None
 ) -> tuple[dict[str, Any], "list[LayerResult]", dict[str, str]]:
     """Measure a table's layers: the report for JSON, what was measured, and why the other layers do not fit, by name."""
-    from skipgrid.host.fits import DoesNotFit
-    from skipgrid.host.layer_bench import geomean_utilisation, mean_speedup, measure_layer, read_table
-    from skipgrid.host.simulated import SimulatedDevice
+    from skipgrid.benches.layers import geomean_utilisation, mean_speedup, measure_layer, read_table
+    from skipgrid.host.compiler.fits import DoesNotFit
+    from skipgrid.host.simulation.device import SimulatedDevice
 
     chosen = _chosen(read_table(table_file), layer)
     with building(config.name):

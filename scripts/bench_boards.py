@@ -49,8 +49,8 @@ def measure_boards(names: list[str] | None = None, limit: int | None = None) -> 
     from pathlib import Path
 
     from skipgrid import models
-    from skipgrid.host.boards_bench import measure_board
-    from skipgrid.host.onnx_import import import_model
+    from skipgrid.benches.boards import measure_board
+    from skipgrid.host.onnx.importer import import_model
 
     chosen = [find_board(name) for name in names] if names else list(all_boards().values())
     folder = Path(models.__path__[0])

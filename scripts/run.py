@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from skipgrid.host.device import Device
-    from skipgrid.host.onnx_import import Imported
-    from skipgrid.host.onnx_reference import Reference
+    from skipgrid.host.devices.device import Device
+    from skipgrid.host.onnx.importer import Imported
+    from skipgrid.host.onnx.reference import Reference
     from skipgrid.host.runner import Program, Summary
 
 SAVE = "numpy.savez(FILE, images=IMAGES, labels=LABELS) writes such a file"
@@ -174,8 +174,8 @@ class Measured:
 def prepare(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]") -> Prepared:
     """Read a model and compile it for the images; an error says why it cannot be, before anything runs."""
     from skipgrid.host.network_file import ENDING, load_network
-    from skipgrid.host.onnx_import import read_model
-    from skipgrid.host.onnx_reference import Reference
+    from skipgrid.host.onnx.importer import read_model
+    from skipgrid.host.onnx.reference import Reference
     from skipgrid.host.runner import compile_network
 
     imported = None if model.suffix == ENDING else read_model(model)
@@ -188,7 +188,7 @@ def prepare(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArra
 
 def measure(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]", *, trace: Path | None = None) -> Measured:
     """Run a model over images in simulation."""
-    from skipgrid.host.simulated import SimulatedDevice
+    from skipgrid.host.simulation.device import SimulatedDevice
 
     prepared = prepare(config, model, images, labels)
     if trace:

@@ -5,8 +5,8 @@ import numpy as np
 
 from networks import Network, coded_outputs, random_network, stored_tensors
 from ports import Packet, Ports
+from skipgrid.benches.fuzz.session import walked_macs
 from skipgrid.golden import best_k, coded_bytes, decode, encode, run_network
-from skipgrid.host.session import walked_macs
 from skipgrid.rtl.register_map import LAYER_CYCLES
 from streams import trials
 

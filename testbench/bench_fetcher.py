@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from networks import large_layer, random_network
 from skipgrid.golden import Layer, coded_bytes
-from skipgrid.host.compiler import Placed, descriptor
+from skipgrid.host.compiler.descriptors import Placed, descriptor
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import layer_layout
 from skipgrid.rtl.layouts import range_layout, unit_layout

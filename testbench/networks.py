@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, accumulate, coded_bytes, run_network
 from skipgrid.golden.layer import Dtype
-from skipgrid.host import room
-from skipgrid.host.compiler import (
+from skipgrid.host.compiler import room
+from skipgrid.host.compiler.descriptors import (
     Placed,
     load_packets,
     network_program,
     place,
     program_packet,
 )
-from skipgrid.host.fits import DoesNotFit
-from skipgrid.host.packing import most
+from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.packing import most
 from skipgrid.rtl.config import Config
 
 Tensor = NDArray[np.integer]

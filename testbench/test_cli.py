@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from cli_support import DATA, MODEL, CommandLine, digits
 from simulation import SMALL
-from skipgrid.host.fits import DoesNotFit
+from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.network import ModelError
-from skipgrid.host.onnx_import import import_model
-from skipgrid.host.onnx_reference import Reference
+from skipgrid.host.onnx.importer import import_model
+from skipgrid.host.onnx.reference import Reference
 from skipgrid.host.runner import ImageResult, Summary, run_images, summarise
-from skipgrid.host.simulated import SimulatedDevice
+from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS
 from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 from skipgrid.scripts.cli import app
@@ -145,7 +145,7 @@ def test_run_says_where_onnxruntime_computes_in_float(skipgrid: CommandLine, tmp
     assert outcome.code == 0, outcome.errors
     assert f"equal to ONNX Runtime but for {len(ties)} of {1 + len(ties)} images, by one step at ties" in outcome.output
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["bit_exact_onnxruntime"] is False
-    monkeypatch.setattr("skipgrid.host.onnx_reference.Reference.explains", lambda *_: False)
+    monkeypatch.setattr("skipgrid.host.onnx.reference.Reference.explains", lambda *_: False)
     assert skipgrid.refuses(*command) == "the accelerator's outputs differ from those of ONNX Runtime"
 
 
@@ -156,7 +156,7 @@ def test_run_keeps_its_results_when_onnxruntime_fails(
     def fails(*_: object) -> None:
         raise ModelError("ONNX Runtime cannot run it")
 
-    monkeypatch.setattr("skipgrid.host.onnx_reference.Reference.outputs", fails)
+    monkeypatch.setattr("skipgrid.host.onnx.reference.Reference.outputs", fails)
     outcome = skipgrid("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
     assert outcome.code == 1
     assert "2 of 2" in outcome.output

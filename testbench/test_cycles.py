@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from skipgrid.benches.layers import bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
 from skipgrid.golden import dense_cycles
-from skipgrid.host.layer_bench import bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
-from skipgrid.host.onnx_import import import_model
-from skipgrid.host.onnx_reference import Reference
+from skipgrid.host.onnx.importer import import_model
+from skipgrid.host.onnx.reference import Reference
 from skipgrid.host.runner import compile_network, run_images, summarise
-from skipgrid.host.simulated import SimulatedDevice
+from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import preset
 from skipgrid.scripts.figures import kept
 

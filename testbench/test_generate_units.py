@@ -11,7 +11,7 @@ import pytest
 
 from cli_support import CommandLine
 from skipgrid.fpga.units import ALONE
-from skipgrid.host.toolchain import verilator_environment
+from skipgrid.host.simulation.toolchain import verilator_environment
 from skipgrid.rtl.experts.router_map import REGISTERS
 from skipgrid.scripts.unit_files import made_unit_files
 

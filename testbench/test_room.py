@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from skipgrid.benches.fuzz.trials import SMALL
 from skipgrid.golden import Activation, Layer, Winners
-from skipgrid.host.fits import DoesNotFit
-from skipgrid.host.fuzz import SMALL
+from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.room import check_pixels
 from skipgrid.host.network import Network, Port
-from skipgrid.host.room import check_pixels
 from skipgrid.host.runner import compile_network, run_images
-from skipgrid.host.simulated import SimulatedDevice
+from skipgrid.host.simulation.device import SimulatedDevice
 
 SHAPE = (4, 10, 10)
 

@@ -10,7 +10,7 @@ import pytest
 from rich.text import Text
 
 from cli_support import ROOT, CommandLine
-from skipgrid.host.layer_bench import LayerResult
+from skipgrid.benches.layers import LayerResult
 from skipgrid.scripts import console, records
 from skipgrid.scripts.build import shown
 from skipgrid.scripts.console import WholeTable, table, verdict

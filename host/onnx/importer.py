@@ -6,7 +6,7 @@ the same order. Whatever would need two roundings in a row is refused, and the m
 
 Other tools may leave things between a Conv and its roundings for which ONNX Runtime has no integer kernel: a Clip, a pooling, a Relu
 whose zero point is not the type's lowest value, another output type, a Flatten of floats. It computes these in float32, so that rarely, at
-a tie, an output differs by one step from the exact one that is computed here; onnx_reference.py tells such differences from all others.
+a tie, an output differs by one step from the exact one that is computed here; reference.py tells such differences from all others.
 """
 
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from skipgrid.golden.layer import Activation, Layer
 from skipgrid.golden.numerics import requantise_scale
 
-from .network import ModelError, Network, Port, quantise
-from .onnx_graph import Chain, Node, read_chain
-from .onnx_reader import read_steps
-from .onnx_steps import Clamp, Dequantise, Linear, Pool, Quantise, Step
+from ..network import ModelError, Network, Port, quantise
+from .graph import Chain, Node, read_chain
+from .reader import read_steps
+from .steps import Clamp, Dequantise, Linear, Pool, Quantise, Step
 
 Held = tuple[np.float32, Activation]
 """How a tensor is held in 8 bits: the float32 value of one step, and type and zero point."""

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Layer, accumulate, max_pool, run_layer
 
-from .network import ModelError
-from .onnx_graph import first_line
-from .onnx_import import Imported
+from ..network import ModelError
+from .graph import first_line
+from .importer import Imported
 
 ROUNDING = 2.0**-24  # of a float32 number, relative
 

@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 
-from . import compiled
-from .compiled import build_library, pointer
-from .device import CONTROL, BusError, Device, Words
+from ..devices.device import CONTROL, BusError, Device, Words
+from . import library
+from .library import build_library, pointer
 from .toolchain import ToolError
 
-HARNESS = Path(__file__).with_name("harness.cpp")
+HARNESS = Path(__file__).with_name("device.cpp")
 IDLE_LIMIT = 10_000_000  # cycles without a word moved, after which the design counts as hung
 OUT_CAPACITY = 1 << 22  # words
 
 
 def sources_hash() -> str:
     """A hash of everything that a simulation is made of, but for the configuration."""
-    return compiled.sources_hash(HARNESS, "skipgrid.rtl")
+    return library.sources_hash(HARNESS, "skipgrid.rtl")
 
 
 def build(config: Config, *, trace: str = "") -> Path:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from skipgrid.host.devices.device import Device
 from skipgrid.rtl.config import Config
 
+from ..random_networks import random_case, random_config
 from .chaos import ChaoticDevice
-from .device import Device
 from .mishaps import MISHAPS
-from .random_networks import random_case, random_config
 from .session import Session, Wrong
 
 SMALL = Config(

@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Mixture, route, run_network
+from skipgrid.host.compiler.descriptors import descriptors
+from skipgrid.host.compiler.fits import group_weights, groups
+from skipgrid.host.devices.device import Device
+from skipgrid.host.network import Network
+from skipgrid.host.runner import ImageResult, compile_network, recognised, run_images
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.experts.router_map import ARRAYS, REGISTERS, ExpertArray
 from skipgrid.rtl.register_map import ROUTER_BASE
-
-from .compiler import descriptors
-from .device import Device
-from .fits import group_weights, groups
-from .network import Network
-from .runner import ImageResult, compile_network, recognised, run_images
 
 CONTROL = REGISTERS["CONTROL"]
 

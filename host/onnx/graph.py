@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Activation, Dtype
 
-from .network import ModelError
+from ..network import ModelError
 
 FLOAT, UINT8, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8, onnx.TensorProto.INT8
 CONTRIBUTED = ("com.microsoft", ("QGemm", "QuantizeLinear", "DequantizeLinear"))  # ONNX Runtime's own, and which of them are read

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Dtype
 
-from .network import ModelError
-from .onnx_graph import INT8, Chain, Constant, Node
-from .onnx_steps import Clamp, Dequantise, Linear, Pads, Pair, Pool, Quantise, Shape, Step
+from ..network import ModelError
+from .graph import INT8, Chain, Constant, Node
+from .steps import Clamp, Dequantise, Linear, Pads, Pair, Pool, Quantise, Shape, Step
 
 
 def read_steps(chain: Chain) -> list[Step]:

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from skipgrid.golden import CodecError, Thresholds, decode, from_coded
+from skipgrid.host.compiler.descriptors import load_packets
+from skipgrid.host.devices.device import DeviceError, Words
+from skipgrid.host.runner import set_router
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import LoadTarget
 
 from .chaos import ChaoticDevice, DeviceReset
-from .compiler import load_packets
-from .device import DeviceError, Words
-from .runner import set_router
 from .session import FULL, Session, Wrong
 
 STREAM_ERRORS = {

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import topk, winners
+from skipgrid.host.simulation.topk import Selection, SimulatedTopK
 from skipgrid.rtl.topk.histogram_topk import HistogramTopK
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
-
-from .simulated_topk import Selection, SimulatedTopK
 
 LENGTHS = (16, 1000, 100_000)
 STREAMING_K = (1, 2, 4, 8, 16)

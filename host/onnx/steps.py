@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Activation
 
-from .onnx_graph import Constant, Node
+from .graph import Constant, Node
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]

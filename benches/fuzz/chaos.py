@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skipgrid.host.devices.device import CONTROL, Words
+from skipgrid.host.simulation.device import OUT_CAPACITY, SimulatedDevice, joined
+from skipgrid.host.simulation.library import pointer
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import COUNTERS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
-
-from .compiled import pointer
-from .device import CONTROL, Words
-from .simulated import OUT_CAPACITY, SimulatedDevice, joined
 
 NEVER = (1 << 64) - 1
 IDLE_LIMIT = 4_000_000  # cycles without a word moved, after which the design counts as hung

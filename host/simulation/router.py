@@ -16,10 +16,10 @@ from skipgrid.rtl.experts.router_map import ARRAYS, REGISTERS, ExpertArray
 from skipgrid.rtl.register_map import Register
 from skipgrid.rtl.topk.scores import WEIGHT
 
-from .compiled import build_library, pointer, sources_hash
+from .library import build_library, pointer, sources_hash
 from .toolchain import ToolError
 
-HARNESS = Path(__file__).with_name("router_harness.cpp")
+HARNESS = Path(__file__).with_name("router.cpp")
 AFTERWARDS = 2000  # cycles after the last token in which nothing else may come
 
 

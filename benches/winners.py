@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Layer, Thresholds, Winners, best_k, coded_bytes, run_network, size_bits
+from skipgrid.host.devices.device import Device
+from skipgrid.host.network import Network
+from skipgrid.host.runner import compile_network, recognised, run_images
 from skipgrid.rtl.config import Config
-
-from .device import Device
-from .network import Network
-from .runner import compile_network, recognised, run_images
 
 SHARES = (1, 0.5, 0.3, 0.2, 0.1)
 

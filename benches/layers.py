@@ -23,10 +23,9 @@ from skipgrid.golden import (
     size_bits,
     useful_macs,
 )
-
-from .compiler import channel_packet, descriptor, load_descriptor, place, program_packet, weight_packet
-from .device import Device
-from .passes import plan
+from skipgrid.host.compiler.descriptors import channel_packet, descriptor, load_descriptor, place, program_packet, weight_packet
+from skipgrid.host.compiler.passes import plan
+from skipgrid.host.devices.device import Device
 
 WEIGHT_LIMIT = 64  # as in models quantised for every x86 machine
 

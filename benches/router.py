@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Router
+from skipgrid.host.simulation.router import Routed, SimulatedRouter
 from skipgrid.rtl.experts.router_map import REGISTERS, ExpertArray
-
-from .simulated_router import Routed, SimulatedRouter
 
 EXPERTS, CELLS, FRACTION = 8, 2, 4
 TOKENS = 16_384

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Mixture, Winners
+from skipgrid.host.compiler.bounds import lowered
+from skipgrid.host.compiler.descriptors import Placed, descriptors, network_program, place
+from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
 from skipgrid.rtl.config import Config
-
-from .bounds import lowered
-from .compiler import Placed, descriptors, network_program, place
-from .fits import DoesNotFit, group_weights, groups
 
 Tensor = NDArray[np.integer]
 MOST_WEIGHTS = 32768  # a lane, of any configuration

@@ -8,7 +8,7 @@ import tty
 from contextlib import suppress
 from typing import NoReturn
 
-from .simulated_board import SimulatedBoard
+from .board import SimulatedBoard
 
 SLICE = 4000  # cycles between two looks at the terminal
 QUIET = 200_000  # cycles without a byte, after which nothing more comes from a board that is not busy

@@ -9,9 +9,9 @@ from skipgrid.fpga.system import System
 from skipgrid.fpga.uart import divider
 from skipgrid.rtl.config import Config
 
-from .compiled import build_library, sources_hash
+from .library import build_library, sources_hash
 
-HARNESS = Path(__file__).with_name("board_harness.cpp")
+HARNESS = Path(__file__).with_name("board.cpp")
 CAPACITY = 4096  # bytes from the board in one call
 
 

@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 
 from skipgrid.fpga.board import Board
 from skipgrid.golden import dense_cycles
-
-from .fits import DoesNotFit
-from .link import Link
-from .network import Network
-from .runner import ImageResult, Program, compile_network, run_images
-from .serial_device import SerialDevice
-from .simulated import SimulatedDevice
-from .simulated_board import SimulatedBoard, SimulatedLine, build_board
+from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.devices.link import Link
+from skipgrid.host.devices.serial_device import SerialDevice
+from skipgrid.host.network import Network
+from skipgrid.host.runner import ImageResult, Program, compile_network, run_images
+from skipgrid.host.simulation.board import SimulatedBoard, SimulatedLine, build_board
+from skipgrid.host.simulation.device import SimulatedDevice
 
 LINK_IMAGES = 20  # a whole board is simulated far slower than its accelerator, and one image is like the next
 

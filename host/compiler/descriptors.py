@@ -9,8 +9,8 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, layer_layout
 from skipgrid.rtl.layouts import LoadHeader, LoadTarget, Opcode, WinnersOf
 
+from ..devices.device import Words
 from .bounds import bounds, check_pooling, lowered
-from .device import Words
 from .fits import DoesNotFit, check_fits, chooses_apart, choosing, group_weights, groups, remedy, routing
 from .packing import modular, most, packed
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from skipgrid.rtl.topk.histogram_topk import VALUE_BITS, HistogramTopK
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 
-from .compiled import build_library, pointer, sources_hash
+from .library import build_library, pointer, sources_hash
 from .toolchain import ToolError
 
-HARNESS = Path(__file__).with_name("topk_harness.cpp")
+HARNESS = Path(__file__).with_name("topk.cpp")
 Integers = NDArray[np.integer]
 
 

@@ -7,13 +7,12 @@ import numpy as np
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
+from skipgrid.host.devices.device import Device, Words
+from skipgrid.host.simulation.library import MODULE
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import REGISTERS
 from skipgrid.rtl.verilog import generate_verilog
-
-from .compiled import MODULE
-from .device import Device, Words
 
 STATUS = REGISTERS["STATUS"]
 

@@ -8,15 +8,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Thresholds, coded_bytes, encode, route, run_network
+from skipgrid.host.compiler.descriptors import load_packets, network_program, program_packet
+from skipgrid.host.compiler.room import stored_tensors
+from skipgrid.host.devices.device import Device, DeviceError, Words
+from skipgrid.host.runner import set_router
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import SLOT_WORDS
 from skipgrid.rtl.errors import Error
 
-from .compiler import load_packets, network_program, program_packet
-from .device import Device, DeviceError, Words
-from .random_networks import Case
-from .room import stored_tensors
-from .runner import set_router
+from ..random_networks import Case
 
 Tensor = NDArray[np.integer]
 FULL = (Error.ENTRIES_FULL, Error.PIXELS_FULL)  # what a network may run into, because of its input

@@ -21,7 +21,7 @@ struct Chaos {
     uint64_t access_count;
 };
 
-enum Ended : int {  // as host/chaos.py names them
+enum Ended : int {  // as benches/fuzz/chaos.py names them
     WELL,
     HUNG,
     TOO_MANY_WORDS,
