@@ -23,8 +23,10 @@ from skipgrid.golden import (
     size_bits,
     useful_macs,
 )
-from skipgrid.host.compiler.descriptors import channel_packet, descriptor, load_descriptor, place, program_packet, weight_packet
+from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
+from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
 from skipgrid.host.compiler.passes import plan
+from skipgrid.host.compiler.placement import place
 from skipgrid.host.devices.device import Device
 
 WEIGHT_LIMIT = 64  # as in models quantised for every x86 machine

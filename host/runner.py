@@ -28,8 +28,10 @@ from skipgrid.rtl.experts.router_map import REGISTERS as ROUTER_REGISTERS
 from skipgrid.rtl.register_map import ROUTER_BASE
 
 from .compiler.bounds import lowered
-from .compiler.descriptors import CODE_PARAMETERS, descriptors, load_packets, network_program, place, program_packet
+from .compiler.descriptors import CODE_PARAMETERS, descriptors, network_program
 from .compiler.fits import DoesNotFit, routing
+from .compiler.packets import load_packets, program_packet
+from .compiler.placement import place
 from .compiler.room import check_entries, check_pixels
 from .devices.device import Device, DeviceError, Words
 from .network import Network

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from skipgrid.golden import Layer, best_k, coded_bytes, encode, run_layer
-from skipgrid.host.compiler.descriptors import load_packets, network_program, place, program_packet
+from skipgrid.host.compiler.descriptors import network_program
+from skipgrid.host.compiler.packets import load_packets, program_packet
+from skipgrid.host.compiler.placement import place
 from skipgrid.host.devices.device import Words
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.register_map import REGISTERS

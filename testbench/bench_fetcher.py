@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from networks import large_layer, random_network
 from skipgrid.golden import Layer, coded_bytes
-from skipgrid.host.compiler.descriptors import Placed, descriptor
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import layer_layout
 from skipgrid.rtl.layouts import range_layout, unit_layout

@@ -7,7 +7,8 @@ import cocotb
 
 from networks import large_layer, random_network
 from skipgrid.golden import Layer
-from skipgrid.host.compiler.descriptors import Placed, descriptor
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.layouts import Opcode, order_layout, unit_layout
 from streams import PROFILES, Bench, Scoreboard, config, layer_bits
 

@@ -11,7 +11,9 @@ from bench_accelerator_errors import changed
 from networks import Tensor, activation, holds, tensor
 from ports import Packet, Ports
 from skipgrid.golden import Activation, Layer, Thresholds, Winners, coded_bytes, encode, run_network
-from skipgrid.host.compiler.descriptors import Placed, descriptor, load_descriptor, load_packets, program_packet
+from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
+from skipgrid.host.compiler.packets import load_packets, program_packet
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import WinnersOf
 from streams import trials

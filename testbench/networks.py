@@ -11,15 +11,11 @@ from numpy.typing import NDArray
 from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, accumulate, coded_bytes, run_network
 from skipgrid.golden.layer import Dtype
 from skipgrid.host.compiler import room
-from skipgrid.host.compiler.descriptors import (
-    Placed,
-    load_packets,
-    network_program,
-    place,
-    program_packet,
-)
+from skipgrid.host.compiler.descriptors import network_program
 from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.packets import load_packets, program_packet
 from skipgrid.host.compiler.packing import most
+from skipgrid.host.compiler.placement import Placed, place
 from skipgrid.rtl.config import Config
 
 Tensor = NDArray[np.integer]

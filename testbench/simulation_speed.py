@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from skipgrid.benches.layers import make_layer, read_table
 from skipgrid.golden import coded_bytes, encode, run_layer
-from skipgrid.host.compiler.descriptors import channel_packet, descriptor, place, program_packet, weight_packet
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
+from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.config import Config, preset
 
 LAYER = "AlexNetC Conv3"

@@ -15,8 +15,9 @@ from skipgrid.benches.random_networks import random_activation, random_input, ra
 from skipgrid.golden import Activation, Layer, Winners, accumulate, requantise, run_layer, run_network
 from skipgrid.golden.numerics import INT32
 from skipgrid.host.compiler.bounds import bounds, lowered, sums, wraps
-from skipgrid.host.compiler.descriptors import descriptors, place
+from skipgrid.host.compiler.descriptors import descriptors
 from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.placement import place
 from skipgrid.host.onnx.importer import import_model
 from skipgrid.host.runner import compile_network, run_images
 from skipgrid.host.simulation.device import SimulatedDevice

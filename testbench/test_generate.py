@@ -14,7 +14,8 @@ import pytest
 from simulation import SERIAL, SMALL
 from skipgrid.fpga.board import find_config
 from skipgrid.golden import Layer
-from skipgrid.host.compiler.descriptors import descriptor, place
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.placement import place
 from skipgrid.host.simulation.toolchain import verilator_environment
 from skipgrid.rtl.config import preset
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, FIELDS, Descriptor

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from skipgrid.golden import CodecError, Thresholds, decode, from_coded
-from skipgrid.host.compiler.descriptors import load_packets
+from skipgrid.host.compiler.packets import load_packets
 from skipgrid.host.devices.device import DeviceError, Words
 from skipgrid.host.runner import set_router
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS

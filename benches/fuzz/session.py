@@ -8,7 +8,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Thresholds, coded_bytes, encode, route, run_network
-from skipgrid.host.compiler.descriptors import load_packets, network_program, program_packet
+from skipgrid.host.compiler.descriptors import network_program
+from skipgrid.host.compiler.packets import load_packets, program_packet
 from skipgrid.host.compiler.room import stored_tensors
 from skipgrid.host.devices.device import Device, DeviceError, Words
 from skipgrid.host.runner import set_router

@@ -1,101 +1,19 @@
-"""From layers to what the accelerator loads: weights and parameters in their memories, and a program of descriptors."""
-
-from dataclasses import dataclass
+"""Programs of descriptors: what the accelerator is told of each layer, one step after another."""
 
 import numpy as np
 
 from skipgrid.golden import Activation, Layer
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, layer_layout
-from skipgrid.rtl.layouts import LoadHeader, LoadTarget, Opcode, WinnersOf
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, Descriptor, layer_layout
+from skipgrid.rtl.layouts import Opcode, WinnersOf
 
 from ..devices.device import Words
-from .bounds import bounds, check_pooling, lowered
-from .fits import DoesNotFit, check_fits, chooses_apart, choosing, group_weights, groups, remedy, routing
+from .bounds import lowered
+from .fits import DoesNotFit, chooses_apart, choosing, group_weights, groups, remedy
 from .packing import modular, most, packed
+from .placement import Placed
 
 CODE_PARAMETERS = range(8)
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A layer and where its weights and channels lie on the accelerator; likewise the gate by which its experts are chosen."""
-
-    layer: Layer
-    weights_base: int
-    channels_base: int
-    gate: "Placed | None" = None
-
-
-def place(layers: list[Layer], config: Config) -> list[Placed]:
-    """Places all layers behind each other; DoesNotFit if the memories are too small."""
-    placed: list[Placed] = []
-    weights, channels = 0, 0
-    for layer in layers:
-        gate = None
-        for part in (layer,) if layer.mixture is None else (layer.mixture.gate, layer):
-            check_fits(part, config)
-            check_pooling(part)
-            item = gate = Placed(part, weights, channels, gate)
-            weights += groups(part, config) * group_weights(part)
-            channels += groups(part, config) * config.lanes
-        placed.append(item)
-    if weights > config.weights:
-        raise DoesNotFit(
-            f"the network needs {weights:,} weights a lane, but {config.name} holds {config.weights:,};"
-            f" {remedy(config, 'weights', weights)}"
-        )
-    if channels > config.channels:
-        raise DoesNotFit(
-            f"the network needs parameters of {channels:,} channels, but {config.name} holds {config.channels:,};"
-            f" {remedy(config, 'channels', channels)}"
-        )
-    if len(layers) > config.layers:
-        raise DoesNotFit(
-            f"the network has {len(layers)} layers, but {config.name} holds {config.layers} descriptors;"
-            f" {remedy(config, 'layers', len(layers))}"
-        )
-    routing(layers)
-    return placed
-
-
-def load_packets(placed: list[Placed], config: Config) -> list[Words]:
-    """The load packets of all layers' weights and channels."""
-    items = [item for each in placed for item in (each.gate, each) if item is not None]
-    return [packet(item, config) for item in items for packet in (weight_packet, channel_packet)]
-
-
-def weight_packet(placed: Placed, config: Config) -> Words:
-    """The load packet of a layer's weights: for each group, in (r, s, c) order, the lanes' weights in words of four."""
-    weights = placed.layer.weights.transpose(0, 2, 3, 1).reshape(placed.layer.weights.shape[0], -1)  # (K, R*S*C)
-    count = groups(placed.layer, config)
-    lanes = np.zeros((count * config.lanes, weights.shape[1]), np.int8)
-    lanes[: len(weights)] = weights
-    ordered = lanes.reshape(count, config.lanes, -1).transpose(0, 2, 1)
-    return _packet(LoadTarget.WEIGHTS, placed.weights_base, np.ascontiguousarray(ordered).reshape(-1).view(np.uint32))
-
-
-def channel_packet(placed: Placed, config: Config) -> Words:
-    """The load packet of a layer's channels: bias, scale and bound of each."""
-    layer = placed.layer
-    words = np.zeros((groups(layer, config) * config.lanes, 3), np.uint32)
-    words[: len(layer.bias), 0] = layer.bias.view(np.uint32)
-    # The requantiser takes normal numbers; with any smaller one, as with the smallest of these, every sum becomes zero.
-    words[: len(layer.bias), 1] = np.maximum(layer.scale, np.finfo(np.float32).tiny).view(np.uint32)
-    words[: len(layer.bias), 2] = bounds(layer).view(np.uint32)
-    return _packet(LoadTarget.CHANNELS, placed.channels_base, words.reshape(-1))
-
-
-def program_packet(descriptors: list[Words]) -> Words:
-    """The load packet of a program, from its first descriptor on."""
-    words = np.zeros((len(descriptors), SLOT_WORDS), np.uint32)
-    for slot, descriptor in zip(words, descriptors, strict=True):
-        slot[:DESCRIPTOR_WORDS] = descriptor
-    return _packet(LoadTarget.PROGRAM, 0, words.reshape(-1))
-
-
-def _packet(target: LoadTarget, address: int, words: Words) -> Words:
-    return np.concatenate([np.array([packed(LoadHeader, {"address": address, "target": target.value})], np.uint32), words])
 
 
 def descriptor(
