@@ -178,8 +178,8 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
             device.run(words, program=2)
         runs.append(device.run([]))
         channels, held = item.channels, item.input_rows
-        streamed += runs[0].counters.total_cycles
-        cycles += runs[-1].counters.total_cycles
+        streamed += runs[0].counters["total_cycles"]
+        cycles += runs[-1].counters["total_cycles"]
         right = encode(block, k_out)
         exact &= all(len(run.packets) == 1 and np.array_equal(run.packets[0], right) for run in runs)
     dense, useful, limit = dense_macs(layer), useful_macs(x, layer), limit_cycles(x, layer, config.rows, config.lanes)

@@ -10,7 +10,7 @@ from skipgrid.host.compiler.bounds import lowered
 from skipgrid.host.compiler.descriptors import descriptors, network_program
 from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
 from skipgrid.host.compiler.placement import Placed, place
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 
 Tensor = NDArray[np.integer]
 MOST_WEIGHTS = 32768  # a lane, of any configuration
@@ -68,8 +68,7 @@ def random_config(rng: np.random.Generator) -> Config:
         scan=1 if serial else power(1, lanes),
         results=power(1, 16),
         ranges_ahead=int(rng.choice([0, 1, 4, 12])),
-        serial=serial,
-        spread=rows > 1 and some(0.4),
+        form=Form.SERIAL if serial else Form.SPREAD if rows > 1 and some(0.4) else Form.PARALLEL,
         soft_lanes=0 if serial else int(rng.choice([0, 1, lanes])),
         winners=some(0.5),
         pixel_winners=int(rng.choice([0, 0, 1, 3, 8, 64])),

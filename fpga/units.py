@@ -8,7 +8,7 @@ from inspect import signature
 from typing import Any
 
 from skipgrid.rtl.accelerator import Accelerator
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.control.loader import Loader
 from skipgrid.rtl.control.registers import Registers
 from skipgrid.rtl.control.sequencer import Sequencer
@@ -94,18 +94,25 @@ def check_alone(name: str) -> None:
         raise ValueError(f"there is no unit {name!r} that is of use by itself; there are {', '.join(ALONE)}")
 
 
-def _changed(name: str, settings: dict[str, int], texts: list[str]) -> dict[str, int]:
+def _changed(name: str, settings: dict[str, Any], texts: list[str]) -> dict[str, Any]:
     for text in texts:
         key, _, value = text.partition("=")
         if key not in settings:
             known = ", ".join(f"{key}={default}" for key, default in settings.items())
             raise ValueError(f"{text!r} sets nothing of {name}, which has {known}")
-        words = {"True": True, "False": False} if isinstance(settings[key], bool) else {}
+        words = _words(settings[key])
         try:
-            settings[key] = words[value.capitalize()] if words else int(value)
+            settings[key] = words[value.lower()] if words else int(value)
         except (KeyError, ValueError):
-            raise ValueError(f"{key} of {name} is {'true or false' if words else 'an integer'}, not {value!r}") from None
+            raise ValueError(f"{key} of {name} is {' or '.join(words) or 'an integer'}, not {value!r}") from None
     return settings
+
+
+def _words(value: object) -> dict[str, Any]:
+    """What a setting that has this value may be, by name; nothing where it is an integer."""
+    if isinstance(value, bool):
+        return {"true": True, "false": False}
+    return {str(choice): choice for choice in type(value)} if isinstance(value, Form) else {}
 
 
 def _check(name: str) -> None:

@@ -150,10 +150,10 @@ def run_images(device: Device, program: Program, inputs: NDArray[np.integer]) ->
         tensors = [x, *expected[:-1]]
         yield ImageResult(
             output=output,
-            cycles=run.counters.total_cycles,
+            cycles=run.counters["total_cycles"],
             layer_cycles=layer_cycles,
             descriptor_cycles=run.layer_cycles,
-            winners_cycles=run.counters.winners_cycles,
+            winners_cycles=run.counters["winners_cycles"],
             bit_exact_golden=np.array_equal(output, expected[-1]),
             sparsity=[sparsity(coded_bytes(tensor, layer.x)) for tensor, layer in zip(tensors, layers, strict=True)],
             useful_macs=[useful_macs(tensor, layer) for tensor, layer in zip(tensors, layers, strict=True)],

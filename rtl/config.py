@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 
 MAX_QUOTIENT = 7  # ones of the unary part; that many are not ended by a zero
 MAX_REMAINDER = 7  # bits of the remainder: k is 0...7
@@ -11,6 +12,21 @@ MAX_RUN = (MAX_QUOTIENT << MAX_REMAINDER) + (1 << MAX_REMAINDER) - 1  # zeros on
 
 def _power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
+
+
+class Form(StrEnum):
+    """How the parts around the grid are built.
+
+    SERIAL: they work bit by bit, or element by element: they take less than half the logic, and more cycles, most where a layer has few
+        multiplications for each input and output. With one row, whose drain looks at a lane at a time (scan is 1).
+    PARALLEL: each takes an element or a word a cycle.
+    SPREAD: likewise, and the rows lie far from what they share, as on a large FPGA: registers on these ways, and behind the activation
+        buffer, keep the clock up, and a unit takes a few cycles more from end to end. With 2 rows or more.
+    """
+
+    SERIAL = "serial"
+    PARALLEL = "parallel"
+    SPREAD = "spread"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +48,15 @@ class Config:
     results: units that a row may have finished before their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
     ranges_ahead: ranges of entries that a row finds ahead besides the first four, 0...12: with few, rows wait where windows hold little.
-    serial: the parts around the grid work bit by bit, or element by element: they take less than half the logic, and more
-        cycles, most where a layer has few multiplications for each input and output. With one row, whose drain looks at a lane at a time
-        (scan is 1).
-    spread: the rows lie far from what they share, as on a large FPGA: registers on these ways, and behind the activation buffer, keep the
-        clock up, and a unit takes a few cycles more from end to end. With 2 rows or more.
+    form: serial, parallel or spread (see `Form`).
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
-        row, 0 where serial is chosen.
+        row, 0 where the form is serial.
     winners: the unit is built that lets a layer's output keep its k largest elements only; it takes one memory of 256 counters.
     pixel_winners: likewise the unit that lets each pixel keep its k largest channels only, with so many compare cells: k is 1...64 at
         most; 0 for none.
     wide_program: a descriptor is fetched four words a cycle, which takes more memory blocks, and some 15 cycles less for each layer.
     experts, experts_chosen: a router is built that chooses up to `experts_chosen` of `experts` for each input of a layer, whose other
-        experts are skipped: 2...64, and 1...8 of them; 0 and 0 for none. Not where serial is chosen.
+        experts are skipped: 2...64, and 1...8 of them; 0 and 0 for none. Not where the form is serial.
     """
 
     name: str = "custom"
@@ -60,8 +72,7 @@ class Config:
     scan: int = 16
     results: int = 16
     ranges_ahead: int = 4
-    serial: bool = False
-    spread: bool = False
+    form: Form = Form.PARALLEL
     soft_lanes: int = 0
     winners: bool = False
     pixel_winners: int = 0
@@ -95,29 +106,41 @@ class Config:
                 raise ValueError(f"{item} must be a power of two from {low} to {high}, not {value}")
         if not (_power_of_two(self.scan) and self.scan <= self.lanes):
             raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
-        for item in ("serial", "spread", "winners", "wide_program"):
+        if not isinstance(self.form, Form):
+            raise TypeError(f"form must be one of {', '.join(Form)}, not {self.form!r}")
+        for item in ("winners", "wide_program"):
             if not isinstance(getattr(self, item), bool):
                 raise TypeError(f"{item} must be True or False, not {getattr(self, item)!r}")
         if self.spread and self.rows == 1:
-            raise ValueError("rows must be 2 or more where spread is chosen, not 1")
+            raise ValueError("rows must be 2 or more where the form is spread, not 1")
         if not 0 <= self.ranges_ahead <= 12:
             raise ValueError(f"ranges_ahead must be from 0 to 12, not {self.ranges_ahead}")
         for item in ("rows", "scan"):
             if self.serial and getattr(self, item) != 1:
-                raise ValueError(f"{item} must be 1 where serial is chosen, not {getattr(self, item)}")
+                raise ValueError(f"{item} must be 1 where the form is serial, not {getattr(self, item)}")
         if not 0 <= self.soft_lanes <= (0 if self.serial else self.lanes):
-            raise ValueError(f"soft_lanes must be from 0 to lanes ({self.lanes}), and 0 where serial is chosen, not {self.soft_lanes}")
+            raise ValueError(f"soft_lanes must be from 0 to lanes ({self.lanes}), and 0 where the form is serial, not {self.soft_lanes}")
         if not 0 <= self.pixel_winners <= 64:
             raise ValueError(f"pixel_winners must be from 1 to 64, or 0 for none, not {self.pixel_winners}")
         if self.experts and not 2 <= self.experts <= 64:
             raise ValueError(f"experts must be from 2 to 64, or 0 for none, not {self.experts}")
         if self.experts and self.serial:
-            raise ValueError(f"experts must be 0 where serial is chosen, not {self.experts}")
+            raise ValueError(f"experts must be 0 where the form is serial, not {self.experts}")
         if not min(1, self.experts) <= self.experts_chosen <= min(8, self.experts):
             least, most = min(1, self.experts), min(8, self.experts)
             raise ValueError(f"experts_chosen must be from {least} to {most} of {self.experts} experts, not {self.experts_chosen}")
         if not (self.channels > 0 and self.channels % self.lanes == 0 and self.channels <= 65536):
             raise ValueError(f"channels must be a multiple of lanes ({self.lanes}) up to 65,536, not {self.channels}")
+
+    @property
+    def serial(self) -> bool:
+        """Whether the parts around the grid work bit by bit."""
+        return self.form is Form.SERIAL
+
+    @property
+    def spread(self) -> bool:
+        """Whether there are registers on the rows' ways."""
+        return self.form is Form.SPREAD
 
     @property
     def some_winners(self) -> bool:
@@ -178,6 +201,11 @@ class Config:
     def slices(self) -> int:
         """Cycles that the drain takes to look at all lanes of a row."""
         return self.lanes // self.scan
+
+    @property
+    def macs_at_once(self) -> int:
+        """Multiplications in one cycle: one a PE."""
+        return self.rows * self.lanes
 
     @property
     def zeros_at_once(self) -> int:

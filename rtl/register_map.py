@@ -5,11 +5,14 @@ from enum import Enum
 
 from skipgrid import __version__
 
+from .counters import COUNTERS
+
 IDENTIFICATION = 0x534B4744  # "SKGD"
 VERSION = tuple(map(int, __version__.split(".")))  # noqa: RUF048  # major, minor, patch: a register has nothing else
 VERSION_WORD = VERSION[0] << 16 | VERSION[1] << 8 | VERSION[2]
 VERSION_FIELDS = (("patch", 0, 8, ""), ("minor", 8, 8, ""), ("major", 16, 8, ""))
 ADDRESS_BITS = 12
+COUNTERS_BASE = 0x040  # of the performance counters
 LAYER_CYCLES = 0x400  # of layer n at + 4 n; read-only
 ROUTER_BASE = 0x800  # the expert router's registers, where it is built
 
@@ -36,16 +39,36 @@ class Register:
     fields: tuple[tuple[str, int, int, str], ...] = ()
     reset: int | None = 0
 
-    def field(self, name: str, value: int) -> int:
-        """The value of a field in a word that was read."""
+    @property
+    def width(self) -> int:
+        """Bits up to the highest field."""
+        return max((low + width for _, low, width, _ in self.fields), default=32)
+
+    def bits(self, name: str) -> slice:
+        """Where in the word a field lies."""
         for field, low, width, _ in self.fields:
             if field == name:
-                return value >> low & (1 << width) - 1
+                return slice(low, low + width)
         raise KeyError(name)
 
     def mask(self, name: str) -> int:
         """The bits of a field within the word."""
-        return next((1 << width) - 1 << low for field, low, width, _ in self.fields if field == name)
+        bits = self.bits(name)
+        return (1 << bits.stop) - (1 << bits.start)
+
+    def field(self, name: str, value: int) -> int:
+        """The value of a field in a word that was read."""
+        return (value & self.mask(name)) >> self.bits(name).start
+
+
+def _counters() -> list[Register]:
+    """The registers of the performance counters."""
+    meanings = [
+        (name, counter.meaning + half)
+        for counter in COUNTERS
+        for name, half in zip(counter.words, (", lower 32 bits", "; its upper 32 bits") if counter.wide else ("",), strict=True)
+    ]
+    return [Register(name, COUNTERS_BASE + 4 * number, Access.READ, meaning) for number, (name, meaning) in enumerate(meanings)]
 
 
 _READ, _WRITE, _BOTH = Access.READ, Access.WRITE, Access.READ_WRITE
@@ -97,21 +120,7 @@ REGISTERS = {
             (("done", 1, 1, "the end of a run without an error"), ("error", 2, 1, "an error, of a run or of the load port")),
             reset=0b110,
         ),
-        Register("TOTAL_CYCLES", 0x040, _READ, "cycles from start to the end of the run"),
-        Register("BUSY_CYCLES", 0x044, _READ, "of these, cycles in which a row multiplied"),
-        Register("INPUT_STALLS", 0x048, _READ, "of these, cycles in which a unit of work waited for the input"),
-        Register("OUTPUT_STALLS", 0x04C, _READ, "of these, cycles in which an output word waited to be taken"),
-        Register("USEFUL_MACS_LOW", 0x050, _READ, "nonzero activations times lanes in use, lower 32 bits"),
-        Register("USEFUL_MACS_HIGH", 0x054, _READ, "upper 32 bits"),
-        Register("SKIPPED_ZEROS", 0x058, _READ, "zeros in the tensors that were stored"),
-        Register("WORDS_IN", 0x05C, _READ, "words taken from the input stream"),
-        Register("WORDS_OUT", 0x060, _READ, "words sent to the output stream"),
-        Register(
-            "WINNERS_CYCLES",
-            0x064,
-            _READ,
-            "of these, cycles in which winners were read again, or an output waited for their choice; where winners are built",
-        ),
+        *_counters(),
     )
 }
 
@@ -124,26 +133,3 @@ LAYERS = Register(
     reset=None,
 )
 """That of descriptor n at + 4 n."""
-
-COUNTERS = (
-    "TOTAL_CYCLES",
-    "BUSY_CYCLES",
-    "INPUT_STALLS",
-    "OUTPUT_STALLS",
-    "USEFUL_MACS_LOW",
-    "USEFUL_MACS_HIGH",
-    "SKIPPED_ZEROS",
-    "WORDS_IN",
-    "WORDS_OUT",
-    "WINNERS_CYCLES",
-)
-"""The performance counters, at adjacent addresses in this order; the last one is there only where winners are built."""
-
-
-def built_counters(*, winners: bool) -> tuple[str, ...]:
-    """Those of a design with or without winners."""
-    return COUNTERS if winners else COUNTERS[:-1]
-
-
-COUNTERS_BASE = REGISTERS[COUNTERS[0]].address
-assert [REGISTERS[name].address for name in COUNTERS] == [COUNTERS_BASE + 4 * number for number in range(len(COUNTERS))]

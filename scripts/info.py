@@ -1,6 +1,5 @@
 """skipgrid info: what a board says of itself."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -62,5 +61,5 @@ def describe(device: "SerialDevice") -> dict[str, Any]:
         "clock_hz": device.hello.clock_hz,
         "baud": device.hello.baud,
         "status": " ".join(name for name, value in status.items() if value) or "idle",
-        "counters": asdict(device.counters()),
+        "counters": device.counters(),
     }

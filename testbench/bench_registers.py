@@ -12,9 +12,10 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from axi_sides import answered, behave_all
 from skipgrid.rtl.control.counters import BETWEEN_TURNS
+from skipgrid.rtl.counters import COUNTERS as ALL_COUNTERS
+from skipgrid.rtl.counters import counter_words
 from skipgrid.rtl.errors import Error
-from skipgrid.rtl.register_map import COUNTERS as ALL_COUNTERS
-from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access, built_counters
+from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION, Access
 from streams import HALF_PERIOD, config
 
 COUNTERS = {
@@ -78,7 +79,7 @@ async def every_address(dut: Any) -> None:
     bench = RegistersBench(dut)
     await bench.begin()
     settings = bench.config
-    built = set(built_counters(winners=settings.some_winners)) | (set(REGISTERS) - set(ALL_COUNTERS))
+    built = set(counter_words(settings)) | (set(REGISTERS) - {word for counter in ALL_COUNTERS for word in counter.words})
     known = {register.address: register for name, register in REGISTERS.items() if name in built}
     for address in [*range(0, 0x80, 4), *range(LAYER_CYCLES - 8, LAYER_CYCLES + 4 * settings.layers + 16, 4), 0x800, 0xFFC]:
         bench.behave()
@@ -143,7 +144,7 @@ async def after_a_reset(dut: Any) -> None:
     """Whatever the registers held."""
     bench = RegistersBench(dut)
     await bench.begin()
-    built = set(built_counters(winners=bench.config.some_winners)) | (set(REGISTERS) - set(ALL_COUNTERS))
+    built = set(counter_words(bench.config)) | (set(REGISTERS) - {word for counter in ALL_COUNTERS for word in counter.words})
     for _ in range(5):
         for name in built:
             register = REGISTERS[name]

@@ -20,7 +20,7 @@ from amaranth.lib import wiring
 from cocotb_tools.runner import Runner, get_runner
 
 from skipgrid.host.simulation.toolchain import plain, plain_output, verilator_environment
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.verilog import generate_verilog
 
 BUILD = plain_output(Path(__file__).parent.parent / "build" / "testbench")
@@ -38,13 +38,13 @@ ALL = SMALL.replaced(
     experts=3,
     experts_chosen=2,
     winners=True,
-    spread=True,
+    form=Form.SPREAD,
     wide_program=True,
     layers=16,
     weights=1024,
     channels=128,
 )  # what can be built together
-SERIAL = SMALL.replaced(rows=1, scan=1, results=1, serial=True)
+SERIAL = SMALL.replaced(rows=1, scan=1, results=1, form=Form.SERIAL)
 
 
 def shapes(configs: Mapping[str, Config], *quick: str) -> pytest.MarkDecorator:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skipgrid.rtl.config import PRESETS, Config, preset
+from skipgrid.rtl.config import PRESETS, Config, Form, preset
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,11 @@ from skipgrid.rtl.config import PRESETS, Config, preset
         ({"ranges_ahead": 13}, "ranges_ahead must be from 0 to 12, not 13"),
         ({"scan": 64}, r"scan must be a power of two up to lanes \(32\), not 64"),
         ({"scan": 3}, r"scan must be a power of two up to lanes \(32\), not 3"),
-        ({"serial": True}, "rows must be 1 where serial is chosen, not 4"),
-        ({"serial": True, "rows": 1}, "scan must be 1 where serial is chosen, not 16"),
-        ({"spread": True, "rows": 1}, "rows must be 2 or more where spread is chosen, not 1"),
-        ({"soft_lanes": 33}, r"soft_lanes must be from 0 to lanes \(32\), and 0 where serial is chosen, not 33"),
-        ({"serial": True, "rows": 1, "scan": 1, "soft_lanes": 1}, r"soft_lanes must be .* and 0 where serial is chosen, not 1"),
+        ({"form": Form.SERIAL}, "rows must be 1 where the form is serial, not 4"),
+        ({"form": Form.SERIAL, "rows": 1}, "scan must be 1 where the form is serial, not 16"),
+        ({"form": Form.SPREAD, "rows": 1}, "rows must be 2 or more where the form is spread, not 1"),
+        ({"soft_lanes": 33}, r"soft_lanes must be from 0 to lanes \(32\), and 0 where the form is serial, not 33"),
+        ({"form": Form.SERIAL, "rows": 1, "scan": 1, "soft_lanes": 1}, r"soft_lanes must be .* and 0 where the form is serial, not 1"),
         ({"channels": 40}, r"channels must be a multiple of lanes \(32\) up to 65,536, not 40"),
         ({"channels": 0}, "channels must be a multiple of lanes"),
     ],
@@ -49,10 +49,15 @@ def test_parameters_have_names() -> None:
         Config(*[4, 32])
 
 
-@pytest.mark.parametrize("item", ["serial", "winners"])
+@pytest.mark.parametrize("item", ["winners", "wide_program"])
 def test_what_is_built_or_not_is_true_or_false(item: str) -> None:
     with pytest.raises(TypeError, match=f"{item} must be True or False, not 1"):
         Config(**{item: 1})  # type: ignore[arg-type]
+
+
+def test_another_form_is_refused() -> None:
+    with pytest.raises(TypeError, match="form must be one of serial, parallel, spread, not 'far'"):
+        Config(form="far")  # type: ignore[arg-type]
 
 
 def test_what_is_not_built_changes_no_hash() -> None:

@@ -6,7 +6,7 @@ import pytest
 from amaranth.sim import Simulator, SimulatorContext
 
 from simulation import SERIAL, SMALL, shapes
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.control.counters import PerformanceCounters
 from skipgrid.rtl.control.loader import Loader
 from skipgrid.rtl.control.registers import Registers
@@ -33,7 +33,7 @@ def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
     simulate(Sequencer(config), "bench_sequencer", config)
 
 
-@shapes({"2 rows": SMALL, "serial": SERIAL, "winners, spread": SMALL.replaced(winners=True, spread=True)}, "serial", "winners, spread")
+@shapes({"2 rows": SMALL, "serial": SERIAL, "winners, spread": SMALL.replaced(winners=True, form=Form.SPREAD)}, "serial", "winners, spread")
 def test_registers(simulate: Callable[..., None], config: Config) -> None:
     simulate(Registers(config), "bench_registers", config)
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from simulation import SERIAL, SMALL, shapes
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.output.drain import Drain
 from skipgrid.rtl.output.serial_drain import SerialDrain
 
-LARGE = SMALL.replaced(spread=True, lanes=16, channels=8192, experts=4, experts_chosen=2)
+LARGE = SMALL.replaced(form=Form.SPREAD, lanes=16, channels=8192, experts=4, experts_chosen=2)
 
 
 @shapes(

@@ -13,7 +13,7 @@ from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.compiler.passes import plan
 from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.accelerator import Accelerator
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.descriptor import Descriptor
 from skipgrid.rtl.layouts import Opcode
 
@@ -21,7 +21,7 @@ EXPERTS = SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, ch
 SHAPES = {
     "all": ALL,
     "2 rows": EXPERTS,
-    "spread": EXPERTS.replaced(spread=True),
+    "spread": EXPERTS.replaced(form=Form.SPREAD),
     "1 row": EXPERTS.replaced(rows=1, experts=64, channels=1024, weights=2048),
 }
 

@@ -19,7 +19,7 @@ from skipgrid.benches.fuzz.trials import SMALL, TRIALS_A_CONFIG, config_of_trial
 from skipgrid.benches.random_networks import random_case, random_config
 from skipgrid.golden import Layer, Thresholds, run_network
 from skipgrid.rtl.accelerator import Accelerator
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 
 EXTREMES: dict[str, set[int]] = {
     "rows": {1, 16},
@@ -34,8 +34,7 @@ EXTREMES: dict[str, set[int]] = {
     "scan": {1, 16},
     "results": {1, 16},
     "ranges_ahead": {0, 12},
-    "serial": {False, True},
-    "spread": {False, True},
+    "form": set(Form),
     "soft_lanes": {0, 16},
     "winners": {False, True},
     "pixel_winners": {0, 64},
@@ -137,7 +136,7 @@ def test_drawn_accelerators(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_winners_and_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
-    settings = ("winners=true", "pixel_winners=3", "wide_program=true", "experts=4", "experts_chosen=2", "channels=256", "spread=true")
+    settings = ("winners=true", "pixel_winners=3", "wide_program=true", "experts=4", "experts_chosen=2", "channels=256", "form=spread")
     chosen = [word for text in settings for word in ("--set", text)]
     outcome = skipgrid("fuzz", "--count", 200, "--json", tmp_path / "fuzz.json", *chosen)
     assert outcome.code == 0, outcome.errors

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from simulation import SERIAL, SMALL, shapes
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.grid.row import Row
 from skipgrid.rtl.grid.weights import WeightMemory
 
 ROWS = {
     "4 results": SMALL,
     "1 result": SMALL.replaced(results=1),
-    "spread, soft lanes": SMALL.replaced(spread=True, soft_lanes=2),
+    "spread, soft lanes": SMALL.replaced(form=Form.SPREAD, soft_lanes=2),
     "serial": SERIAL,
 }
 

@@ -14,9 +14,10 @@ from amaranth.lib import wiring
 
 import skipgrid.rtl
 from simulation import SERIAL, SMALL
+from skipgrid.rtl.config import Form
 from skipgrid.rtl.layouts import Token
 
-EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, spread=True)
+EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, form=Form.SPREAD)
 OPTIONAL = ("ExpertGate", "ExpertWeigher", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "ResultWay")
 COMPOSED = ("Accelerator", "ExpertRouter")  # of the others; what they offer comes from one of these
 SIZES = {"experts": 4, "cells": 2, "value_bits": 8, "fraction": 4, "counter_bits": 8}

@@ -9,7 +9,7 @@ from simulation import SERIAL, SMALL, shapes
 from skipgrid.golden import Layer
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.placement import Placed
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.descriptor import Descriptor, layer_layout
 from skipgrid.rtl.grid.fetcher import RangeFetcher
 from skipgrid.rtl.grid.serial_fetcher import SerialRangeFetcher
@@ -26,7 +26,7 @@ def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
 
-@shapes({"2 rows": SMALL, "1 row": SMALL.replaced(rows=1, **LONG), "spread": SMALL.replaced(spread=True)}, "1 row", "spread")
+@shapes({"2 rows": SMALL, "1 row": SMALL.replaced(rows=1, **LONG), "spread": SMALL.replaced(form=Form.SPREAD)}, "1 row", "spread")
 def test_fetcher(simulate: Callable[..., None], config: Config) -> None:
     simulate(RangeFetcher(config), "bench_fetcher", config)
 

@@ -9,7 +9,8 @@ from skipgrid.host.devices.device import CONTROL, Words
 from skipgrid.host.simulation.device import OUT_CAPACITY, SimulatedDevice, joined
 from skipgrid.host.simulation.library import pointer
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.register_map import COUNTERS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
+from skipgrid.rtl.counters import COUNTERS, counter_words
+from skipgrid.rtl.register_map import IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
 
 NEVER = (1 << 64) - 1
 IDLE_LIMIT = 4_000_000  # cycles without a word moved, after which the design counts as hung
@@ -180,7 +181,8 @@ def harmless_accesses(config: Config) -> list[RegisterAccess]:
     """Accesses that disturb nothing: reads of all registers, and what is refused."""
     known = {"IDENTIFICATION": IDENTIFICATION, "VERSION": VERSION_WORD, "CONFIG_HASH": config.hash}
     known["GRID"] = config.rows | config.lanes << 16
-    there = [register for register in REGISTERS.values() if register.name != COUNTERS[-1] or config.some_winners]
+    missing = {word for counter in COUNTERS for word in counter.words} - set(counter_words(config))
+    there = [register for register in REGISTERS.values() if register.name not in missing]
     accesses = []
     for register in there:
         if register.access != Access.WRITE:

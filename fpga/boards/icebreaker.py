@@ -5,7 +5,7 @@ from typing import Any
 from skipgrid.fpga.board import Board
 from skipgrid.fpga.pll import Ice40Pll
 from skipgrid.fpga.top import Top
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 
 
 def platform() -> Any:
@@ -51,7 +51,7 @@ BOARD = Board(
         scan=1,
         results=1,
         ranges_ahead=0,
-        serial=True,
+        form=Form.SERIAL,
     ),
     clock_hz=24_000_000,
     baud=3_000_000,  # the FT2232H makes 12 MHz / n, and 24 MHz is 8 cycles a bit; at 4 cycles a bit, sampling would be coarse

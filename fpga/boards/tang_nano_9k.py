@@ -5,7 +5,7 @@ from typing import Any
 from skipgrid.fpga.board import Board
 from skipgrid.fpga.pll import GowinPll
 from skipgrid.fpga.top import Top
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 
 
 def platform() -> Any:
@@ -49,7 +49,7 @@ BOARD = Board(
         scan=1,
         results=1,
         ranges_ahead=0,
-        serial=True,
+        form=Form.SERIAL,
     ),
     clock_hz=54_000_000,
     baud=3_000_000,  # the most that the BL702 is known to carry; 54 MHz is 18 cycles a bit

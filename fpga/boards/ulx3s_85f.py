@@ -6,7 +6,7 @@ from skipgrid.fpga.board import Board
 from skipgrid.fpga.floorplan import grid_of_128
 from skipgrid.fpga.pll import Ecp5Pll
 from skipgrid.fpga.top import Top
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 
 
 def platform() -> Any:
@@ -49,7 +49,7 @@ BOARD = Board(
         scan=8,
         results=4,
         ranges_ahead=0,
-        spread=True,
+        form=Form.SPREAD,
     ),
     clock_hz=80_000_000,
     baud=3_000_000,  # the FT231X makes 3 MHz / n; 80 MHz is 26.67 cycles a bit, which 27 miss by 1.3 %

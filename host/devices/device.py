@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.counters import COUNTERS, built_counters
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS
 
@@ -26,26 +27,11 @@ class DeviceError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Counters:
-    """The performance counters of a run, in cycles unless they say otherwise."""
-
-    total_cycles: int
-    busy_cycles: int
-    input_stalls: int
-    output_stalls: int
-    useful_macs: int
-    skipped_zeros: int
-    words_in: int
-    words_out: int
-    winners_cycles: int  # 0 where no unit is built that chooses winners
-
-
-@dataclass(frozen=True)
 class Run:
-    """What a run gave back: the packets sent to the output stream, the counters, and the cycles of each layer that ran."""
+    """What a run gave back: the packets sent to the output stream, the counters by name, and the cycles of each layer that ran."""
 
     packets: list[Words]
-    counters: Counters
+    counters: dict[str, int]
     layer_cycles: list[int]
 
 
@@ -94,23 +80,13 @@ class Device(ABC):
             self.write_register(CONTROL.address, CONTROL.mask("clear"))
             raise DeviceError(Error(REGISTERS["ERROR"].field("code", word)), REGISTERS["ERROR"].field("layer", word))
 
-    def counters(self) -> Counters:
-        """The performance counters of the last run."""
-
-        def read(name: str) -> int:
-            return self.read_register(REGISTERS[name].address)
-
-        return Counters(
-            total_cycles=read("TOTAL_CYCLES"),
-            busy_cycles=read("BUSY_CYCLES"),
-            input_stalls=read("INPUT_STALLS"),
-            output_stalls=read("OUTPUT_STALLS"),
-            useful_macs=read("USEFUL_MACS_LOW") | read("USEFUL_MACS_HIGH") << 32,
-            skipped_zeros=read("SKIPPED_ZEROS"),
-            words_in=read("WORDS_IN"),
-            words_out=read("WORDS_OUT"),
-            winners_cycles=read("WINNERS_CYCLES") if self.config.some_winners else 0,
-        )
+    def counters(self) -> dict[str, int]:
+        """The performance counters of the last run, by their names in lower case; 0 for what is not built."""
+        counters = dict.fromkeys((counter.name.lower() for counter in COUNTERS), 0)
+        for counter in built_counters(self.config):
+            for place, word in enumerate(counter.words):
+                counters[counter.name.lower()] |= self.read_register(REGISTERS[word].address) << 32 * place
+        return counters
 
 
 class BusError(RuntimeError):

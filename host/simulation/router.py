@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.rtl.control.registers import OKAY
 from skipgrid.rtl.experts.router import ExpertRouter
 from skipgrid.rtl.experts.router_map import ARRAYS, REGISTERS, ExpertArray
+from skipgrid.rtl.parts.axi import OKAY
 from skipgrid.rtl.register_map import Register
 from skipgrid.rtl.topk.scores import WEIGHT
 

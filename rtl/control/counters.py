@@ -1,4 +1,4 @@
-"""The performance counters: all in one small memory, each brought up to date when its turn comes."""
+"""The performance counters' hardware: all in one small memory, each brought up to date when its turn comes."""
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -6,13 +6,19 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..register_map import COUNTERS, built_counters
+from ..counters import COUNTERS, built_counters, counter_words
 
 LAYERS_BASE = 16  # of the layers' cycles in the memory, behind the counters
 BETWEEN_TURNS = 15  # cycles: one for each counter, for a layer that ends, and for reads of layers' cycles
 
-assert len(COUNTERS) <= LAYERS_BASE
-assert len(COUNTERS) + 1 + len(COUNTERS) // 3 < BETWEEN_TURNS
+WORDS = sum(len(counter.words) for counter in COUNTERS)
+assert WORDS <= LAYERS_BASE
+assert WORDS + 1 + WORDS // 3 < BETWEEN_TURNS
+
+
+def event_members(config: Config) -> dict[str, wiring.Member]:
+    """Of each counter what is added to it in this cycle."""
+    return {counter.event: In(range(counter.at_once(config) + 1)) for counter in built_counters(config)}
 
 
 class PerformanceCounters(wiring.Component):
@@ -23,7 +29,7 @@ class PerformanceCounters(wiring.Component):
 
     Members:
         clear: all counters begin at 0 again; the layers' cycles stay.
-        multiplying, input_stall, output_stall, word_in, word_out, busy, winners: count this cycle. macs, zeros: are added in this cycle.
+        busy, and the other events of `COUNTERS`: are added in this cycle.
         layer_done, layer: store the cycles since the layer before ended (or since clear) for layer number `layer`; in at most one of
             15 cycles.
         read, index: ask for a counter, or with `of_layer` for a layer's cycles; they stay until `found`.
@@ -36,19 +42,11 @@ class PerformanceCounters(wiring.Component):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.layer_bits = (config.layers - 1).bit_length()
-        self.names = built_counters(winners=config.some_winners)
+        self.names = counter_words(config)
         super().__init__(
             {
                 "clear": In(1),
-                "busy": In(1),
-                "multiplying": In(1),
-                "input_stall": In(1),
-                "output_stall": In(1),
-                "word_in": In(1),
-                "word_out": In(1),
-                **({"winners": In(1)} if config.some_winners else {}),
-                "macs": In(range(config.rows * config.lanes + 1)),
-                "zeros": In(range(config.zeros_at_once + 1)),
+                **event_members(config),
                 "layer_done": In(1),
                 "layer": In(self.layer_bits),
                 "read": In(1),
@@ -64,25 +62,24 @@ class PerformanceCounters(wiring.Component):
         m.submodules.memory = memory = Memory(shape=32, depth=LAYERS_BASE + self.config.layers, init=[])
         write, read = memory.write_port(), memory.read_port()
 
-        carry = Signal()
-        inputs: dict[str, Value] = {
-            "BUSY_CYCLES": self.multiplying,
-            "INPUT_STALLS": self.input_stall,
-            "OUTPUT_STALLS": self.output_stall,
-            "USEFUL_MACS_LOW": self.macs,
-            "SKIPPED_ZEROS": self.zeros,
-            "WORDS_IN": self.word_in,
-            "WORDS_OUT": self.word_out,
-        }
-        if self.config.some_winners:
-            inputs["WINNERS_CYCLES"] = self.winners
-        events: dict[str, Value] = {"TOTAL_CYCLES": self.busy, "USEFUL_MACS_HIGH": carry} | inputs
-        if not self.config.serial:
-            for name, value in inputs.items():  # from all parts, on paths that are long already
-                events[name] = Signal.like(value, name=name.lower())
-                m.d.sync += events[name].eq(value)
-        most = {"USEFUL_MACS_LOW": self.config.rows * self.config.lanes, "SKIPPED_ZEROS": self.config.zeros_at_once}
-        waiting = [Signal(range(BETWEEN_TURNS * most.get(name, 1) + 1), name=f"waiting_{name.lower()}") for name in self.names]
+        events: list[Value] = []
+        carries: list[tuple[int, Signal]] = []  # out of lower words, and which these are
+        most: list[int] = []
+        for counter in built_counters(self.config):
+            event = getattr(self, counter.event)
+            if counter.event != "busy" and not self.config.serial:  # from all parts, on paths that are long already
+                event = Signal.like(event, name=counter.words[0].lower())
+                m.d.sync += event.eq(getattr(self, counter.event))
+            events.append(event)
+            most.append(counter.at_once(self.config))
+            if counter.wide:  # the lower word's carry is the higher one's event
+                carries.append((len(events) - 1, carry := Signal(name="carry")))
+                events.append(carry)
+                most.append(1)
+        waiting = [
+            Signal(range(BETWEEN_TURNS * at_once + 1), name=f"waiting_{name.lower()}")
+            for name, at_once in zip(self.names, most, strict=True)
+        ]
 
         turn = Signal(range(len(self.names)))  # its word has been looked up
         following = Signal.like(turn)
@@ -102,9 +99,10 @@ class PerformanceCounters(wiring.Component):
             base.eq(Mux(self.layer_done | (stores & fresh.any()), 0, read.data)),
             total.eq(base + added),
         ]
-        for number, (name, register) in enumerate(zip(self.names, waiting, strict=True)):
-            m.d.sync += register.eq(Mux(stores & (turn == number), 0, register) + events[name])
-        m.d.sync += carry.eq(stores & ~fresh.any() & ~self.clear & total[32] & (turn == self.names.index("USEFUL_MACS_LOW")))
+        for number, (register, event) in enumerate(zip(waiting, events, strict=True)):
+            m.d.sync += register.eq(Mux(stores & (turn == number), 0, register) + event)
+        for number, carry in carries:
+            m.d.sync += carry.eq(stores & ~fresh.any() & ~self.clear & total[32] & (turn == number))
         with m.If(stores):
             m.d.sync += fresh.eq(fresh - fresh.any())
         m.d.sync += layer_cycles.eq(Mux(self.layer_done, 1, layer_cycles + self.busy))

@@ -1,17 +1,16 @@
 """The registers: control, status and performance counters behind AXI4-Lite."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..errors import Error
-from ..parts.axi import AxiLite
+from ..parts.axi import OKAY, SLVERR, AxiLite, packed
 from ..register_map import ADDRESS_BITS, COUNTERS_BASE, IDENTIFICATION, LAYER_CYCLES, REGISTERS, VERSION_WORD, Access
-from .counters import PerformanceCounters
+from .counters import PerformanceCounters, event_members
 
-OKAY, SLVERR = 0, 2
-COUNTED = ("busy", "multiplying", "input_stall", "output_stall", "word_in", "word_out", "macs", "zeros", "layer_done", "layer")
+CONTROL, STATUS, INTERRUPT_ENABLE = (REGISTERS[name] for name in ("CONTROL", "STATUS", "INTERRUPT_ENABLE"))
 
 
 class Registers(wiring.Component):
@@ -25,7 +24,7 @@ class Registers(wiring.Component):
         start, stop, clear: pulses from CONTROL. program: number of the first layer. program_written: it has been set.
         irq_done, irq_error: whether these interrupt.
         ready, busy, done, failed, error, error_layer: for STATUS and ERROR.
-        multiplying, input_stall, output_stall, word_in, word_out, winners: count this cycle. macs, zeros: are added in this cycle.
+        events of `COUNTERS`: are added in this cycle; busy is one of them.
         layer_done, layer: store the cycles since the layer before ended (or since start) for layer number `layer`.
 
     Latency: 2 cycles from an address to its data, 3 where rows are spread; for counters until their turn has come, up to 15 more. 1 cycle
@@ -46,19 +45,11 @@ class Registers(wiring.Component):
                 "irq_done": Out(1, init=1),
                 "irq_error": Out(1, init=1),
                 "ready": In(1),
-                "busy": In(1),
+                **event_members(config),
                 "done": In(1),
                 "failed": In(1),
                 "error": In(Error),
                 "error_layer": In(layer_bits),
-                "multiplying": In(1),
-                "input_stall": In(1),
-                "output_stall": In(1),
-                "word_in": In(1),
-                "word_out": In(1),
-                **({"winners": In(1)} if config.some_winners else {}),
-                "macs": In(range(config.rows * config.lanes + 1)),
-                "zeros": In(range(config.zeros_at_once + 1)),
                 "layer_done": In(1),
                 "layer": In(layer_bits),
             }
@@ -70,17 +61,15 @@ class Registers(wiring.Component):
         bus = self.bus
 
         m.submodules.counters = counters = PerformanceCounters(config)
-        m.d.comb += [counters.clear.eq(self.start)]
-        m.d.comb += [getattr(counters, name).eq(getattr(self, name)) for name in COUNTED]
-        if config.some_winners:
-            m.d.comb += counters.winners.eq(self.winners)
+        m.d.comb += counters.clear.eq(self.start)
+        m.d.comb += [getattr(counters, name).eq(getattr(self, name)) for name in (*event_members(config), "layer_done", "layer")]
 
         # Writes: address and data are taken together.
         write, write_ok = Signal(), Signal()
         wanted = {name: Signal(name=f"writes_{name.lower()}") for name, register in REGISTERS.items() if register.access != Access.READ}
         for name, signal in wanted.items():
             m.d.comb += signal.eq((bus.awaddr == REGISTERS[name].address) & bus.wstrb.all())
-        start, stop, clear = bus.wdata[0], bus.wdata[1], bus.wdata[2]
+        start, stop, clear = (bus.wdata[CONTROL.bits(name)] for name in ("start", "stop", "clear"))
         m.d.comb += [
             write.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
             bus.awready.eq(write),
@@ -104,18 +93,18 @@ class Registers(wiring.Component):
         with m.If(write & write_ok & wanted["PROGRAM"]):
             m.d.sync += self.program.eq(bus.wdata)
         with m.If(write & wanted["INTERRUPT_ENABLE"]):
-            m.d.sync += [self.irq_done.eq(bus.wdata[1]), self.irq_error.eq(bus.wdata[2])]
+            m.d.sync += [getattr(self, f"irq_{name}").eq(bus.wdata[INTERRUPT_ENABLE.bits(name)]) for name in ("done", "error")]
 
         # Reads: take the address, then answer; counters have to be looked up.
         answers = {
             "IDENTIFICATION": IDENTIFICATION,
             "VERSION": VERSION_WORD,
             "CONFIG_HASH": config.hash,
-            "GRID": config.rows | config.lanes << 16,
-            "STATUS": Cat(self.busy, self.done, self.failed, self.ready),
-            "ERROR": Cat(self.error, self.error_layer),
+            "GRID": packed(REGISTERS["GRID"], {"rows": config.rows, "lanes": config.lanes}),
+            "STATUS": packed(STATUS, {"busy": self.busy, "done": self.done, "error": self.failed, "ready": self.ready}),
+            "ERROR": packed(REGISTERS["ERROR"], {"code": self.error, "layer": self.error_layer}),
             "PROGRAM": self.program,
-            "INTERRUPT_ENABLE": Cat(Const(0, 1), self.irq_done, self.irq_error),
+            "INTERRUPT_ENABLE": packed(INTERRUPT_ENABLE, {"done": self.irq_done, "error": self.irq_error}),
         }
         address = Signal(ADDRESS_BITS)
         reading, counter, layer = Signal(), Signal(), Signal()

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal
+from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..control.registers import OKAY, SLVERR
-from ..parts.axi import AxiLite
+from ..parts.axi import OKAY, SLVERR, AxiLite, packed
 from ..register_map import ADDRESS_BITS, VERSION_WORD
 from ..topk.scores import WEIGHT
 from .expert_table import AccessPort
@@ -86,7 +85,8 @@ class RouterRegisters(wiring.Component):
         odd, expert, array, base = address[:2], address[2:8], address[8:10], address[10:]
         holds = Signal()  # the register is there, may be written, and can hold the value
         permitted, asks_table = Signal(), Signal()
-        balance, overflow, clear = value[0], value[1], value[2]
+        control = REGISTERS["CONTROL"]
+        balance, overflow, clear = (value[control.bits(name)] for name in ("balance", "overflow", "clear"))
         sign = value[self.value.width - 1 :]
         m.d.comb += [
             access.expert.eq(expert),
@@ -101,7 +101,7 @@ class RouterRegisters(wiring.Component):
                 with m.Case(REGISTERS[name].address):
                     m.d.comb += holds.eq(value <= most)
             with m.Case(REGISTERS["CONTROL"].address):
-                m.d.comb += holds.eq(value < 8)
+                m.d.comb += holds.eq(value < 1 << control.width)
             with m.Default(), m.If(of_expert), m.Switch(access.array):
                 with m.Case(ExpertArray.BIAS):
                     m.d.comb += holds.eq(sign.all() | ~sign.any())
@@ -134,13 +134,12 @@ class RouterRegisters(wiring.Component):
                             with m.Case(REGISTERS[name].address):
                                 m.d.sync += rules[name.lower()].eq(value)
 
-        number = {name: self.sizes[name] << low for name, low, _, _ in REGISTERS["SIZES"].fields}
         answers = {
             "IDENTIFICATION": IDENTIFICATION,
             "VERSION": VERSION_WORD,
-            "SIZES": sum(number.values()),
-            "CONTROL": Cat(rules.balance, rules.overflow),
-            "STATUS": Cat(self.busy, too_many),
+            "SIZES": packed(REGISTERS["SIZES"], self.sizes),
+            "CONTROL": packed(control, {"balance": rules.balance, "overflow": rules.overflow}),
+            "STATUS": packed(REGISTERS["STATUS"], {"busy": self.busy, "too_many": too_many}),
             **{name: rules[name.lower()] for name in self.most},
             "TOKENS": tokens,
             "OVERFLOWED": overflowed,

@@ -1,10 +1,23 @@
 """The bus interfaces: AXI4-Lite for registers, AXI4-Stream for data."""
 
-from amaranth.hdl import Module, Signal
+from collections.abc import Mapping
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..register_map import ADDRESS_BITS, ROUTER_BASE
+from ..register_map import ADDRESS_BITS, ROUTER_BASE, Register
+
+OKAY, SLVERR = 0, 2
+
+
+def packed(register: Register, values: Mapping[str, Value | int]) -> Value:
+    """A register's word, of the values of its fields; a field without one is 0."""
+    word: Value = Const(0, 0)
+    for name, low, width, _ in register.fields:
+        if name in values:
+            word = Cat(word, Const(0, low - len(word)), Value.cast(values[name])[:width])
+    return word
 
 
 class AxiLite(wiring.Signature):
