@@ -8,7 +8,7 @@ import typer
 from skipgrid.fpga.board import all_boards, find_board
 
 from .console import JsonOption, bar, output, table, verdict, write_json
-from .run import read_data
+from .images import read_data
 
 
 def boards(

@@ -12,7 +12,7 @@ from skipgrid.models import MODELS
 from skipgrid.rtl.config import Config
 
 from .console import JsonOption, PresetOption, bar, building, output, picture_file, table, working, write_json, wrote
-from .run import read_data
+from .images import read_data
 
 
 def experts(

@@ -54,7 +54,7 @@ def _density(fingerprint: Fingerprint, place: str) -> None:
     from skipgrid.benches.layers import make_layer, measure_layer, read_table
     from skipgrid.golden import dense_cycles
 
-    from .bench import DENSITIES
+    from .bench_density import DENSITIES
 
     workload = next(row for row in read_table() if row.layer == DENSITY_LAYER)
     device = Recorder(preset(place), fingerprint)
@@ -118,8 +118,8 @@ def _topk(fingerprint: Fingerprint, _place: str) -> None:
 def _units(fingerprint: Fingerprint, place: str) -> None:
     from skipgrid.fpga.build import Build
 
+    from .measurements import UNITS
     from .synth import alone
-    from .unit_figures import UNITS
 
     for unit, settings in UNITS:
         board, ring = alone(place, "1x8", unit, list(settings))
@@ -165,6 +165,6 @@ def _lenet() -> "Network":
 
 @cache
 def _images() -> "NDArray[np.generic]":
-    from .run import read_data
+    from .images import read_data
 
     return read_data(MODELS / "digits.npz")[0]

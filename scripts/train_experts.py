@@ -36,7 +36,7 @@ from skipgrid.golden import SCORE_FRACTION, Activation, Layer, Mixture, requanti
 from skipgrid.host.network import Network, Port
 from skipgrid.host.network_file import save_network
 from skipgrid.host.onnx.importer import import_model
-from skipgrid.scripts.models_page import write_page
+from skipgrid.reference.models_page import write_page
 from skipgrid.scripts.train_lenet import augment, hoyer_square, load_digits
 
 SEED = 1

@@ -33,8 +33,8 @@ from torch.nn import functional
 
 from skipgrid.golden.network import run_network
 from skipgrid.host.onnx.importer import import_model
+from skipgrid.reference.models_page import write_page
 from skipgrid.scripts.lenet_onnx import float_graph, quantised
-from skipgrid.scripts.models_page import write_page
 
 SEED = 1
 EPOCHS = 80

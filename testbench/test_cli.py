@@ -18,7 +18,7 @@ from simulation import SMALL
 from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.importer import import_model
-from skipgrid.host.onnx.reference import Reference
+from skipgrid.host.onnx.runtime import Reference
 from skipgrid.host.runner import ImageResult, Summary, run_images, summarise
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS
@@ -145,7 +145,7 @@ def test_run_says_where_onnxruntime_computes_in_float(skipgrid: CommandLine, tmp
     assert outcome.code == 0, outcome.errors
     assert f"equal to ONNX Runtime but for {len(ties)} of {1 + len(ties)} images, by one step at ties" in outcome.output
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["bit_exact_onnxruntime"] is False
-    monkeypatch.setattr("skipgrid.host.onnx.reference.Reference.explains", lambda *_: False)
+    monkeypatch.setattr("skipgrid.host.onnx.runtime.Reference.explains", lambda *_: False)
     assert skipgrid.refuses(*command) == "the accelerator's outputs differ from those of ONNX Runtime"
 
 
@@ -156,7 +156,7 @@ def test_run_keeps_its_results_when_onnxruntime_fails(
     def fails(*_: object) -> None:
         raise ModelError("ONNX Runtime cannot run it")
 
-    monkeypatch.setattr("skipgrid.host.onnx.reference.Reference.outputs", fails)
+    monkeypatch.setattr("skipgrid.host.onnx.runtime.Reference.outputs", fails)
     outcome = skipgrid("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
     assert outcome.code == 1
     assert "2 of 2" in outcome.output
@@ -363,7 +363,7 @@ def test_bench_topk(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 def test_bench_topk_fails_when_winners_differ(skipgrid: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"unit": "StreamingTopK", "k": 1, "n": 3, "input_cycles": 3, "cycles": 2, "bit_exact": False}
-    monkeypatch.setattr("skipgrid.scripts.bench.measure_topk", lambda _: {"seed": 0, "units": [wrong]})
+    monkeypatch.setattr("skipgrid.scripts.bench_topk.measure_topk", lambda _: {"seed": 0, "units": [wrong]})
     assert skipgrid.refuses("bench", "topk") == "some winners differ from the golden model's"
 
 

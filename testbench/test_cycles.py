@@ -11,7 +11,7 @@ import pytest
 from skipgrid.benches.layers import bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
 from skipgrid.golden import dense_cycles
 from skipgrid.host.onnx.importer import import_model
-from skipgrid.host.onnx.reference import Reference
+from skipgrid.host.onnx.runtime import Reference
 from skipgrid.host.runner import compile_network, run_images, summarise
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import preset

@@ -6,7 +6,7 @@ the same order. Whatever would need two roundings in a row is refused, and the m
 
 Other tools may leave things between a Conv and its roundings for which ONNX Runtime has no integer kernel: a Clip, a pooling, a Relu
 whose zero point is not the type's lowest value, another output type, a Flatten of floats. It computes these in float32, so that rarely, at
-a tie, an output differs by one step from the exact one that is computed here; reference.py tells such differences from all others.
+a tie, an output differs by one step from the exact one that is computed here; runtime.py tells such differences from all others.
 """
 
 from dataclasses import dataclass, replace

@@ -1,54 +1,60 @@
-"""Figures of units, of networks with k winners and with experts, and of the boards' speed: how they are measured, and their tables."""
+"""The tables of kept figures: those of the README, docs/topk.md and docs/experts.md, between their marks."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+from skipgrid.rtl.config import PRESETS
 
 from .marks import between
 
 PAGE = Path("docs/topk.md")
-BOARDS, CYCLES, COST = "boards", "topk", "units-ecp5"  # names of the kept records
+EXPERTS_PAGE = Path("docs/experts.md")
+MODEL, DATA = Path("models/lenet5.onnx"), Path("models/digits.npz")
 COMMAND = "make figures"  # writes the tables
-FAMILY = "ecp5"
-UNITS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    *(("streaming-topk", (f"cells={cells}",)) for cells in (2, 4, 8, 16)),
-    ("histogram-topk", ("index_bits=15",)),
-    ("histogram-topk", ("index_bits=17",)),
-    *((unit, ()) for unit in ("threshold-relu", "adaptive-k", "softmax", "sparsemax", "expert-router")),
-)
+BOARDS, CYCLES, COST = "boards", "topk", "units-ecp5"  # names of the kept records
 WINNERS, EXPERTS = "winners", "experts"  # begin the names of the records, which a preset's ends
 NETWORKS_ON = ("1x8", "4x32")  # the presets of both
-EXPERTS_PAGE = Path("docs/experts.md")
-Measurement = tuple[str, Callable[[], dict[str, Any]]]
 
 
-def unit_measurements(seed: int) -> dict[str, Measurement]:
-    """Of each record, by name: the command that gives the same figures, and what measures them."""
-    from skipgrid.rtl.config import preset
-
-    from .bench import measure_topk
-    from .bench_boards import measure_boards
-    from .bench_experts import measure_experts
-    from .bench_winners import measure_winners
-    from .synth import measure
-
-    def units() -> dict[str, Any]:
-        return {"units": [measure(FAMILY, "1x8", unit, list(settings), 1, None) for unit, settings in UNITS]}
-
-    found: dict[str, Measurement] = {
-        BOARDS: ("skipgrid bench boards", measure_boards),
-        CYCLES: (f"skipgrid bench topk --seed {seed}", partial(measure_topk, seed)),
-        COST: (f"skipgrid synth --family {FAMILY} --unit UNIT --set NAME=VALUE", units),
-    }
-    for name in NETWORKS_ON:
-        found[f"{WINNERS}-{name}"] = (f"skipgrid bench winners --preset {name}", partial(measure_winners, preset(name)))
-        command = f"skipgrid bench experts --preset {name} --seed {seed}"
-        found[f"{EXPERTS}-{name}"] = (command, partial(measure_experts, preset(name), seed))
-    return found
+def with_readme_tables(text: str, records: dict[str, dict[str, Any]]) -> str:
+    """The README's text with the tables of these records between their marks; ValueError if a mark is missing."""
+    text = between(text, "figures", COMMAND, _presets(records), "README.md")
+    return between(text, "speed", COMMAND, boards_table(records[BOARDS]["report"]["boards"]), "README.md")
 
 
-def with_tables(text: str, records: dict[str, dict[str, Any]]) -> str:
+def _presets(records: dict[str, dict[str, Any]]) -> str:
+    names = [name for name in PRESETS if {f"digits-{name}", f"layers-{name}", f"layers-{name}-clustered"} <= set(records)]
+    if not names:
+        raise ValueError("docs/figures holds no figures to write a table from; type: make figures")
+    digits = [records[f"digits-{name}"]["report"] for name in names]
+    layers = [records[f"layers-{name}"]["report"] for name in names]
+    clustered = [records[f"layers-{name}-clustered"]["report"] for name in names]
+    every = [layer for report in (*layers, *clustered) for layer in report["layers"]]
+    exact = all(layer["bit_exact"] for layer in every) and all(r["bit_exact_golden"] and r["bit_exact_onnxruntime"] for r in digits)
+    code = max(layer["stream_bits"] / layer["entropy_bits"] for report in layers for layer in report["layers"])
+    rows = [
+        ("", *(f"`{name}`" for name in names)),
+        ("multipliers", *(PRESETS[name].rows * PRESETS[name].lanes for name in names)),
+        ("**LeNet-5, cycles a digit**", *(f"{r['cycles_per_image']:,.0f}" for r in digits)),
+        ("a dense grid of the same size, always busy", *(f"{r['dense_cycles_per_image']:,}" for r in digits)),
+        ("**13 layers, utilisation**, geometric mean", *(f"{r['geomean_utilisation']:.1%}" for r in layers)),
+        ("lowest of the 13", *(f"{min(layer['utilisation'] for layer in r['layers']):.1%}" for r in layers)),
+        ("geometric mean, zeros lying together", *(f"{r['geomean_utilisation']:.1%}" for r in clustered)),
+        ("**13 layers, speed-up** over a dense grid, mean", *(f"{r['mean_speedup']:.1f}" for r in layers)),
+    ]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    lines.insert(1, "| --- |" + " ---: |" * len(names))
+    correct, images = digits[0]["correct"], digits[0]["images"]
+    verdict = "Every output equals the golden model's bit for bit" if exact else "**Some outputs differ from the golden model's**"
+    note = (
+        f"{verdict}, on {images:,} digits ONNX Runtime's too; {correct:,} of these are recognised rightly. On the 13 layers the run-length"
+        f" code takes at most {code:.3f} times the entropy of independent zeros. The commands are `skipgrid run {MODEL} {DATA} --preset P`"
+        " and `skipgrid bench layers --preset P [--clustered]`; what they gave is kept in [docs/figures](docs/figures)."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def with_topk_tables(text: str, records: dict[str, dict[str, Any]]) -> str:
     """The text of docs/topk.md with the tables of these records between their marks; ValueError if a mark is missing."""
     tables = {
         CYCLES: _cycles(records[CYCLES]["report"]["units"]),

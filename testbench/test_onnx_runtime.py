@@ -10,7 +10,7 @@ import pytest
 from onnx_models import Graph
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.importer import read_model
-from skipgrid.host.onnx.reference import Reference
+from skipgrid.host.onnx.runtime import Reference
 from test_onnx_import_graphs import INPUTS, Y_SCALE, Y_ZERO, clip, conv, image, outputs, pool, relu, rounded
 
 

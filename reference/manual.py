@@ -6,7 +6,7 @@ from importlib import resources
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import SLOT_WORDS
 
-from . import pages
+from . import tables
 
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]*)\)")
 ROUTER = ("A token's way", "What a full expert is", "Periods and balance", "What is out of range")
@@ -72,20 +72,20 @@ def manual(config: Config) -> str:
     """The manual of a configuration, as sections of Markdown without links out of it."""
     body = BODY.format(
         connecting=section("integrating.md", "Connecting"),
-        ports=pages.ports(config),
+        ports=tables.ports(config),
         streams=section("formats.md", "Streams"),
         run=section("integrating.md", "A run"),
-        interrupts=pages.INTERRUPTS.strip(),
-        rules=pages.REGISTER_RULES,
-        registers=pages.registers(config),
+        interrupts=tables.INTERRUPTS.strip(),
+        rules=tables.REGISTER_RULES,
+        registers=tables.registers(config),
         numbers=section("formats.md", "Numbers"),
         code=section("formats.md", "The run-length code"),
         packets=section("formats.md", "Load packets"),
-        load=pages.load_packets(config),
+        load=tables.load_packets(config),
         programs=section("formats.md", "Programs"),
         slot=SLOT_WORDS,
-        descriptor=pages.descriptor(),
-        errors=pages.errors(),
+        descriptor=tables.descriptor(),
+        errors=tables.errors(),
     )
     if config.experts:
         body += "\n## The expert router\n\n" + "\n\n".join(f"### {title}\n\n{section('router.md', title)}" for title in ROUTER) + "\n"

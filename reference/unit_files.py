@@ -9,7 +9,7 @@ from skipgrid.rtl.config import preset
 from skipgrid.rtl.experts.router import ExpertRouter
 from skipgrid.rtl.verilog import generate_verilog
 
-from . import pages
+from . import tables
 from .config_files import MODULE, VERSION_TEXT, lint
 from .description import router_registers, unit_ports
 
@@ -80,10 +80,10 @@ def made_unit_files(name: str, texts: list[str], module: str | None = None) -> d
     registers = ""
     if isinstance(unit, ExpertRouter):
         params["registers"] = router_registers(unit.sizes["experts"])
-        registers = REGISTERS.format(table=pages.router_registers())
+        registers = REGISTERS.format(table=tables.router_registers())
     return {
         f"{module}.v": HEADER.format(**names) + generate_verilog(unit, module).partition("\n\n")[2],
         "params.json": json.dumps(params, indent=2) + "\n",
-        "README.md": README.format(**names, ports=pages.unit_ports_table(unit), registers=registers, text=getdoc(ALONE[name])),
+        "README.md": README.format(**names, ports=tables.unit_ports_table(unit), registers=registers, text=getdoc(ALONE[name])),
         "lint.vlt": lint(module),
     }

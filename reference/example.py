@@ -33,7 +33,7 @@ def example_files(config: Config, module: str, ports: list[dict[str, Any]]) -> d
         "connections": ",\n".join(f"    .{port['name']}({port['name']})" for port in ports),
         **{name.lower(): f"{REGISTERS[name].address:03x}" for name in ("CONTROL", "STATUS", "ERROR", "PROGRAM")},
     }
-    text = resources.files("skipgrid.scripts").joinpath("testbench.v").read_text(encoding="utf-8")
+    text = resources.files("skipgrid.reference").joinpath("testbench.v").read_text(encoding="utf-8")
     for name, value in values.items():
         text = text.replace(f"@{name}@", str(value))
     return {f"{module}_tb.v": text, **files}
