@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 
 from skipgrid.fpga.board import Board
 from skipgrid.golden import dense_cycles
+from skipgrid.host.compiler.codes import shortest_codes
 from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.program import Program, compile_network
 from skipgrid.host.devices.link import Link
 from skipgrid.host.devices.serial_device import SerialDevice
 from skipgrid.host.network import Network
-from skipgrid.host.runner import ImageResult, Program, compile_network, run_images
 from skipgrid.host.simulation.board import SimulatedBoard, SimulatedLine, build_board
 from skipgrid.host.simulation.device import SimulatedDevice
+
+from .images import ImageResult, measure_images
 
 LINK_IMAGES = 20  # a whole board is simulated far slower than its accelerator, and one image is like the next
 
@@ -48,7 +51,7 @@ def measure_board(board: Board, network: Network, inputs: NDArray[np.integer], *
     dense = sum(dense_cycles(layer, board.config.rows, board.config.lanes) for layer in network.layers)
     speed = BoardSpeed(board=board.name, clock_mhz=board.clock_hz / 1e6, dense_cycles_per_image=dense)
     try:
-        program = compile_network(network, board.config, inputs)
+        program = compile_network(network, board.config, *shortest_codes(network, inputs))
     except DoesNotFit as error:
         return replace(speed, why_not=str(error))
     return _measured(speed, board, program, inputs, link_images)
@@ -57,14 +60,14 @@ def measure_board(board: Board, network: Network, inputs: NDArray[np.integer], *
 def _measured(speed: BoardSpeed, board: Board, program: Program, inputs: NDArray[np.integer], link_images: int) -> BoardSpeed:
     config = board.config
     device = SimulatedDevice(config)
-    alone = list(run_images(device, program, inputs))
+    alone = list(measure_images(device, program, inputs))
     device.close()
 
     simulated = SimulatedBoard(build_board(config, clock_hz=board.clock_hz, baud=board.baud), clock_hz=board.clock_hz)
     link = Link(SimulatedLine(simulated, board.baud), board.baud)
     linked: list[ImageResult] = []
     ends: list[int] = []
-    for result in run_images(SerialDevice(link, [config], expected=config), program, inputs[: link_images + 1]):
+    for result in measure_images(SerialDevice(link, [config], expected=config), program, inputs[: link_images + 1]):
         linked.append(result)
         ends.append(simulated.cycle)
     simulated.close()

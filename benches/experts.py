@@ -7,14 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Mixture, route, run_network
+from skipgrid.host.compiler.codes import shortest_codes
 from skipgrid.host.compiler.descriptors import descriptors
 from skipgrid.host.compiler.fits import group_weights, groups
+from skipgrid.host.compiler.program import compile_network
 from skipgrid.host.devices.device import Device
 from skipgrid.host.network import Network
-from skipgrid.host.runner import ImageResult, compile_network, recognised, run_images
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.experts.router_map import ARRAYS, REGISTERS, ExpertArray
 from skipgrid.rtl.register_map import ROUTER_BASE
+
+from .images import ImageResult, measure_images, recognised
 
 CONTROL = REGISTERS["CONTROL"]
 
@@ -87,9 +90,9 @@ def bench_experts(
     """Run a network over the images; `track` sees each one's result as it comes."""
     number, mixture = _place(network), experts_of(network)
     inputs = network.activations(images)
-    program = compile_network(network, device.config, inputs)
+    program = compile_network(network, device.config, *shortest_codes(network, inputs))
     device.write_register(ROUTER_BASE + CONTROL.address, CONTROL.mask("clear"))
-    results = list(track(run_images(device, program, inputs)))
+    results = list(track(measure_images(device, program, inputs)))
     gate = program.descriptors - sum(map(descriptors, network.layers[number:]))
     chosen_by = np.zeros((int(labels.max()) + 1, mixture.experts), np.int64)
     for x, label in zip(inputs, labels, strict=True):

@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Layer, Thresholds, Winners, best_k, coded_bytes, run_network, size_bits
+from skipgrid.host.compiler.codes import shortest_codes
+from skipgrid.host.compiler.program import compile_network
 from skipgrid.host.devices.device import Device
 from skipgrid.host.network import Network
-from skipgrid.host.runner import compile_network, recognised, run_images
 from skipgrid.rtl.config import Config
+
+from .images import measure_images, recognised
 
 SHARES = (1, 0.5, 0.3, 0.2, 0.1)
 
@@ -67,7 +70,8 @@ def bench_winners(
     inputs = network.activations(images)
     for share in (None, *SHARES):
         changed = with_share(network, share, period=period, per_pixel=per_pixel)
-        results = list(run_images(device, compile_network(changed, device.config, inputs), inputs))
+        program = compile_network(changed, device.config, *shortest_codes(changed, inputs))
+        results = list(measure_images(device, program, inputs))
         thresholds = Thresholds()
         found = recognised(network.results(np.stack([result.output for result in results])))
         yield WinnersResult(

@@ -144,10 +144,12 @@ KINDS: dict[str, Callable[[Fingerprint, str], None]] = {
 def _add_network(fingerprint: Fingerprint, config: Config, network: "Network") -> None:
     """Add what goes to a device when a network runs over all digits."""
     from skipgrid.golden import coded_bytes, dense_cycles, dense_macs, encode
-    from skipgrid.host.runner import compile_network, load_program
+    from skipgrid.host.compiler.codes import shortest_codes
+    from skipgrid.host.compiler.program import compile_network
+    from skipgrid.host.run import load_program
 
     inputs = network.activations(_images())
-    program = compile_network(network, config, inputs)
+    program = compile_network(network, config, *shortest_codes(network, inputs))
     device = Recorder(config, fingerprint)
     load_program(device, program)
     for x in inputs[:SENT]:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from skipgrid.benches.images import Summary
+    from skipgrid.host.compiler.program import Program
     from skipgrid.host.devices.device import Device
     from skipgrid.host.onnx.importer import Imported
     from skipgrid.host.onnx.runtime import Reference
-    from skipgrid.host.runner import Program, Summary
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,19 @@ class Measured:
 
 def prepare(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]") -> Prepared:
     """Read a model and compile it for the images; an error says why it cannot be, before anything runs."""
+    from skipgrid.host.compiler.codes import shortest_codes
+    from skipgrid.host.compiler.program import compile_network
     from skipgrid.host.network_file import ENDING, load_network
     from skipgrid.host.onnx.importer import read_model
     from skipgrid.host.onnx.runtime import Reference
-    from skipgrid.host.runner import compile_network
 
     imported = None if model.suffix == ENDING else read_model(model)
     network = imported.network if imported else load_network(model)
     inputs = network.activations(images)
     check_labels(labels, prod(network.output_shape))
     reference = Reference(model) if imported else None
-    return Prepared(compile_network(network, config, inputs), images, labels, inputs, imported, reference)
+    program = compile_network(network, config, *shortest_codes(network, inputs))
+    return Prepared(program, images, labels, inputs, imported, reference)
 
 
 def measure(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]", *, trace: Path | None = None) -> Measured:
@@ -83,13 +86,13 @@ def measure_on(device: "Device", prepared: Prepared) -> Measured:
     """Run a model over its images on a device. What has been measured when something fails is in the result, if it is anything."""
     import numpy as np
 
-    from skipgrid.host.runner import ImageResult, recognised, run_images, summarise
+    from skipgrid.benches.images import ImageResult, measure_images, recognised, summarise
 
     config, network, inputs = device.config, prepared.program.network, prepared.inputs
     results: list[ImageResult] = []
     problem: Exception | None = None
     with bar() as progress:
-        runs = run_images(device, prepared.program, inputs)
+        runs = measure_images(device, prepared.program, inputs)
         try:
             for result in progress.track(runs, total=len(inputs), description=f"images on {config.name}"):
                 results.append(result)  # noqa: PERF402 -- they stay when the next one fails

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skipgrid.benches import stored
 from skipgrid.golden import Activation, Layer, Mixture, Thresholds, Winners, accumulate, coded_bytes, run_network
 from skipgrid.golden.layer import Dtype
-from skipgrid.host.compiler import room
 from skipgrid.host.compiler.descriptors import network_program
 from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.compiler.packets import load_packets, program_packet
@@ -183,8 +183,8 @@ def random_winners(rng: random.Random, shape: tuple[int, int, int], config: Conf
 
 def stored_tensors(network: Network) -> list[Tensor]:
     """The coded bytes (H, W, C) of what the activation buffers hold, in order: outputs before and after winners are chosen."""
-    stored = room.stored_tensors(network.x, network.layers, Thresholds())
-    return [coded_bytes(tensor, held).reshape(*tensor.shape[1:], -1) for tensor, held in stored]
+    tensors = stored.stored_tensors(network.x, network.layers, Thresholds())
+    return [coded_bytes(tensor, held).reshape(*tensor.shape[1:], -1) for tensor, held in tensors]
 
 
 def holds(config: Config, tensors: list[Tensor]) -> bool:

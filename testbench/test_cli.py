@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from cli_support import DATA, MODEL, CommandLine, digits
 from simulation import SMALL
+from skipgrid.benches.images import ImageResult, Summary, measure_images, summarise
 from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.importer import import_model
 from skipgrid.host.onnx.runtime import Reference
-from skipgrid.host.runner import ImageResult, Summary, run_images, summarise
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS
 from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
@@ -127,7 +127,7 @@ def test_run_fails_when_outputs_differ(
     def wrong(*arguments: object) -> Summary:
         return replace(summarise(*arguments), **{key: False})  # type: ignore[arg-type]
 
-    monkeypatch.setattr("skipgrid.host.runner.summarise", wrong)
+    monkeypatch.setattr("skipgrid.benches.images.summarise", wrong)
     sentence = skipgrid.refuses("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
     assert sentence == f"the accelerator's outputs differ from those of {whom}"
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))[key] is False
@@ -170,10 +170,10 @@ def test_run_keeps_the_results_before_an_image_that_fails(
     skipgrid: CommandLine, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def one(*arguments: Any) -> Iterator[ImageResult]:
-        yield next(run_images(*arguments))
+        yield next(measure_images(*arguments))
         raise DoesNotFit("image 1: it has too many nonzeros")
 
-    monkeypatch.setattr("skipgrid.host.runner.run_images", one)
+    monkeypatch.setattr("skipgrid.benches.images.measure_images", one)
     drawn = ("--json", tmp_path / "run.json", "--draw", tmp_path / "run.png")
     outcome = skipgrid("run", MODEL, data, "--preset", "1x8", *drawn)
     assert outcome.code == 1

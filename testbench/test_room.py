@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from skipgrid.benches.fuzz.trials import SMALL
+from skipgrid.benches.images import measure_images
 from skipgrid.golden import Activation, Layer, Winners
 from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.program import compile_network
 from skipgrid.host.compiler.room import check_pixels
 from skipgrid.host.network import Network, Port
-from skipgrid.host.runner import compile_network, run_images
 from skipgrid.host.simulation.device import SimulatedDevice
 
 SHAPE = (4, 10, 10)
@@ -41,7 +42,7 @@ def test_the_image_and_the_layers_are_named(device: SimulatedDevice) -> None:
     inputs = np.zeros((3, *SHAPE), np.uint8)
     inputs[1, :2] = 1
     inputs[2, :3] = 1
-    runs = run_images(device, compile_network(copies, SMALL, inputs), inputs)
+    runs = measure_images(device, compile_network(copies, SMALL), inputs)
     assert [next(runs).bit_exact_golden for _ in range(2)] == [True, True]
     with pytest.raises(DoesNotFit) as refused:
         next(runs)
@@ -50,7 +51,7 @@ def test_the_image_and_the_layers_are_named(device: SimulatedDevice) -> None:
         " set entries=1024 in its configuration"
     )
     inputs[0] = 1
-    (alone,) = list(run_images(device, compile_network(network(convolution("only")), SMALL, inputs), inputs[:1]))
+    (alone,) = list(measure_images(device, compile_network(network(convolution("only")), SMALL), inputs[:1]))
     assert alone.bit_exact_golden
 
 
@@ -59,7 +60,7 @@ def test_pixels_are_counted_before_anything_runs() -> None:
     tall = network(convolution("first", shape), convolution("second", shape))
     sentence = "the input of first has 169 and the input of second has 169 pixels, 338 at once, but small holds 256; set pixels=512 in its"
     with pytest.raises(DoesNotFit, match=sentence):
-        compile_network(tall, SMALL, np.zeros((1, *shape), np.uint8))
+        compile_network(tall, SMALL)
     check_pixels(tall.layers[:1], SMALL)
     with pytest.raises(DoesNotFit, match="the input of first has 169 and the output of first has 169 pixels"):
         check_pixels([tall.layers[0].replaced(winners=Winners(3))], SMALL)

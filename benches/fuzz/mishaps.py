@@ -8,7 +8,7 @@ import numpy as np
 from skipgrid.golden import CodecError, Thresholds, decode, from_coded
 from skipgrid.host.compiler.packets import load_packets
 from skipgrid.host.devices.device import DeviceError, Words
-from skipgrid.host.runner import set_router
+from skipgrid.host.run import set_router
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import LoadTarget

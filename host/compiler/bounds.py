@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Layer, requantise
-from skipgrid.golden.numerics import INT32
+from skipgrid.golden.layer import Layer
+from skipgrid.golden.numerics import INT32, requantise
 
 from .fits import DoesNotFit
 

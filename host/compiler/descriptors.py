@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skipgrid.golden import Activation, Layer
+from skipgrid.golden.layer import Activation, Layer
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, Descriptor, layer_layout
 from skipgrid.rtl.layouts import Opcode, WinnersOf
@@ -12,8 +12,6 @@ from .bounds import lowered
 from .fits import DoesNotFit, chooses_apart, choosing, group_weights, groups, remedy
 from .packing import modular, most, packed
 from .placement import Placed
-
-CODE_PARAMETERS = range(8)
 
 
 def descriptor(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skipgrid.golden import Layer, Mixture, Winners
+from skipgrid.golden.layer import Layer, Mixture, Winners
 from skipgrid.rtl.config import Config
 
 from .packing import most

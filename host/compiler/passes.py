@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Layer, best_k, coded_bytes, size_bits
+from skipgrid.golden.codec import best_k, coded_bytes, size_bits
+from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
 from .fits import DoesNotFit, check_fits, choosing, group_weights, groups

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from skipgrid.golden import Layer
+from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
 from .bounds import check_pooling
