@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Thresholds, coded_bytes, dense_cycles, dense_macs, run_network, sparsity, useful_macs
-from skipgrid.host.compiler.bounds import lowered
 from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.lowering import lowered
 from skipgrid.host.compiler.program import Program
 from skipgrid.host.devices.device import Device, DeviceError
 from skipgrid.host.network import Network

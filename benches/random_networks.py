@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Mixture, Winners
-from skipgrid.host.compiler.bounds import lowered
 from skipgrid.host.compiler.descriptors import descriptors, network_program
 from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
+from skipgrid.host.compiler.lowering import lowered
 from skipgrid.host.compiler.placement import Placed, place
 from skipgrid.rtl.config import Config, Form
 

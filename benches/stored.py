@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Thresholds, run_layer, run_network
+from skipgrid.host.compiler.buffers import check_held, stored_shapes
 from skipgrid.host.compiler.fits import chooses_apart
-from skipgrid.host.compiler.room import check_held, stored_shapes
 from skipgrid.rtl.config import Config
 
 Tensor = NDArray[np.integer]

@@ -15,9 +15,10 @@ from skipgrid.benches.images import measure_images
 from skipgrid.benches.random_networks import random_activation, random_input, random_layer
 from skipgrid.golden import Activation, Layer, Winners, accumulate, requantise, run_layer, run_network
 from skipgrid.golden.numerics import INT32
-from skipgrid.host.compiler.bounds import bounds, lowered, sums, wraps
+from skipgrid.host.compiler.bounds import bounds, sums, wraps
 from skipgrid.host.compiler.descriptors import descriptors
 from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.lowering import lowered
 from skipgrid.host.compiler.placement import place
 from skipgrid.host.compiler.program import compile_network
 from skipgrid.host.onnx.importer import import_model

@@ -12,9 +12,9 @@ from skipgrid.benches.layers import make_layer, measure_layer, read_table
 from skipgrid.benches.random_networks import random_activation, random_input, random_layer
 from skipgrid.fpga.board import find_board
 from skipgrid.golden import Layer, coded_bytes, decode, encode, from_coded, run_layer
-from skipgrid.host.compiler.bounds import lowered
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
+from skipgrid.host.compiler.lowering import lowered
 from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
 from skipgrid.host.compiler.passes import Pass, plan
 from skipgrid.host.compiler.placement import place

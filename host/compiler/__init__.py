@@ -1,5 +1,5 @@
 """From layers to what the accelerator loads.
 
-Whether it holds them is said in fits.py, room.py and bounds.py, where they lie in placement.py, and what becomes of them in packets.py
-and descriptors.py. A layer that is too large is cut by passes.py.
+A network becomes a `Program` in program.py: its layers are lowered (lowering.py), found to fit (fits.py, buffers.py) and placed
+(placement.py), and become load packets (packets.py) and descriptors (descriptors.py). A single layer that is too large is cut by passes.py.
 """

@@ -8,8 +8,8 @@ from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, Descriptor, layer_layout
 from skipgrid.rtl.layouts import Opcode, WinnersOf
 
 from ..devices.device import Words
-from .bounds import lowered
 from .fits import DoesNotFit, chooses_apart, choosing, group_weights, groups, remedy
+from .lowering import lowered
 from .packing import modular, most, packed
 from .placement import Placed
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
-from .bounds import check_pooling
 from .fits import DoesNotFit, check_fits, group_weights, groups, remedy, routing
+from .lowering import check_pooling
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from skipgrid.rtl.config import Config
 
 from ..devices.device import Words
 from ..network import Network
-from .bounds import lowered
+from .buffers import check_pixels
 from .descriptors import network_program
+from .lowering import lowered
 from .packets import load_packets, program_packet
 from .placement import place
-from .room import check_pixels
 
 K = 2  # of the code, where it is not chosen: at most 6 % longer than with the best one, where 60 to 90 % are zeros
 

@@ -8,9 +8,9 @@ import pytest
 from skipgrid.benches.fuzz.trials import SMALL
 from skipgrid.benches.images import measure_images
 from skipgrid.golden import Activation, Layer, Winners
+from skipgrid.host.compiler.buffers import check_pixels
 from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.compiler.program import compile_network
-from skipgrid.host.compiler.room import check_pixels
 from skipgrid.host.network import Network, Port
 from skipgrid.host.simulation.device import SimulatedDevice
 
