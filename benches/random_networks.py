@@ -165,12 +165,15 @@ def random_input(rng: np.random.Generator, shape: tuple[int, int, int], held: Ac
     return np.where(keep, values, held.zero_point).astype(held.dtype)
 
 
-def random_case(rng: np.random.Generator, config: Config) -> Case:
-    """A network of up to four layers. A layer that does not fit is drawn again, and smaller; what was refused is looked at again."""
+def random_case(rng: np.random.Generator, config: Config, depth: int | None = None) -> Case:
+    """A network of up to four layers, or of up to `depth`.
+
+    A layer that does not fit is drawn again, and smaller; what was refused is looked at again.
+    """
     layers: list[Layer] = []
     refused, scale = 0, 1.0
     experts = int(rng.integers(2, config.experts + 1)) if config.experts else 0
-    wanted = int(rng.integers(1, min(5, config.layers)))
+    wanted = int(rng.integers(1, min(5, config.layers))) if depth is None else depth
     most = int(rng.choice([13, 13, 13, 2 * config.lanes + 1]))
     while len(layers) < wanted:
         if not layers:
