@@ -66,7 +66,7 @@ def random_config(rng: np.random.Generator) -> Config:
         channels=channels,
         layers=power(2, 256, 32),
         scan=1 if serial else power(1, lanes),
-        results=power(1, 16),
+        sums=power(1, 16),
         ranges_ahead=int(rng.choice([0, 1, 4, 12])),
         form=Form.SERIAL if serial else Form.SPREAD if rows > 1 and some(0.4) else Form.PARALLEL,
         soft_lanes=0 if serial else int(rng.choice([0, 1, lanes])),

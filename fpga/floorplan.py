@@ -41,16 +41,16 @@ def grid_of_128() -> dict[str, str]:
         stored = iter(weights)
         for lane in range(32):
             for row in (2 * pair, 2 * pair + 1):
-                plan[f"system.accelerator.row{row}.lane{lane}.multiplier.mult"] = next(free)
+                plan[f"system.accelerator.grid.row{row}.lane{lane}.multiplier.mult"] = next(free)
             for half in range(2):
                 block = f"lanes{lane // 4 * 4}.block{8 * (lane % 4) + 4 * half}"
-                plan[f"system.accelerator.weights{pair}.{block}"] = next(stored)
+                plan[f"system.accelerator.grid.weights{pair}.{block}"] = next(stored)
     for row, groups in enumerate((LEFT[:3], LEFT[3:6], RIGHT[:3], RIGHT[3:])):
-        memories = [*(f"entries{row}.0.{number}" for number in range(10)), f"first{row}.0.0", f"behind{row}.0.0"]
-        plan |= zip((f"system.accelerator.memory.{name}" for name in memories), blocks(groups, upper), strict=True)
-    parameters = [f"system.accelerator.requantiser.{name}.0.0" for name in ("bias", "scale")]
+        memories = [*(f"entries{row}.0.{number}" for number in range(10)), f"starts{row}.0.0", f"ends{row}.0.0"]
+        plan |= zip((f"system.accelerator.input.memory.{name}" for name in memories), blocks(groups, upper), strict=True)
+    parameters = [f"system.accelerator.output.requantiser.{name}.0.0" for name in ("bias", "scale")]
     link = [f"system.link.executor.{name}.memory.0.0" for name in ("requests", "answers")]
     plan |= zip([*parameters, *link], blocks(LEFT[6:], upper), strict=True)
-    plan |= zip((f"system.accelerator.drain.bounds.0.{number}" for number in range(8)), blocks(LEFT[3:5], above), strict=True)
-    plan["system.accelerator.sequencer.program*.0.0"] = blocks(RIGHT[:1], above)[0]
+    plan |= zip((f"system.accelerator.output.drain.bounds.0.{number}" for number in range(8)), blocks(LEFT[3:5], above), strict=True)
+    plan["system.accelerator.control.sequencer.program*.0.0"] = blocks(RIGHT[:1], above)[0]
     return plan

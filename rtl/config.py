@@ -45,7 +45,7 @@ class Config:
     channels: output channels whose bias, scale and bound are held, over all resident layers: a multiple of lanes.
     layers: layer descriptors held: a power of two, 2...256.
     scan: accumulators that the drain looks at in one cycle: a power of two, 1...lanes.
-    results: units that a row may have finished before their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
+    sums: units whose sums a row may hold until their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
     ranges_ahead: ranges of entries that a row finds ahead besides the first four, 0...12: with few, rows wait where windows hold little.
     form: serial, parallel or spread (see `Form`).
@@ -70,7 +70,7 @@ class Config:
     channels: int = 1024
     layers: int = 16
     scan: int = 16
-    results: int = 16
+    sums: int = 16
     ranges_ahead: int = 4
     form: Form = Form.PARALLEL
     soft_lanes: int = 0
@@ -83,7 +83,7 @@ class Config:
     def __post_init__(self) -> None:
         sizes = (
             *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
-            *("scan", "results", "ranges_ahead", "soft_lanes", "pixel_winners", "experts", "experts_chosen"),
+            *("scan", "sums", "ranges_ahead", "soft_lanes", "pixel_winners", "experts", "experts_chosen"),
         )
         for item in sizes:
             value = getattr(self, item)
@@ -99,15 +99,15 @@ class Config:
             ("features", 64, 65536),
             ("side", 16, 16384),
             ("layers", 2, 256),
-            ("results", 1, 16),
+            ("sums", 1, 16),
         ):
             value = getattr(self, item)
             if not (_power_of_two(value) and low <= value <= high):
                 raise ValueError(f"{item} must be a power of two from {low} to {high}, not {value}")
         if not (_power_of_two(self.scan) and self.scan <= self.lanes):
             raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
-        if not isinstance(self.form, Form):
-            raise TypeError(f"form must be one of {', '.join(Form)}, not {self.form!r}")
+        if self.form not in tuple(Form):
+            raise ValueError(f"form must be one of {', '.join(Form)}, not {self.form!r}")
         for item in ("winners", "wide_program"):
             if not isinstance(getattr(self, item), bool):
                 raise TypeError(f"{item} must be True or False, not {getattr(self, item)!r}")
@@ -135,12 +135,12 @@ class Config:
     @property
     def serial(self) -> bool:
         """Whether the parts around the grid work bit by bit."""
-        return self.form is Form.SERIAL
+        return self.form == Form.SERIAL
 
     @property
     def spread(self) -> bool:
         """Whether there are registers on the rows' ways."""
-        return self.form is Form.SPREAD
+        return self.form == Form.SPREAD
 
     @property
     def some_winners(self) -> bool:
@@ -226,7 +226,7 @@ class Config:
 PRESETS = {
     config.name: config
     for config in (
-        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, results=4, wide_program=True),
+        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, sums=4, wide_program=True),
         Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8, wide_program=True),
         Config(name="4x32", rows=4, lanes=32, weights=8192, scan=16, wide_program=True),
         Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16, wide_program=True),

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Mux, Value, signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
 from .config import MAX_RUN, Config
 
@@ -67,6 +68,15 @@ class LoadHeader(data.Struct):
     target: LoadTarget
 
 
+def store_layout(config: Config) -> data.StructLayout:
+    """What the load port stores in this cycle, in all memories but the program's.
+
+    loading: weights are being stored, so none are read. weights: one bit for each four lanes. bias, scale, bound: of a channel.
+    address, data: where and what.
+    """
+    return data.StructLayout({"loading": 1, "weights": config.lanes // 4, "bias": 1, "scale": 1, "bound": 1, "address": 16, "data": 32})
+
+
 def makes_output(layer: data.View, config: Config) -> Value:
     """Whether a layer has an output: it computes, or chooses winners from what it has computed."""
     return layer.computes | layer.chooses if config.winners else layer.computes
@@ -128,6 +138,16 @@ def order_layout(config: Config) -> data.StructLayout:
     """
     skipped = {"skipped": 1} if config.experts else {}
     return data.StructLayout({"row": (config.rows - 1).bit_length(), "first_group": 1, "last_group": 1, "last": 1, **skipped})
+
+
+def sums_signature(config: Config) -> wiring.Signature:
+    """A row's way to the drain: the sums of its oldest finished unit, slice by slice, from the row's side.
+
+    values: the next `scan` lanes' sums. valid: they are there, and stay until they are taken. advance: they are taken, and the next ones
+    follow. drained: they are taken, and no more of the unit are wanted.
+    """
+    layout = data.ArrayLayout(signed(32), config.scan)
+    return wiring.Signature({"values": Out(layout), "valid": Out(1), "advance": In(1), "drained": In(1)})
 
 
 def candidate_layout(config: Config) -> data.StructLayout:

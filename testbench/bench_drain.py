@@ -1,4 +1,4 @@
-"""The drain against a naive scan of all results: which accumulators are candidates, and how many zeros lie before each."""
+"""The drain against a naive scan of all sums: which accumulators are candidates, and how many zeros lie before each."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import cocotb
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from skipgrid.rtl.layouts import candidate_layout, order_layout
+from skipgrid.rtl.layouts import candidate_layout, order_layout, store_layout
 from skipgrid.rtl.output.drain import SKIPPED_AT_ONCE
 from streams import PROFILES, Bench, Packing, Scoreboard, config, narrow_layer, pace
 
@@ -26,7 +26,8 @@ class DrainBench(Bench):
         self.offered_at: list[int] = []
         self.taken = [0] * self.config.rows  # slices of the unit that stands on a row's outputs
         self.paces: list[Iterator[bool]] = [pace("full", self.random) for _ in range(self.config.rows)]
-        self.results = Packing(data.ArrayLayout(signed(32), self.config.scan))
+        self.sums = Packing(data.ArrayLayout(signed(32), self.config.scan))
+        self.store = Packing(store_layout(self.config))
         self.orders: deque[dict[str, int]] = deque()  # that were taken, and not drained
         self.order.listeners.append(self.orders.append)
         self.watchers.append(self.drained)
@@ -40,7 +41,7 @@ class DrainBench(Bench):
         self.orders.clear()
         self.offered = [False] * self.config.rows
         self.taken = [0] * self.config.rows
-        self.set(finished=0)
+        self.set(**{f"sums_{row}_valid": 0 for row in range(self.config.rows)})
 
     def offer(self) -> None:
         """Put finished units on the rows' outputs; one that stands there stays."""
@@ -49,35 +50,35 @@ class DrainBench(Bench):
                 self.offered[row] = True
                 self.offered_at.append(self.cycle)
             scan, first = self.config.scan, self.config.scan * self.taken[row]
-            self.signal(f"results_{row}").value = (
-                self.results.pack(units[0][first : first + scan]) if self.offered[row] else self.random.getrandbits(32 * scan)
+            self.signal(f"sums_{row}_values").value = (
+                self.sums.pack(units[0][first : first + scan]) if self.offered[row] else self.random.getrandbits(32 * scan)
             )
-        self.set(finished=sum(offered << row for row, offered in enumerate(self.offered)))
+            self.signal(f"sums_{row}_valid").value = int(self.offered[row])
 
     def drained(self) -> None:
         """The watcher: rows whose unit is drained in this cycle."""
-        drained, advance = self.get("drained"), self.get("advance")
-        assert not drained & advance
         for row in range(self.config.rows):
-            if (drained | advance) >> row & 1:
-                assert self.offered[row], f"row {row} is drained, but has no result"
-            self.taken[row] += advance >> row & 1
+            drained, advance = self.get(f"sums_{row}_drained"), self.get(f"sums_{row}_advance")
+            assert not drained & advance
+            if drained | advance:
+                assert self.offered[row], f"row {row} is drained, but has no sums"
+            self.taken[row] += advance
             assert self.taken[row] < self.config.slices
-            if drained >> row & 1:
+            if drained:
                 self.offered[row] = False
                 self.taken[row] = 0
                 self.expect(row, self.finished[row].popleft())
 
-    def expect(self, row: int, results: list[int]) -> None:
-        """The model: what is found in the results of a unit that was drained."""
+    def expect(self, row: int, sums: list[int]) -> None:
+        """The model: what is found in the sums of a unit that was drained."""
         self.pass_skipped()
         order = self.orders.popleft()
         assert order["row"] == row, "a unit is drained that is not the next one"
         if order["first_group"]:
             self.channel = 0
-        for result in results[: self.last_lanes if order["last_group"] else len(results)]:
-            if result >= self.bounds[self.channel]:
-                self.board.expect((self.place, result, self.base + self.channel))
+        for value in sums[: self.last_lanes if order["last_group"] else len(sums)]:
+            if value >= self.bounds[self.channel]:
+                self.board.expect((self.place, value, self.base + self.channel))
             self.place += 1
             self.channel += 1
 
@@ -90,16 +91,15 @@ class DrainBench(Bench):
 
     async def load(self, base: int, bounds: list[int]) -> None:
         """Store bounds for the channels from `base` on."""
-        self.set(bound_enable=1)
         for channel, bound in enumerate(bounds, start=base):
-            self.set(bound_address=channel, bound=bound & 0xFFFFFFFF)
+            self.set(store=self.store.pack({"bound": 1, "address": channel, "data": bound & 0xFFFFFFFF}))
             await self.step()
-        self.set(bound_enable=0)
+        self.set(store=0)
 
     async def check(
         self, pixels: int, groups: int, last_lanes: int, base: int, bounds: list[int], values: list[int], expert_groups: int = 0
     ) -> None:
-        """Drain a layer of `pixels` x `groups` units with results drawn from `values`, and compare.
+        """Drain a layer of `pixels` x `groups` units with sums drawn from `values`, and compare.
 
         bounds: of the channels from `base` on. expert_groups: groups of each expert, half of which are skipped; 0 where there are none.
         """

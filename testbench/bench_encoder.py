@@ -7,7 +7,7 @@ import numpy as np
 
 from skipgrid.golden import decode, encode, max_run, size_bits
 from skipgrid.rtl.layouts import Token, Word
-from streams import PROFILES, Bench, Scoreboard, trials
+from streams import PROFILES, Bench, Scoreboard, rounds
 from tensors import Coded, covered, edge_tensors, elements_of, random_tokens, sparse, token_payloads, token_shapes
 
 SERIAL = cocotb.top._name.startswith("serial")
@@ -94,7 +94,7 @@ async def stopped_then_a_right_one(dut: object) -> None:
     await bench.begin()
     outcomes = {"nothing": 0, "damaged": 0, "whole": 0}
     board = Scoreboard("words before a stop")
-    for _ in range(trials(150)):
+    for _ in rounds(150, outcomes):
         k = bench.random.randrange(8)
         tensor, good = sparse(bench.numbers, bench.random.randint(1, 40), 0.5), sparse(bench.numbers, 12, 0.5)
         bench.tokens.behave(bench.random.choice(PROFILES))
@@ -123,7 +123,6 @@ async def stopped_then_a_right_one(dut: object) -> None:
             board.see([word["data"] for word in sent])
         await bench.check(good, token_payloads(good, k), k, exact=True)
     board.finish()
-    assert min(outcomes.values()) > 0, outcomes
 
 
 @cocotb.test

@@ -49,14 +49,14 @@ class FetcherBench(Bench):
 
     def look_up(self) -> None:
         """The watcher: what the memory reads at the end of this cycle."""
-        if self.get("lookup"):
-            self.looked_up = self.get("first_pixel"), self.get("behind_pixel")
+        if self.get("pointers_lookup"):
+            self.looked_up = self.get("pointers_start_pixel"), self.get("pointers_end_pixel")
 
     async def advance(self) -> None:
         """One cycle, with the memory's answer to the one before and an entry issued or not."""
         if self.looked_up is not None:
-            first, behind = self.looked_up
-            self.set(first=int(self.pointers[first]), behind=int(self.pointers[behind]))
+            start, end = self.looked_up
+            self.set(pointers_start=int(self.pointers[start]), pointers_end=int(self.pointers[end]))
         issued = self.owed > 0 and next(self.issues)
         self.set(issued=int(issued))
         self.owed -= issued

@@ -34,22 +34,23 @@ async def both_buffers_and_all_rows(dut: object) -> None:
         addresses = []
         for row in range(settings.rows):
             address = bench.random.choice(list(entries[read_buffer]) or [0])
-            first, behind = (bench.random.choice(list(pointers[read_buffer]) or [0]) for _ in range(2))
+            start, end = (bench.random.choice(list(pointers[read_buffer]) or [0]) for _ in range(2))
             lookup = bench.random.getrandbits(1)
-            addresses.append((address, first, behind, lookup))
-            ports = {"address": address, "lookup": lookup, "first_pixel": first, "behind_pixel": behind}
-            bench.set(**{f"reads_{row}_{name}": value for name, value in ports.items()})
+            addresses.append((address, start, end, lookup))
+            pointer_ports = {"lookup": lookup, "start_pixel": start, "end_pixel": end}
+            bench.set(**{f"reads_{row}_pointers_{name}": value for name, value in pointer_ports.items()})
+            bench.set(**{f"reads_{row}_entries_address": address})
         await bench.step()
-        for row, (address, first, behind, lookup) in enumerate(addresses):
+        for row, (address, start, end, lookup) in enumerate(addresses):
             written = enable and buffer == read_buffer
             if address in entries[read_buffer] and not (written and write["entry_enable"] and write["entry_address"] == address):
-                assert entry.unpack(bench.get(f"reads_{row}_entry")) == entries[read_buffer][address]
+                assert entry.unpack(bench.get(f"reads_{row}_entries_entry")) == entries[read_buffer][address]
             if lookup:
-                known = {first, behind} <= set(pointers[read_buffer])
-                collides = written and write["pointer_enable"] and write["pixel"] in (first, behind)
-                looked_up[row] = (pointers[read_buffer][first], pointers[read_buffer][behind]) if known and not collides else None
+                known = {start, end} <= set(pointers[read_buffer])
+                collides = written and write["pointer_enable"] and write["pixel"] in (start, end)
+                looked_up[row] = (pointers[read_buffer][start], pointers[read_buffer][end]) if known and not collides else None
             if looked_up[row] is not None:  # it stays until the next lookup
-                assert (bench.get(f"reads_{row}_first"), bench.get(f"reads_{row}_behind")) == looked_up[row]
+                assert (bench.get(f"reads_{row}_pointers_start"), bench.get(f"reads_{row}_pointers_end")) == looked_up[row]
         if enable and write["entry_enable"]:
             entries[buffer][write["entry_address"]] = write["entry"]
         if enable and write["pointer_enable"]:

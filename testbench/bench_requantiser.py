@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, apply_threshold, requantise
-from skipgrid.rtl.layouts import Result, candidate_layout
-from streams import PROFILES, Bench, config, narrow_layer, trials
+from skipgrid.rtl.layouts import Result, candidate_layout, store_layout
+from streams import PROFILES, Bench, Packing, config, narrow_layer, trials
 
 BATCH = 20_480  # values for each of twelve kinds of scale and type; fewer for the serial form, which takes 100 cycles for each
 
@@ -23,17 +23,17 @@ class RequantiserBench(Bench):
         self.results = self.sink("results", Result)
         self.taken: list[dict[str, int]] = []
         self.candidates.listeners.append(self.taken.append)
-        self.forgets.append(lambda: self.set(bias_enable=0, scale_enable=0))
+        self.store = Packing(store_layout(self.config))
+        self.forgets.append(lambda: self.set(store=0))
         await self.reset()
 
     async def load(self, bias: NDArray[np.int32], scale: NDArray[np.float32]) -> None:
         """Store all channels' parameters."""
-        for enable, words in (("bias_enable", bias.view(np.uint32)), ("scale_enable", scale.view(np.uint32))):
-            self.set(**{enable: 1})
+        for name, words in (("bias", bias.view(np.uint32)), ("scale", scale.view(np.uint32))):
             for channel, word in enumerate(words.tolist()):
-                self.set(channel_address=channel, channel_word=word)
+                self.set(store=self.store.pack({name: 1, "address": channel, "data": word}))
                 await self.step()
-            self.set(**{enable: 0})
+        self.set(store=0)
 
     async def check(
         self,

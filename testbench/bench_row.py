@@ -23,8 +23,8 @@ class RowBench(Bench):
         self.ranges = self.source("ranges", range_layout(self.config))
         self.ranges.listeners.append(self.expect)
         self.entry = Packing(entry_layout(self.config))
-        self.results = Packing(data.ArrayLayout(signed(32), self.config.scan))
-        self.board = Scoreboard("results")
+        self.sums_offered = Packing(data.ArrayLayout(signed(32), self.config.scan))
+        self.board = Scoreboard("sums")
         self.drains: Iterator[bool] = pace("full", self.random)
         self.issued = self.record("issued")
         self.multiplied = self.record("multiplies", "last_group")
@@ -46,7 +46,7 @@ class RowBench(Bench):
         self.held = None
         self.slices = []
         self.wanted.clear()
-        self.set(drained=0, advance=0)
+        self.set(sums_drained=0, sums_advance=0)
 
     def fill(self, kind: str) -> None:
         """New entries and weights: of all sizes, or only the extreme ones."""
@@ -61,30 +61,30 @@ class RowBench(Bench):
 
     def memories(self) -> None:
         """The watcher: the addresses of this cycle, which the memories answer in the coming ones."""
-        self.asked = self.get("address")
+        self.asked = self.get("entries_address")
         self.weights_asked.append(self.get("weight_address"))
-        if self.get("finished"):
-            bits = self.get("results")
-            assert self.held is None or self.held == bits, "a result changes before it is drained"
+        if self.get("sums_valid"):
+            bits = self.get("sums_values")
+            assert self.held is None or self.held == bits, "sums change before they are drained"
             self.held = bits
             if self.draining:
                 if not self.slices:
                     self.finished.append(self.cycle)
-                self.slices += self.results.unpack(bits)
+                self.slices += self.sums_offered.unpack(bits)
                 self.held = None
-                if self.get("drained"):
+                if self.get("sums_drained"):
                     self.board.see(self.slices)
                     self.slices = []
                     self.wanted.popleft()
 
     async def advance(self) -> None:
         """One cycle."""
-        self.set(entry=self.entry.pack({"value": int(self.values[self.asked]), "f": int(self.places[self.asked])}))
+        self.set(entries_entry=self.entry.pack({"value": int(self.values[self.asked]), "f": int(self.places[self.asked])}))
         self.set(weights=self.words[self.weights_asked.popleft()])
         self.draining = next(self.drains)
-        self.draining &= bool(self.get("finished"))
+        self.draining &= bool(self.get("sums_valid"))
         last = self.draining and len(self.slices) + self.config.scan == self.config.scan * self.wanted[0]
-        self.set(drained=int(last), advance=int(self.draining and not last))
+        self.set(sums_drained=int(last), sums_advance=int(self.draining and not last))
         await self.step()
 
     def expect(self, taken: Range) -> None:
@@ -164,7 +164,7 @@ async def reset_at_any_moment(dut: object) -> None:
     for drains in PROFILES * 5:
         bench.drains = pace(drains, bench.random)
         await bench.cut(bench.check(12, windows=3, most_ranges=3, most_entries=4), 60)
-        assert not bench.get("finished")
+        assert not bench.get("sums_valid")
         await bench.check(2, windows=3, most_ranges=3, most_entries=4)
 
 
@@ -203,5 +203,5 @@ async def cycles_to_a_result(dut: object) -> None:
     for _ in range(20):
         await bench.advance()
     bench.board.finish()
-    to_result = 7 + latency(bench.config) + (bench.config.results > 1) + bench.config.spread
+    to_result = 7 + latency(bench.config) + (bench.config.sums > 1) + bench.config.spread
     assert bench.finished[0] - bench.ranges.cycles[0] == to_result

@@ -31,8 +31,8 @@ class SequencerBench(Bench):
 
     async def begin(self) -> None:
         self.config = config()
-        self.begun = self.record("begin", "number", "layer")
-        self.aborts = self.record("abort")
+        self.begun = self.record("layer_start", "number", "layer")
+        self.aborts = self.record("layer_stop")
         self.ended: list[tuple[int, ...]] = []
         if WINNERS:
             self.ended = self.record("ended")

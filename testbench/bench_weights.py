@@ -5,7 +5,8 @@ from collections import deque
 import cocotb
 
 from skipgrid.rtl.grid.weights import LANES_A_WORD, latency
-from streams import Bench, config
+from skipgrid.rtl.layouts import store_layout
+from streams import Bench, Packing, config
 
 
 @cocotb.test
@@ -15,23 +16,23 @@ async def loaded_and_read_through_every_port(dut: object) -> None:
     await bench.reset()
     words = settings.lanes // LANES_A_WORD
     bits = 8 * LANES_A_WORD
+    store = Packing(store_layout(settings))
     model = [0] * settings.weights
     for part in range(3):
-        bench.set(loading=1)
+        bench.set(store=store.pack({"loading": 1}))
         # The whole memory at first, then pieces of it.
         for address in range(settings.weights) if part == 0 else bench.random.sample(range(settings.weights), 40):
             for word in range(words):
                 data = bench.random.getrandbits(bits)
                 enable = bench.random.getrandbits(1) if part else 1
-                bench.set(write_address=address, write_data=data, write_enable=enable << word)
+                bench.set(store=store.pack({"loading": 1, "weights": enable << word, "address": address, "data": data}))
                 bench.set(**{f"addresses_{port}": bench.random.randrange(settings.weights) for port in range(settings.weight_ports)})
                 await bench.step()
                 if enable:
                     model[address] = model[address] & ~((1 << bits) - 1 << bits * word) | data << bits * word
-        bench.set(loading=0, write_enable=0)
         asked: deque[list[int]] = deque()  # addresses whose weights are yet to come
         for _ in range(500):
-            bench.set(write_address=bench.random.randrange(settings.weights))
+            bench.set(store=store.pack({"address": bench.random.randrange(settings.weights)}))
             addresses = [bench.random.randrange(settings.weights) for _ in range(settings.weight_ports)]
             bench.set(**{f"addresses_{port}": address for port, address in enumerate(addresses)})
             asked.append(addresses)

@@ -29,12 +29,12 @@ cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir = (
     plain(folder) for folder in (cocotb_tools.config.libs_dir, cocotb_tools.config.share_dir)
 )
 TIMESCALE = ("1ns", "1ps")
-SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, side=64, channels=32, layers=4, scan=2, results=4)
+SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=128, features=128, side=64, channels=32, layers=4, scan=2, sums=4)
 ALL = SMALL.replaced(
     rows=4,
     lanes=4,
     scan=4,
-    results=1,
+    sums=1,
     experts=3,
     experts_chosen=2,
     winners=True,
@@ -44,7 +44,7 @@ ALL = SMALL.replaced(
     weights=1024,
     channels=128,
 )  # what can be built together
-SERIAL = SMALL.replaced(rows=1, scan=1, results=1, form=Form.SERIAL)
+SERIAL = SMALL.replaced(rows=1, scan=1, sums=1, form=Form.SERIAL)
 
 
 def shapes(configs: Mapping[str, Config], *quick: str) -> pytest.MarkDecorator:

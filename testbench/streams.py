@@ -9,7 +9,7 @@ import json
 import os
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -39,6 +39,15 @@ def config() -> Config:
 def trials(count: int) -> int:
     """How many random trials a bench makes: `count` of them in a long run, a third of them otherwise."""
     return count if os.environ["BENCH_LONG"] else -(-count // 3)
+
+
+def rounds(count: int, seen: Mapping[str, int]) -> Iterator[int]:
+    """`trials(count)` rounds, and further ones until all that chance has to show has been seen, and counted."""
+    for number in range(20 * count):
+        if number >= trials(count) and all(seen.values()):
+            return
+        yield number
+    raise AssertionError(f"{20 * count} rounds do not show all that they should: {seen}")
 
 
 class Packing:

@@ -20,7 +20,7 @@ from skipgrid.rtl.config import PRESETS, Config, Form, preset
         ({"side": 100}, "side must be a power of two from 16 to 16384, not 100"),
         ({"side": 8}, "side must be a power of two from 16 to 16384, not 8"),
         ({"layers": 1}, "layers must be a power of two from 2 to 256, not 1"),
-        ({"results": 32}, "results must be a power of two from 1 to 16, not 32"),
+        ({"sums": 32}, "sums must be a power of two from 1 to 16, not 32"),
         ({"ranges_ahead": 13}, "ranges_ahead must be from 0 to 12, not 13"),
         ({"scan": 64}, r"scan must be a power of two up to lanes \(32\), not 64"),
         ({"scan": 3}, r"scan must be a power of two up to lanes \(32\), not 3"),
@@ -56,7 +56,7 @@ def test_what_is_built_or_not_is_true_or_false(item: str) -> None:
 
 
 def test_another_form_is_refused() -> None:
-    with pytest.raises(TypeError, match="form must be one of serial, parallel, spread, not 'far'"):
+    with pytest.raises(ValueError, match="form must be one of serial, parallel, spread, not 'far'"):
         Config(form="far")  # type: ignore[arg-type]
 
 
@@ -78,7 +78,7 @@ def test_a_preset_that_is_missing_is_named_with_those_that_exist() -> None:
 
 def test_the_hash_tells_configurations_apart_but_not_their_names() -> None:
     assert Config(name="a").hash == Config(name="b").hash
-    assert len({Config().replaced(**change).hash for change in ({}, {"rows": 2}, {"scan": 8}, {"results": 1})}) == 4
+    assert len({Config().replaced(**change).hash for change in ({}, {"rows": 2}, {"scan": 8}, {"sums": 1})}) == 4
 
 
 def test_rows_share_a_weight_memory_in_pairs() -> None:

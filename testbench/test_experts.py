@@ -105,5 +105,5 @@ def test_passes_are_refused() -> None:
 def test_configurations_that_cannot_be_built(fields: dict[str, int], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         SMALL.replaced(**fields)
-    with pytest.raises(ValueError, match="experts must be 0 where serial is chosen, not 4"):
+    with pytest.raises(ValueError, match="experts must be 0 where the form is serial, not 4"):
         SERIAL.replaced(experts=4, experts_chosen=2)

@@ -32,7 +32,7 @@ EXTREMES: dict[str, set[int]] = {
     "channels": {4, 65536},
     "layers": {2, 256},
     "scan": {1, 16},
-    "results": {1, 16},
+    "sums": {1, 16},
     "ranges_ahead": {0, 12},
     "form": set(Form),
     "soft_lanes": {0, 16},
@@ -62,7 +62,7 @@ def test_the_configuration_follows_from_seed_and_number() -> None:
 
 
 def test_networks_fit_the_smallest_memories() -> None:
-    smallest = Config(rows=1, lanes=4, weights=256, entries=256, pixels=64, features=64, side=16, channels=4, layers=2, scan=1, results=1)
+    smallest = Config(rows=1, lanes=4, weights=256, entries=256, pixels=64, features=64, side=16, channels=4, layers=2, scan=1, sums=1)
     cases = [random_case(np.random.default_rng(seed), smallest) for seed in range(100)]
     assert sum(case.refused for case in cases) > 50
     assert {len(case.layers) for case in cases} == {1}
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_found_again(skipgrid: CommandLine, tmp_path: Path, mon
 
     monkeypatch.setattr("skipgrid.benches.fuzz.session.run_network", wrong)
     file = tmp_path / "fuzz.json"
-    outcome = skipgrid("fuzz", "--preset", "small", "--set", "results=2", "--count", 12, "--seed", 5, "--json", file)
+    outcome = skipgrid("fuzz", "--preset", "small", "--set", "sums=2", "--count", 12, "--seed", 5, "--json", file)
     assert outcome.code == 1
     found = json.loads(file.read_text(encoding="utf-8"))["wrong"]
     assert 0 < len(found) < 12

@@ -130,7 +130,7 @@ def test_the_testbench_passes_with_verilator(tmp_path: Path, name: str) -> None:
 
 
 def test_the_example_fits_the_smallest_and_the_widest() -> None:
-    smallest = SMALL.replaced(rows=1, scan=1, results=1, pixels=64, features=64, side=16, channels=4, layers=2)
+    smallest = SMALL.replaced(rows=1, scan=1, sums=1, pixels=64, features=64, side=16, channels=4, layers=2)
     for config in (smallest, smallest.replaced(lanes=256, channels=256, form=Form.SERIAL)):
         packets, sent, expected = example(config)
         assert [int(packet[0]) >> 28 for packet in packets] == [0, 1, 2]

@@ -9,7 +9,7 @@ from skipgrid.rtl.grid.weights import WeightMemory
 
 ROWS = {
     "4 results": SMALL,
-    "1 result": SMALL.replaced(results=1),
+    "1 result": SMALL.replaced(sums=1),
     "spread, soft lanes": SMALL.replaced(form=Form.SPREAD, soft_lanes=2),
     "serial": SERIAL,
 }

@@ -24,7 +24,7 @@ LARGE = Config(
     name="large", rows=2, lanes=4, weights=32768, entries=65536, pixels=65536, features=65536, side=16384, channels=65536, scan=4
 )
 TINY = Config(
-    name="tiny", rows=2, lanes=4, weights=256, entries=256, pixels=64, features=64, side=16, channels=16, layers=2, scan=4, results=1
+    name="tiny", rows=2, lanes=4, weights=256, entries=256, pixels=64, features=64, side=16, channels=16, layers=2, scan=4, sums=1
 )
 FIELDS = {
     (layout, name): field

@@ -21,7 +21,7 @@ from skipgrid.host.compiler.placement import place
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS, Config
 
-SMALL = Config(name="small", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, results=2)
+SMALL = Config(name="small", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, sums=2)
 LOOSE = Config(name="loose", rows=1, lanes=4, weights=32768, entries=256, pixels=64, features=65536, channels=8, scan=4)
 ULX3S = find_board("ulx3s-85f").config
 WORKLOADS = {workload.layer: workload for workload in read_table()}

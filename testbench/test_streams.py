@@ -18,8 +18,9 @@ from skipgrid.rtl.config import Form
 from skipgrid.rtl.layouts import Token
 
 EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, form=Form.SPREAD)
-OPTIONAL = ("ExpertGate", "ExpertWeigher", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "ResultWay")
-COMPOSED = ("Accelerator", "ExpertRouter")  # of the others; what they offer comes from one of these
+OPTIONAL = ("ExpertGate", "ExpertWeigher", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "SumWay")
+STAGES = ("ControlStage", "InputStage", "GridStage", "OutputStage")
+COMPOSED = ("Accelerator", *STAGES, "ExpertRouter")  # of the others; what they offer comes from one of these
 SIZES = {"experts": 4, "cells": 2, "value_bits": 8, "fraction": 4, "counter_bits": 8}
 ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configuration, and have no defaults
     "ClearWay": {"ways": 2},

@@ -14,7 +14,7 @@ from .mishaps import MISHAPS
 from .session import Session, Wrong
 
 SMALL = Config(
-    name="small", rows=2, lanes=4, weights=1024, entries=512, pixels=256, features=256, side=16, channels=64, layers=8, scan=2, results=2
+    name="small", rows=2, lanes=4, weights=1024, entries=512, pixels=256, features=256, side=16, channels=64, layers=8, scan=2, sums=2
 )  # compiles quickly, and is full soon
 TRIALS_A_CONFIG = 300
 

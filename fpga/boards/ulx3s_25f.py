@@ -46,7 +46,7 @@ BOARD = Board(
         channels=512,
         layers=16,
         scan=4,
-        results=8,
+        sums=8,
         ranges_ahead=0,
         soft_lanes=4,
     ),

@@ -47,7 +47,7 @@ BOARD = Board(
         channels=512,
         layers=16,
         scan=8,
-        results=4,
+        sums=4,
         ranges_ahead=0,
         form=Form.SPREAD,
     ),

@@ -33,12 +33,12 @@ class Sequencer(wiring.Component):
         program: number of the first layer. refetch: it has changed.
         start: begins a run; only while `busy` is 0. clear: forgets how the last one ended; likewise.
         layer, number: the descriptor that runs. kept: a threshold is kept for it. ended: it has ended, with its winners chosen.
-        begin: for one cycle, the layer begins, or its second part. layer_done: it has ended.
+        layer_start: for one cycle, the layer begins, or its second part. layer_done: it has ended.
         input_ready: the input buffer holds the layer's input.
         fault, fault_code: an error of the datapath, or a stop; it counts while a layer runs.
         load_fault: likewise with fault_code, an error of the load port; it counts while nothing runs, and takes the place of `done`.
             With `start`, it ends the run before anything of it begins; with `clear`, it stays.
-        abort: for one cycle, everything under way is dropped. settled: and nothing of it is left, nor of what a reset drops.
+        layer_stop: for one cycle, everything under way is given up. settled: and nothing of it is left, nor of what a reset drops.
         ready: the first descriptor is fetched, so that a run would begin at once.
         busy, done, failed, error, error_layer: for the status register; done and failed are not both 1.
     """
@@ -59,14 +59,14 @@ class Sequencer(wiring.Component):
                 "clear": In(1),
                 "layer": Out(layer_layout(config)),
                 "number": Out(layer_bits),
-                "begin": Out(1),
+                "layer_start": Out(1),
                 "layer_done": In(1),
                 **({"kept": In(1), "ended": Out(1)} if config.winners else {}),
                 "input_ready": In(1),
                 "fault": In(1),
                 "load_fault": In(1),
                 "fault_code": In(Error),
-                "abort": Out(1),
+                "layer_stop": Out(1),
                 "settled": In(1),
                 "ready": Out(1),
                 "busy": Out(1),
@@ -117,7 +117,7 @@ class Sequencer(wiring.Component):
 
         def fail(code: Value | Error) -> None:
             m.d.sync += [self.error.eq(code), self.error_layer.eq(self.number), self.failed.eq(1)]
-            m.d.sync += self.abort.eq(1)
+            m.d.sync += self.layer_stop.eq(1)
             m.next = "SETTLE"
 
         starts, forgets = Signal(), Signal()
@@ -134,7 +134,7 @@ class Sequencer(wiring.Component):
         with m.If(changes):
             m.d.sync += stale.eq(1)
 
-        m.d.sync += [self.begin.eq(0), self.abort.eq(0)]
+        m.d.sync += [self.layer_start.eq(0), self.layer_stop.eq(0)]
         with m.FSM(init="EMPTY" if config.spread else "REWIND"):
             if config.spread:  # a reset gets everywhere in a few cycles, too
                 with m.State("EMPTY"), m.If(self.settled):
@@ -169,12 +169,12 @@ class Sequencer(wiring.Component):
                     with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):
                         fail(Error.INPUT_MISSING)
                     with m.Else():
-                        m.d.sync += self.begin.eq(1)
+                        m.d.sync += self.layer_start.eq(1)
                         m.next = "RUN"
                         if config.winners:
                             self._begin(m)
             with m.State("RUN"):
-                if config.winners:  # what ends in the cycles of an abort is no tensor whose threshold is kept
+                if config.winners:  # what ends in the cycles of a stop is no tensor whose threshold is kept
                     m.d.comb += self.ended.eq(self.layer_done & ~self._choose_after & ~self.fault)
                 with m.If(self.fault):
                     fail(self.fault_code)
@@ -192,7 +192,7 @@ class Sequencer(wiring.Component):
                         fail(Error.PROGRAM_NOT_ENDED)
                     with m.Else():
                         m.next = "FETCH"
-            with m.State("SETTLE"), m.If(self.settled & ~self.abort):
+            with m.State("SETTLE"), m.If(self.settled & ~self.layer_stop):
                 m.d.sync += self.busy.eq(0)
                 m.next = "REWIND"
         return m
@@ -212,7 +212,7 @@ class Sequencer(wiring.Component):
         """Its second part begins: from the buffer of its output to that of its input, or to the stream."""
         layer = self.layer
         m.d.sync += [
-            self.begin.eq(1),
+            self.layer_start.eq(1),
             self._choose_after.eq(0),
             layer.computes.eq(0),
             layer.chooses.eq(1),

@@ -22,13 +22,13 @@ def signed_value(byte: Value, layer: data.View) -> Value:
 
 
 class ExpertGate(wiring.Component):
-    """Sends a gate's results to the router, and keeps which experts it chose, and their weights.
+    """Sends a gate's results to the router, and keeps which experts it chose, and their weights; those of other layers pass.
 
     Members:
         bus: the router's registers. pressure: as of `ExpertRouter`.
-        layer: the gate, steady while its results come. start: it begins; until its scores are routed, no expert is chosen.
-        abort: it ends early; so do its scores.
-        results: of the gate.
+        layer: steady while its results come. start: it begins; from a gate's on until its scores are routed, no expert is chosen.
+        stop: it ends early; so do its scores.
+        source: results. sink: the same, but for a gate's.
         routed: for one cycle, all experts are known. busy: scores, or weights, are under way.
         chosen: a bit for each expert.
         look, expert, weight: while look is 1, the weight of an expert that is chosen is looked up; it follows by one cycle.
@@ -46,8 +46,9 @@ class ExpertGate(wiring.Component):
                 "pressure": In(range(config.experts_chosen + 1)),
                 "layer": In(layer_layout(config)),
                 "start": In(1),
-                "abort": In(1),
-                "results": In(stream.Signature(Result)),
+                "stop": In(1),
+                "source": In(stream.Signature(Result)),
+                "sink": Out(stream.Signature(Result)),
                 "routed": Out(1),
                 "busy": Out(1),
                 "chosen": Out(config.experts),
@@ -67,7 +68,7 @@ class ExpertGate(wiring.Component):
         m.d.comb += router.pressure.eq(self.pressure)
 
         # A result is so many zeros, and a value behind them unless it is null; each is a score.
-        result, score = self.results.payload, router.scores.payload
+        result, score = self.source.payload, router.scores.payload
         passed = Signal(RUN_BITS)  # zeros of the result
         begun, ends_early = Signal(), Signal()  # a token's scores have been taken, but not its last; it ends without
         ends_result, taken = Signal(), Signal()
@@ -77,15 +78,20 @@ class ExpertGate(wiring.Component):
             score.value.eq(Mux(passed == result.gap, signed_value(result.value, self.layer), 0)),
             score.null.eq(result.null & ~result.gap.any()),
             score.last.eq(result.last & ends_result),
-            router.scores.valid.eq(self.results.valid),
-            self.results.ready.eq(router.scores.ready & ends_result & ~ends_early),
             taken.eq(router.scores.valid & router.scores.ready),
         ]
+        with m.If(self.layer.gates):
+            m.d.comb += [
+                router.scores.valid.eq(self.source.valid),
+                self.source.ready.eq(router.scores.ready & ends_result & ~ends_early),
+            ]
+        with m.Else():
+            wiring.connect(m, wiring.flipped(self.source), wiring.flipped(self.sink))
         with m.If(ends_early):
             m.d.comb += [router.scores.valid.eq(1), score.null.eq(1), score.last.eq(1)]
         with m.If(taken):
             m.d.sync += [begun.eq(~score.last), passed.eq(Mux(ends_result | ends_early, 0, passed + 1)), ends_early.eq(0)]
-        with m.If(self.abort):
+        with m.If(self.stop):
             m.d.sync += [passed.eq(0), ends_early.eq(Mux(taken, ~score.last, begun))]
 
         # The pairs that come back.
@@ -108,7 +114,7 @@ class ExpertGate(wiring.Component):
         with m.If(router.pairs.valid & pair.last):
             m.d.sync += weighing.eq(0)
         m.d.sync += self.routed.eq(router.pairs.valid & pair.last)
-        with m.If(self.start):
+        with m.If(self.start & self.layer.gates):
             m.d.sync += self.chosen.eq(0)
         with m.Elif(write.en):
             m.d.sync += self.chosen.eq(self.chosen | (Const(1) << pair.index))

@@ -12,7 +12,7 @@ from .gate import SCORE_BITS, signed_value
 
 
 class ExpertWeigher(wiring.Component):
-    """Multiplies each output of a layer with the weight of its expert: rne(value * weight / 2 ** 15).
+    """Multiplies each output of experts with the weight of its expert, rne(value * weight / 2 ** 15); those of other layers pass.
 
     Members:
         start: begins the layer of `layer`, which is steady while anything is under way.
@@ -39,8 +39,15 @@ class ExpertWeigher(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config, layer = self.config, self.layer
         m = Module()
-        result, go = self.source.payload, self.look
-        m.d.comb += go.eq(~self.sink.valid | self.sink.ready)
+        go = self.look
+        source, weighed = (stream.Signature(Result).create(path=(name,)) for name in ("unweighed", "weighed"))
+        with m.If(layer.routed):
+            wiring.connect(m, wiring.flipped(self.source), wiring.flipped(source))
+            wiring.connect(m, weighed, wiring.flipped(self.sink))
+        with m.Else():
+            wiring.connect(m, wiring.flipped(self.source), wiring.flipped(self.sink))
+        result = source.payload
+        m.d.comb += go.eq(~weighed.valid | weighed.ready)
 
         # First stage: whose output it is. Zeros lead to it, beyond some experts perhaps.
         channels = Signal(range(config.channels + 1))  # of each expert
@@ -51,14 +58,13 @@ class ExpertWeigher(wiring.Component):
         m.d.sync += channels.eq(layer.expert_groups * config.lanes)
         m.d.comb += [
             is_last.eq(self.expert == layer.experts - 1),
-            crosses.eq(self.source.valid & (zeros >= left) & ~(result.null & result.last)),  # behind the last one nothing is weighed
-            self.source.ready.eq(go & ~crosses),
+            crosses.eq(source.valid & (zeros >= left) & ~(result.null & result.last)),  # behind the last one nothing is weighed
+            source.ready.eq(go & ~crosses),
         ]
-        behind = left - zeros - ~result.null  # it, and the zeros
         with m.If(go & crosses):
             m.d.sync += [crossed.eq(1), zeros_left.eq(zeros - left), left.eq(channels), self.expert.eq(Mux(is_last, 0, self.expert + 1))]
-        with m.Elif(go & self.source.valid):
-            m.d.sync += [crossed.eq(0), left.eq(behind)]
+        with m.Elif(go & source.valid):
+            m.d.sync += [crossed.eq(0), left.eq(left - zeros - ~result.null)]
         with m.If(self.start):
             m.d.sync += [crossed.eq(0), left.eq(channels), self.expert.eq(0)]
 
@@ -66,17 +72,17 @@ class ExpertWeigher(wiring.Component):
         stages = [Signal(data.StructLayout({"valid": 1, "result": Result}), name=name) for name in ("found", "multiplied")]
         found, multiplied = stages
         product = Signal(signed(SCORE_BITS + WEIGHT.width), reset_less=True)
-        weighed = Signal(signed(SCORE_BITS))
+        rounded = Signal(signed(SCORE_BITS))
         whole, half, rest = product[WEIGHT_FRACTION:], product[WEIGHT_FRACTION - 1], product[: WEIGHT_FRACTION - 1]
-        m.d.comb += weighed.eq(whole + (half & (rest.any() | whole[0])))
+        m.d.comb += rounded.eq(whole + (half & (rest.any() | whole[0])))
         with m.If(go):
             m.d.sync += [
-                found.valid.eq(self.source.valid & self.source.ready),
+                found.valid.eq(source.valid & source.ready),
                 found.result.eq(result),
                 multiplied.eq(found),
                 product.eq(signed_value(found.result.value, layer) * self.weight),
-                self.sink.valid.eq(multiplied.valid),
-                self.sink.payload.eq(multiplied.result),
-                self.sink.payload.value.eq(weighed[:8]),
+                weighed.valid.eq(multiplied.valid),
+                weighed.payload.eq(multiplied.result),
+                weighed.payload.value.eq(rounded[:8]),
             ]
         return m

@@ -30,7 +30,7 @@ class ProcessingElement(wiring.Component):
         activation: a - zero_point. weight: its weight.
         accumulate: what to do with their product, two cycles later. commit: the same step, one cycle later still.
         empty: where serial, the accumulator becomes 0, in the cycle of the commit that ends a window, and after a reset.
-        shadow: the largest accumulator. shift: it becomes `behind`, the shadow of a lane further on; a commit comes first.
+        shadow: the largest accumulator. shift: it becomes `next_shadow`, that of a lane further on; a commit comes first.
 
     Throughput: one product a cycle. Latency: 4 cycles from the last product's factors to the shadow.
     Cost: a `Multiplier` and 64 registers; where serial, a `MultiplyAccumulate` and 32 registers.
@@ -47,7 +47,7 @@ class ProcessingElement(wiring.Component):
                 "commit": In(Step),
                 **({"empty": In(1)} if serial else {}),
                 "shift": In(1),
-                "behind": In(signed(32)),
+                "next_shadow": In(signed(32)),
                 "shadow": Out(signed(32)),
             }
         )
@@ -82,5 +82,5 @@ class ProcessingElement(wiring.Component):
         with m.If(self.commit.valid & self.commit.end & (self.commit.first_window | larger)):
             m.d.sync += complement.eq(~accumulator)
         with m.Elif(self.shift):
-            m.d.sync += complement.eq(~self.behind)
+            m.d.sync += complement.eq(~self.next_shadow)
         return m

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..descriptor import layer_layout
-from ..layouts import pointer_shape, range_layout, unit_layout
+from ..input.memory import pointers_signature
+from ..layouts import range_layout, unit_layout
 
 RANGES_AHEAD = 4  # at least
 
@@ -18,11 +19,7 @@ def fetcher_signature(config: Config) -> wiring.Signature:
         {
             "layer": In(layer_layout(config)),
             "units": In(stream.Signature(unit_layout(config))),
-            "lookup": Out(1),
-            "first_pixel": Out(config.pixel_bits),
-            "first": In(pointer_shape(config)),
-            "behind_pixel": Out(config.pixel_bits),
-            "behind": In(pointer_shape(config)),
+            "pointers": Out(pointers_signature(config)),
             "ranges": Out(stream.Signature(range_layout(config))),
             "issued": In(1),
         }
@@ -39,7 +36,7 @@ class RangeFetcher(wiring.Component):
         layer: steady while anything is under way.
         units: taken when the ranges of the one before are found, and at most `layer.lead` of their entries are left to be issued;
             a single row takes them at once.
-        lookup, first_pixel, first, behind_pixel, behind: the row's reads of pointers; they stay while lookup is 0.
+        pointers: the row's reads of them.
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
 
@@ -122,13 +119,13 @@ class RangeFetcher(wiring.Component):
         asked_any = Signal()
         asked_range = Signal(range_layout(config), reset_less=True)
         beyond = Signal(signed(config.coordinate_bits + 2))
-        m.d.comb += [beyond.eq(x + layer.S), self.lookup.eq(advance)]
+        m.d.comb += [beyond.eq(x + layer.S), self.pointers.lookup.eq(advance)]
         with m.If(advance):
             m.d.sync += [
                 asked.eq(walking),
                 asked_any.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W)),
-                self.first_pixel.eq(row_pixel + Mux(x < 0, 0, x)),
-                self.behind_pixel.eq(row_pixel + Mux(beyond > layer.W, layer.W, beyond)),
+                self.pointers.start_pixel.eq(row_pixel + Mux(x < 0, 0, x)),
+                self.pointers.end_pixel.eq(row_pixel + Mux(beyond > layer.W, layer.W, beyond)),
                 asked_range.weight.eq(weight),
                 asked_range.first_window.eq(first_window),
                 asked_range.last_window.eq(last_pool_column & last_pool_row),
@@ -140,14 +137,14 @@ class RangeFetcher(wiring.Component):
         looked_up, looked_up_any, looked_up_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
         found, found_range = Signal(), Signal(range_layout(config), reset_less=True)
         looks_up = [looked_up.eq(asked), looked_up_any.eq(asked_any), looked_up_range.eq(asked_range)]
-        first, behind, under_way = self.first, self.behind, asked
+        range_start, range_end, under_way = self.pointers.start, self.pointers.end, asked
         if config.spread:  # the memory's blocks take half a cycle, and lie far: the pointers have a stage of their own
             with m.If(advance):
                 m.d.sync += looks_up
-            first, behind = Signal.like(self.first, reset_less=True), Signal.like(self.behind, reset_less=True)
+            range_start, range_end = (Signal.like(known, reset_less=True) for known in (self.pointers.start, self.pointers.end))
             arrived, arrived_any, arrived_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
             with m.If(advance):
-                m.d.sync += [first.eq(self.first), behind.eq(self.behind)]
+                m.d.sync += [range_start.eq(self.pointers.start), range_end.eq(self.pointers.end)]
                 m.d.sync += [arrived.eq(looked_up), arrived_any.eq(looked_up_any), arrived_range.eq(looked_up_range)]
             looks_up, under_way = [], asked | looked_up
             looked_up, looked_up_any, looked_up_range = arrived, arrived_any, arrived_range
@@ -156,8 +153,8 @@ class RangeFetcher(wiring.Component):
                 *looks_up,
                 found.eq(looked_up),
                 found_range.eq(looked_up_range),
-                found_range.start.eq(first),
-                found_range.count.eq(Mux(looked_up_any, behind - first, 0)),
+                found_range.start.eq(range_start),
+                found_range.count.eq(Mux(looked_up_any, range_end - range_start, 0)),
             ]
 
         # Fifth stage: hold a range back until it is known whether it is its window's last.

@@ -6,7 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import entry_layout, range_layout
+from ..input.memory import entries_signature
+from ..layouts import range_layout, sums_signature
 from ..parts.far import doubled
 from .element import ProcessingElement, Step
 from .weights import latency
@@ -20,10 +21,10 @@ class EntryReader(wiring.Component):
     Members:
         positive_max: coded bytes above it stand for byte - 256.
         ranges: what to read.
-        address, entry: the row's read of entries; the entry follows by one cycle.
-        result_free: 0 holds the last entry of a unit's first window back.
-        issued: an entry (or a window without any) is read in this cycle. takes_result: it ends a unit's first window, so a
-            place for the unit's result is taken. ends_unit: it ends the unit's last window.
+        entries: the row's reads of them.
+        place_free: 0 holds the last entry of a unit's first window back.
+        issued: an entry (or a window without any) is read in this cycle. takes_place: it ends a unit's first window, so a
+            place for the unit's sums is taken. ends_unit: it ends the unit's last window.
         weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
@@ -37,11 +38,10 @@ class EntryReader(wiring.Component):
             {
                 "positive_max": In(8),
                 "ranges": In(stream.Signature(range_layout(config))),
-                "address": Out(config.entry_bits),
-                "entry": In(entry_layout(config)),
-                "result_free": In(1),
+                "entries": Out(entries_signature(config)),
+                "place_free": In(1),
                 "issued": Out(1),
-                "takes_result": Out(1),
+                "takes_place": Out(1),
                 "ends_unit": Out(1),
                 "weight_address": Out(config.weight_bits),
                 "activation": Out(signed(9)),
@@ -63,10 +63,10 @@ class EntryReader(wiring.Component):
             m.d.sync += pauses.eq(self.issued & ends_window)
         m.d.comb += [
             ends_window.eq(ends_range & current.end),
-            self.takes_result.eq(self.issued & ends_window & current.first_window),
-            self.issued.eq(current_valid & ~pauses & (self.result_free | ~(ends_window & current.first_window))),
+            self.takes_place.eq(self.issued & ends_window & current.first_window),
+            self.issued.eq(current_valid & ~pauses & (self.place_free | ~(ends_window & current.first_window))),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
-            self.address.eq(current.start),
+            self.entries.address.eq(current.start),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
         with m.If(self.issued):
@@ -90,16 +90,16 @@ class EntryReader(wiring.Component):
             offset.eq(current.weight),
         ]
 
-        entry = self.entry
+        entry = self.entries.entry
         if config.spread:  # the memory's blocks take half a cycle, and lie far
-            entry = Signal.like(self.entry, reset_less=True)
-            m.d.sync += entry.eq(self.entry)
-            behind = [Signal.like(known, name=f"{known.name}_behind") for known in (looked_up_last, looked_up_group, some)]
+            entry = Signal.like(self.entries.entry, reset_less=True)
+            m.d.sync += entry.eq(self.entries.entry)
+            later = [Signal.like(known, name=f"{known.name}_later") for known in (looked_up_last, looked_up_group, some)]
             arrived, arrived_offset = Signal(Step), Signal.like(offset, reset_less=True)
             m.d.sync += [arrived.eq(looked_up), arrived_offset.eq(offset)]
-            m.d.sync += [after.eq(known) for after, known in zip(behind, (looked_up_last, looked_up_group, some), strict=True)]
+            m.d.sync += [after.eq(known) for after, known in zip(later, (looked_up_last, looked_up_group, some), strict=True)]
             looked_up, offset = arrived, arrived_offset
-            looked_up_last, looked_up_group, some = behind
+            looked_up_last, looked_up_group, some = later
 
         # Its place in the row gives the weights' address, and its byte, a cycle later, the activation.
         byte = Signal(8, reset_less=True)
@@ -119,49 +119,39 @@ class EntryReader(wiring.Component):
         return m
 
 
-class ResultBuffer(wiring.Component):
-    """Keeps the results of a row's finished units, in slices of `scan` lanes, until their turn to be drained comes.
+class SumBuffer(wiring.Component):
+    """Keeps the sums of a row's finished units, in slices of `scan` lanes, until their turn to be drained comes.
 
     Members:
-        push: the unit's result stands in the lanes' shadows from the coming cycle on. shift: the shadows move on by a slice.
+        push: the unit's sums stand in the lanes' shadows from the coming cycle on. shift: the shadows move on by a slice.
         slice: the first lanes' shadows.
-        results, valid: the slice whose turn it is. advance: it is taken, and the next one follows. drained: it is taken, and no
-            more of the unit are wanted; its place is free.
+        sums: the slice whose turn it is. When a unit is drained, its place is free.
 
-    With one result it stays in the shadows, and `drained` has to come before the next push; otherwise pushes are at least `slices`
-    cycles apart. Latency: 1 cycle from a slice in the shadows to its turn, none with one result.
-    Cost: results x lanes x 32 bits with an asynchronous read port (LUT RAM), or nothing for one result.
+    Where one unit's are held, they stay in the shadows, and `drained` has to come before the next push; otherwise pushes are at
+    least `slices` cycles apart. Latency: 1 cycle from a slice in the shadows to its turn, none where one unit's are held.
+    Cost: sums x lanes x 32 bits with an asynchronous read port (LUT RAM), or nothing for one unit's.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        layout = data.ArrayLayout(signed(32), config.scan)
         super().__init__(
-            {
-                "push": In(1),
-                "shift": Out(1),
-                "slice": In(layout),
-                "results": Out(layout),
-                "valid": Out(1),
-                "advance": In(1),
-                "drained": In(1),
-            }
+            {"push": In(1), "shift": Out(1), "slice": In(data.ArrayLayout(signed(32), config.scan)), "sums": Out(sums_signature(config))}
         )
 
     def elaborate(self, platform: object) -> Module:
-        config = self.config
+        config, sums = self.config, self.sums
         m = Module()
-        if config.results == 1:
-            m.d.sync += self.valid.eq(self.push | (self.valid & ~self.drained))
-            m.d.comb += [self.results.eq(self.slice), self.shift.eq(self.advance)]
+        if config.sums == 1:
+            m.d.sync += sums.valid.eq(self.push | (sums.valid & ~sums.drained))
+            m.d.comb += [sums.values.eq(self.slice), self.shift.eq(sums.advance)]
             return m
         slice_bits = (config.slices - 1).bit_length()
-        m.submodules.memory = memory = Memory(shape=32 * config.scan, depth=config.results * config.slices, init=[])
+        m.submodules.memory = memory = Memory(shape=32 * config.scan, depth=config.sums * config.slices, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        head, tail = Signal(range(config.results)), Signal(range(config.results))
+        head, tail = Signal(range(config.sums)), Signal(range(config.sums))
         taken, pushed = Signal(slice_bits), Signal(slice_bits)  # slices of the unit at the head, and of the one at the tail
         pushing = Signal()
-        level = Signal(range(config.results + 1))
+        level = Signal(range(config.sums + 1))
         last = pushed == config.slices - 1
         m.d.comb += [
             write.en.eq(pushing),
@@ -169,21 +159,21 @@ class ResultBuffer(wiring.Component):
             write.data.eq(self.slice),
             self.shift.eq(pushing),
             read.addr.eq(Cat(taken, head)),
-            self.results.as_value().eq(read.data),
-            self.valid.eq(level.any()),
+            sums.values.as_value().eq(read.data),
+            sums.valid.eq(level.any()),
         ]
         # A unit counts from its first slice on: the others are stored as fast as they can be taken.
         begins = pushing & (pushed == 0)
-        m.d.sync += [head.eq(head + self.drained), level.eq(level + begins - self.drained)]
+        m.d.sync += [head.eq(head + sums.drained), level.eq(level + begins - sums.drained)]
         with m.If(pushing):
             m.d.sync += [pushed.eq(pushed + 1), pushing.eq(~last)]
             with m.If(last):
                 m.d.sync += [pushed.eq(0), tail.eq(tail + 1)]
         with m.If(self.push):
             m.d.sync += pushing.eq(1)
-        with m.If(self.drained):
+        with m.If(sums.drained):
             m.d.sync += taken.eq(0)
-        with m.Elif(self.advance):
+        with m.Elif(sums.advance):
             m.d.sync += taken.eq(taken + 1)
         return m
 
@@ -192,13 +182,12 @@ class Row(wiring.Component):
     """One PE row: an entry reader whose activation goes to all lanes.
 
     Members:
-        ranges, positive_max, address, entry, issued, multiplies, last_group: as of `EntryReader`.
+        ranges, positive_max, entries, issued, multiplies, last_group: as of `EntryReader`.
         weight_address, weights: of all lanes; the weights follow as those of `WeightMemory` do.
-        results, finished: a slice of `scan` lanes of the oldest unit that is finished, the first one first.
-        advance: it is taken, and the next one follows. drained: no more of the unit are wanted.
+        sums: of the oldest unit that is finished.
 
-    Throughput: one entry a cycle for all lanes, one result in `slices` cycles. Latency: 10 cycles from a range of one entry to its
-    result, 9 with one result, 8 where serial; 3 more where rows are spread.
+    Throughput: one entry a cycle for all lanes, one unit's sums in `slices` cycles. Latency: 10 cycles from a range of one entry to its
+    sums, 9 where one unit's are held, 8 where serial; 3 more where rows are spread.
     """
 
     def __init__(self, config: Config) -> None:
@@ -207,17 +196,13 @@ class Row(wiring.Component):
             {
                 "positive_max": In(8),
                 "ranges": In(stream.Signature(range_layout(config))),
-                "address": Out(config.entry_bits),
-                "entry": In(entry_layout(config)),
+                "entries": Out(entries_signature(config)),
                 "weight_address": Out(config.weight_bits),
                 "weights": In(8 * config.lanes),
                 "issued": Out(1),
                 "multiplies": Out(1),
                 "last_group": Out(1),
-                "results": Out(data.ArrayLayout(signed(32), config.scan)),
-                "finished": Out(1),
-                "advance": In(1),
-                "drained": In(1),
+                "sums": Out(sums_signature(config)),
             }
         )
 
@@ -225,27 +210,24 @@ class Row(wiring.Component):
         config = self.config
         m = Module()
         m.submodules.reader = reader = EntryReader(config)
-        m.submodules.buffer = buffer = ResultBuffer(config)
-        places_taken = Signal(range(config.results + 1))
-        # While a result is moved out of the shadows, the next one may not get there.
-        moving = Signal(range(config.slices if config.results > 1 else 1))
+        m.submodules.buffer = buffer = SumBuffer(config)
+        places_taken = Signal(range(config.sums + 1))
+        # While sums are moved out of the shadows, the next ones may not get there.
+        moving = Signal(range(config.slices if config.sums > 1 else 1))
         with m.If(reader.ends_unit):
             m.d.sync += moving.eq(config.slices - 1)
         with m.Elif(moving.any()):
             m.d.sync += moving.eq(moving - 1)
         m.d.comb += [
             reader.positive_max.eq(self.positive_max),
-            reader.ranges.payload.eq(self.ranges.payload),
-            reader.ranges.valid.eq(self.ranges.valid),
-            self.ranges.ready.eq(reader.ranges.ready),
-            self.address.eq(reader.address),
-            reader.entry.eq(self.entry),
-            reader.result_free.eq((places_taken != config.results) & ~moving.any()),
+            reader.place_free.eq((places_taken != config.sums) & ~moving.any()),
             self.issued.eq(reader.issued),
             self.multiplies.eq(reader.multiplies),
             self.last_group.eq(reader.last_group),
             self.weight_address.eq(reader.weight_address),
         ]
+        wiring.connect(m, wiring.flipped(self.ranges), reader.ranges)
+        wiring.connect(m, reader.entries, wiring.flipped(self.entries))
 
         # The activation waits for the weights; the lanes register both, and their product.
         activation = reader.activation
@@ -282,17 +264,12 @@ class Row(wiring.Component):
             if config.serial:
                 m.d.comb += element.empty.eq(empty)
             elements.append(element)
-        for element, behind in zip(elements, elements[config.scan :], strict=False):
-            m.d.comb += element.behind.eq(behind.shadow)
+        for element, further in zip(elements, elements[config.scan :], strict=False):
+            m.d.comb += element.next_shadow.eq(further.shadow)
         for lane in range(config.scan):
             m.d.comb += buffer.slice[lane].eq(elements[lane].shadow)
 
-        m.d.sync += places_taken.eq(places_taken + reader.takes_result - self.drained)
-        m.d.comb += [
-            buffer.push.eq(last),
-            buffer.advance.eq(self.advance),
-            buffer.drained.eq(self.drained),
-            self.results.eq(buffer.results),
-            self.finished.eq(buffer.valid),
-        ]
+        m.d.sync += places_taken.eq(places_taken + reader.takes_place - self.sums.drained)
+        m.d.comb += buffer.push.eq(last)
+        wiring.connect(m, buffer.sums, wiring.flipped(self.sums))
         return m

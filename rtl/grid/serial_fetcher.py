@@ -24,7 +24,7 @@ class SerialRangeFetcher(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config, layer = self.config, self.layer
         m = Module()
-        unit, found = self.units.payload, self.ranges.payload
+        unit, found, pointers = self.units.payload, self.ranges.payload, self.pointers
         looked_up, step, closes = Signal(), Signal(), Signal()  # closes: the window, whose last range is taken even if it is empty
 
         # The window row, counted in its window; the window, counted in its pool; and how far they lie from the unit's first one.
@@ -78,11 +78,11 @@ class SerialRangeFetcher(wiring.Component):
             y.eq(unit.y + rows_less + row),
             beyond.eq(x + layer.S),
             pixel.eq(unit.row_pixel + window_pixels + row_pixels),
-            self.lookup.eq(1),
-            self.first_pixel.eq(pixel + Mux(x < 0, 0, x)),
-            self.behind_pixel.eq(pixel + Mux(beyond > layer.W, layer.W, beyond)),
-            found.start.eq(self.first),
-            found.count.eq(Mux(inside, self.behind - self.first, 0)),
+            pointers.lookup.eq(1),
+            pointers.start_pixel.eq(pixel + Mux(x < 0, 0, x)),
+            pointers.end_pixel.eq(pixel + Mux(beyond > layer.W, layer.W, beyond)),
+            found.start.eq(pointers.start),
+            found.count.eq(Mux(inside, pointers.end - pointers.start, 0)),
             found.first_window.eq((column_window == 1) & (row_window == 1)),
             self.ranges.valid.eq(looked_up & (found.count.any() | found.end)),
             step.eq(looked_up & (~self.ranges.valid | self.ranges.ready)),

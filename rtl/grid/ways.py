@@ -1,12 +1,12 @@
 """Long ways, on a large FPGA, between the rows and what they share: with registers, so that no cycle holds a way there and back."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import unit_layout
+from ..layouts import sums_signature, unit_layout
 
 
 class UnitWay(wiring.Component):
@@ -34,12 +34,11 @@ class UnitWay(wiring.Component):
         return m
 
 
-class ResultWay(wiring.Component):
-    """The way of a row's results to the drain, slice by slice.
+class SumWay(wiring.Component):
+    """The way of a row's sums to the drain, slice by slice.
 
     Members:
-        row_results, row_finished, row_advance, row_drained: of the row, which gives all slices of each unit.
-        results, finished, advance, drained: the same as the drain sees them; slices that it does not want are passed over.
+        source: of the row, which gives all slices of each unit. sink: to the drain; slices that it does not want are passed over.
 
     Throughput: one slice a cycle. Latency: 2 cycles.
     Cost: scan x 32 registers, and 8 x scan x 32 bits with an asynchronous read port (LUT RAM): whether the drain takes a slice turns to
@@ -50,34 +49,23 @@ class ResultWay(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.slice = data.ArrayLayout(signed(32), config.scan)
-        super().__init__(
-            {
-                "row_results": In(self.slice),
-                "row_finished": In(1),
-                "row_advance": Out(1),
-                "row_drained": Out(1),
-                "results": Out(self.slice),
-                "finished": Out(1),
-                "advance": In(1),
-                "drained": In(1),
-            }
-        )
+        super().__init__({"source": In(sums_signature(config)), "sink": Out(sums_signature(config))})
 
     def elaborate(self, platform: object) -> Module:
+        source, sink = self.source, self.sink
         m = Module()
-        layout = data.StructLayout({"values": self.slice, "last": 1})
+        layout = data.StructLayout({"values": sink.values.shape(), "last": 1})
         number = Signal(range(self.config.slices))  # of the row's slice within its unit
         room, arrives = Signal(), Signal()
         arrived = Signal(layout, reset_less=True)
         taken, last = Signal(), Signal()
         m.d.comb += [
-            taken.eq(self.row_finished & room),
+            taken.eq(source.valid & room),
             last.eq(number == self.config.slices - 1),
-            self.row_advance.eq(taken & ~last),
-            self.row_drained.eq(taken & last),
+            source.advance.eq(taken & ~last),
+            source.drained.eq(taken & last),
         ]
-        m.d.sync += [arrives.eq(taken), arrived.values.eq(self.row_results), arrived.last.eq(last)]
+        m.d.sync += [arrives.eq(taken), arrived.values.eq(source.values), arrived.last.eq(last)]
         with m.If(taken):
             m.d.sync += number.eq(number + 1)
 
@@ -86,19 +74,19 @@ class ResultWay(wiring.Component):
         tail, head = Signal(range(self.DEPTH)), Signal(range(self.DEPTH))
         level, some = Signal(range(self.DEPTH + 1)), Signal()
         leaves, passes = Signal(), Signal()  # over the rest of a unit
-        behind = level + arrives - leaves
+        next_level = level + arrives - leaves
         m.d.comb += [
             write.addr.eq(tail),
             write.data.eq(arrived),
             write.en.eq(arrives),
             read.addr.eq(head),
-            self.results.eq(read.data.values),
-            self.finished.eq(some & ~passes),
-            leaves.eq(self.advance | self.drained | (passes & some)),
+            sink.values.eq(read.data.values),
+            sink.valid.eq(some & ~passes),
+            leaves.eq(sink.advance | sink.drained | (passes & some)),
         ]
         # As it comes from a register, two more slices may be on their way.
-        m.d.sync += [level.eq(behind), some.eq(behind != 0), room.eq(level < self.DEPTH - 2)]
+        m.d.sync += [level.eq(next_level), some.eq(next_level != 0), room.eq(level < self.DEPTH - 2)]
         m.d.sync += [tail.eq(tail + arrives), head.eq(head + leaves)]
-        with m.If(self.drained | (passes & some)):
+        with m.If(sink.drained | (passes & some)):
             m.d.sync += passes.eq(~read.data.last)
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
+from ..layouts import store_layout
 from ..parts.far import near
 from ..parts.vendors import is_ecp5, is_ultraplus
 
@@ -142,8 +143,7 @@ class WeightMemory(wiring.Component):
     single-port block, for a single row), without a bypass.
 
     Members:
-        loading: the memory is written, not read.
-        write_enable: one bit for each four lanes; only while loading. write_address, write_data: int8 weights of the four lanes.
+        store: int8 weights of four lanes are written, or while loading none are read.
         addresses, weights: for each row; all lanes' weights follow the address by `latency(config)` cycles.
 
     Cost: lanes x weights x 8 bits.
@@ -153,29 +153,28 @@ class WeightMemory(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "loading": In(1),
-                "write_enable": In(config.lanes // LANES_A_WORD),
-                "write_address": In(config.weight_bits),
-                "write_data": In(WORD_BITS),
+                "store": In(store_layout(config)),
                 "addresses": In(config.weight_bits).array(config.weight_ports),
                 "weights": Out(8 * config.lanes).array(config.weight_ports),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        config = self.config
+        config, store = self.config, self.store
         m = Module()
         words: list[list[Value]] = [[] for _ in range(config.weight_ports)]
         blocks = config.lanes // LANES_A_WORD
         for number in range(blocks):
             m.submodules[f"lanes{LANES_A_WORD * number}"] = block = WeightBlock(config)
             to_block: list[tuple[Signal, Value]] = [
-                (block.loading, self.loading),
-                (block.write_enable, self.write_enable[number]),
-                (block.write_data, self.write_data),
+                (block.loading, store.loading),
+                (block.write_enable, store.weights[number]),
+                (block.write_data, store.data),
             ]
             for port in range(config.weight_ports):
-                address = Mux(self.loading, self.write_address, self.addresses[port]) if port == 0 else self.addresses[port]
+                address = (
+                    Mux(store.loading, store.address[: config.weight_bits], self.addresses[port]) if port == 0 else self.addresses[port]
+                )
                 to_block.append((block.addresses[port], address))
             for sink, value in to_block:
                 m.d.comb += sink.eq(near(m, value, number * 2 // blocks) if config.spread else value)  # each half of the lanes is a place

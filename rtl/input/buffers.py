@@ -19,7 +19,7 @@ def buffers_signature(config: Config) -> wiring.Signature:
 
     Members:
         layer: steady while anything is under way.
-        begin: it begins. loads: its input comes from the stream. abort: what is being stored is given up.
+        start: it begins. loads: its input comes from the stream. stop: what is being stored is given up.
         loaded_tokens: of the layer's input, for its buffer. computed_tokens: of its output, for the other buffer.
         write, write_enable, write_buffer: for the memory.
         rows: feature-map rows of the input that are complete. input_ready: a tensor of the input's shape is held.
@@ -30,9 +30,9 @@ def buffers_signature(config: Config) -> wiring.Signature:
     return wiring.Signature(
         {
             "layer": In(layer_layout(config)),
-            "begin": In(1),
+            "start": In(1),
             "loads": In(1),
-            "abort": In(1),
+            "stop": In(1),
             "loaded_tokens": In(stream.Signature(Token)),
             "computed_tokens": In(stream.Signature(Token)),
             "write": Out(write_layout(config)),
@@ -69,14 +69,14 @@ class ActivationBuffers(wiring.Component):
         m.d.sync += turn.eq(~turn)
         for number, (writer, other) in enumerate(zip(writers, reversed(writers), strict=True)):
             m.d.comb += [
-                writer.stop.eq(self.abort),
+                writer.stop.eq(self.stop),
                 writer.other_entries.eq(other.entries),
                 writer.other_pixels.eq(other.pixels),
                 writer.writes.ready.eq(~other.pending | (turn == number)),
             ]
             with m.If(layer.buffer == number):
                 m.d.comb += [
-                    writer.start.eq(self.begin & self.loads),
+                    writer.start.eq(self.start & self.loads),
                     *_shape(writer, layer.C, layer.H, layer.W),
                     *_connect(self.loaded_tokens, writer.tokens),
                     self.rows.eq(writer.rows),
@@ -85,8 +85,8 @@ class ActivationBuffers(wiring.Component):
                 ]
             with m.Else():
                 m.d.comb += [
-                    writer.drop.eq(self.begin & self.loads),
-                    writer.start.eq(self.begin & makes_output(layer, config) & ~layer.to_stream),
+                    writer.drop.eq(self.start & self.loads),
+                    writer.start.eq(self.start & makes_output(layer, config) & ~layer.to_stream),
                     *_shape(writer, layer.K, layer.out_rows, layer.out_columns),
                     *_connect(self.computed_tokens, writer.tokens),
                     self.stored.eq(writer.complete),
@@ -124,8 +124,8 @@ class SerialActivationBuffers(wiring.Component):
         stores = makes_output(layer, config) & ~layer.to_stream & ~self.loads
         is_input = place == layer.buffer
         m.d.comb += [
-            writer.stop.eq(self.abort),
-            writer.start.eq(self.begin & (self.loads | stores)),
+            writer.stop.eq(self.stop),
+            writer.start.eq(self.start & (self.loads | stores)),
             writer.other_entries.eq(other.entries),
             writer.other_pixels.eq(other.pixels),
             writer.writes.ready.eq(1),
@@ -142,11 +142,11 @@ class SerialActivationBuffers(wiring.Component):
         ]
         with m.If(self.loads):
             m.d.comb += [*_shape(writer, layer.C, layer.H, layer.W), *_connect(self.loaded_tokens, writer.tokens)]
-            with m.If(self.begin):
+            with m.If(self.start):
                 m.d.sync += [place.eq(layer.buffer), other.eq(0)]
         with m.Else():
             m.d.comb += [*_shape(writer, layer.K, layer.out_rows, layer.out_columns), *_connect(self.computed_tokens, writer.tokens)]
-            with m.If(self.begin & stores & is_input):
+            with m.If(self.start & stores & is_input):
                 m.d.sync += [place.eq(~layer.buffer), *(other[name].eq(getattr(writer, name)) for name in names)]
         return m
 

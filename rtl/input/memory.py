@@ -10,19 +10,25 @@ from ..layouts import entry_layout, pointer_shape
 from .writer import write_layout
 
 
+def entries_signature(config: Config) -> wiring.Signature:
+    """One row's reads of entries, seen from the row: `entry` follows `address` by one cycle."""
+    return wiring.Signature({"address": Out(config.entry_bits), "entry": In(entry_layout(config))})
+
+
+def pointers_signature(config: Config) -> wiring.Signature:
+    """One row's reads of pointers, seen from the row.
+
+    `start` and `end`, the pointers of `start_pixel` and `end_pixel`, follow these by one cycle, and stay while lookup is 0.
+    """
+    pixel, pointer = config.pixel_bits, pointer_shape(config)
+    return wiring.Signature(
+        {"lookup": Out(1), "start_pixel": Out(pixel), "start": In(pointer), "end_pixel": Out(pixel), "end": In(pointer)}
+    )
+
+
 def read_signature(config: Config) -> wiring.Signature:
     """One row's way to the activations, seen from the row."""
-    return wiring.Signature(
-        {
-            "address": Out(config.entry_bits),
-            "entry": In(entry_layout(config)),
-            "lookup": Out(1),
-            "first_pixel": Out(config.pixel_bits),
-            "first": In(pointer_shape(config)),
-            "behind_pixel": Out(config.pixel_bits),
-            "behind": In(pointer_shape(config)),
-        }
-    )
+    return wiring.Signature({"entries": Out(entries_signature(config)), "pointers": Out(pointers_signature(config))})
 
 
 class ActivationMemory(wiring.Component):
@@ -34,8 +40,7 @@ class ActivationMemory(wiring.Component):
     Members:
         write, write_buffer: what to store, into which buffer; stored at the end of the cycle.
         read_buffer: the buffer that all rows read.
-        reads: one for each row. `entry` follows `address`, and `first` and `behind` (the pointers of the pixels `first_pixel`
-            and `behind_pixel`) follow these, by one cycle.
+        reads: one for each row.
 
     Cost: rows x entries x (8 + feature bits), and 2 x rows x pixels x pointer bits.
     """
@@ -64,10 +69,11 @@ class ActivationMemory(wiring.Component):
                 entry_write.en.eq(self.write_enable & write.entry_enable),
                 entry_write.addr.eq(write.entry_address ^ self.write_buffer.replicate(config.entry_bits)),
                 entry_write.data.eq(write.entry),
-                entry_read.addr.eq(read.address ^ self.read_buffer.replicate(config.entry_bits)),
-                read.entry.eq(entry_read.data),
+                entry_read.addr.eq(read.entries.address ^ self.read_buffer.replicate(config.entry_bits)),
+                read.entries.entry.eq(entry_read.data),
             ]
-            for name, pixel, pointer in (("first", read.first_pixel, read.first), ("behind", read.behind_pixel, read.behind)):
+            looked_up = read.pointers
+            for name, pixel, pointer in (("starts", looked_up.start_pixel, looked_up.start), ("ends", looked_up.end_pixel, looked_up.end)):
                 pointers = Memory(shape=pointer_shape(config), depth=config.pixels, init=[])
                 m.submodules[f"{name}{row}"] = pointers
                 pointer_write, pointer_read = pointers.write_port(), pointers.read_port()
@@ -76,7 +82,7 @@ class ActivationMemory(wiring.Component):
                     pointer_write.addr.eq(write.pixel ^ self.write_buffer.replicate(config.pixel_bits)),
                     pointer_write.data.eq(write.pointer),
                     pointer_read.addr.eq(pixel ^ self.read_buffer.replicate(config.pixel_bits)),
-                    pointer_read.en.eq(read.lookup),
+                    pointer_read.en.eq(looked_up.lookup),
                     pointer.eq(pointer_read.data),
                 ]
         return m

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..descriptor import layer_layout
-from ..layouts import RUN_BITS, candidate_layout, order_layout
+from ..layouts import RUN_BITS, candidate_layout, order_layout, store_layout, sums_signature
 from ..parts.skid import SkidBuffer
 
 SKIPPED_AT_ONCE = 1 << (RUN_BITS - 1)  # so that a gap, which is less by itself, can grow by so many
@@ -20,13 +20,8 @@ def drain_signature(config: Config) -> wiring.Signature:
             "start": In(1),
             "layer": In(layer_layout(config)),
             "order": In(stream.Signature(order_layout(config))),
-            "results": In(data.ArrayLayout(signed(32), config.scan)).array(config.rows),
-            "finished": In(config.rows),
-            "advance": Out(config.rows),
-            "drained": Out(config.rows),
-            "bound_enable": In(1),
-            "bound_address": In(config.channel_bits),
-            "bound": In(signed(32)),
+            "sums": In(sums_signature(config)).array(config.rows),
+            "store": In(store_layout(config)),
             "candidates": Out(stream.Signature(candidate_layout(config))),
         }
     )
@@ -54,7 +49,7 @@ def _several(bits: Value) -> Value:
 
 
 class Drain(wiring.Component):
-    """Empties the rows' results in the order of their units, `scan` lanes a cycle, and passes on one candidate a cycle.
+    """Empties the rows' sums in the order of their units, `scan` lanes a cycle, and passes on one candidate a cycle.
 
     An accumulator is a candidate if it is at least its channel's bound: the smallest one that gives an output which is neither
     zero nor below the threshold. A bound that is too low costs cycles and changes no result.
@@ -63,12 +58,12 @@ class Drain(wiring.Component):
 
     Members:
         start: begins a layer. layer: steady while anything is under way.
-        order: the units in order. results, finished, advance, drained: of each row.
-        bound_enable, bound_address, bound: store a channel's bound.
+        order: the units in order. sums: of each row.
+        store: stores channels' bounds.
         candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
 
     Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
-    Latency: 6 cycles from `finished` to the first candidate, 7 from the unit in `order`.
+    Latency: 6 cycles from valid sums to the first candidate, 7 from the unit in `order`.
     Cost: channels x 32 bits, read `scan` x 32 bits wide; where rows are spread, 4 x scan x 32 bits with an asynchronous read port (LUT RAM)
         in place of two registers as wide.
     """
@@ -86,12 +81,12 @@ class Drain(wiring.Component):
         )
         write, read = bounds.write_port(granularity=1), bounds.read_port()
         m.d.comb += [
-            write.en.eq(self.bound_enable << self.bound_address[:scan_bits]),
-            write.addr.eq(self.bound_address[scan_bits:]),
-            write.data.as_value().eq(self.bound.as_unsigned().replicate(config.scan)),
+            write.en.eq(self.store.bound << self.store.address[:scan_bits]),
+            write.addr.eq(self.store.address[scan_bits:]),
+            write.data.as_value().eq(self.store.data.replicate(config.scan)),
         ]
 
-        # First stage: take a slice of the results of the row whose turn it is, and look its bounds up. One that is taken when the second
+        # First stage: take a slice of the sums of the row whose turn it is, and look its bounds up. One that is taken when the second
         # stage turns out to be busy is kept.
         m.submodules.skid_order = skid_order = SkidBuffer(order_layout(config))
         wiring.connect(m, wiring.flipped(self.order), skid_order.source)
@@ -131,12 +126,12 @@ class Drain(wiring.Component):
         m.d.comb += [
             left.eq(Mux(begun, lanes_left, unit_lanes)),
             last_slice.eq(Mux(begun, next_is_last, one_slice)),
-            takes.eq(Cat(skid_order.sink.valid & (order.row == row) & self.finished[row] & ~is_kept for row in range(config.rows))),
+            takes.eq(Cat(skid_order.sink.valid & (order.row == row) & self.sums[row].valid & ~is_kept for row in range(config.rows))),
             take.eq(takes.any()),
             skid_order.sink.ready.eq(take & last_slice),
-            self.advance.eq(takes & (~last_slice).replicate(config.rows)),
-            self.drained.eq(takes & last_slice.replicate(config.rows)),
-            taken.values.eq(Array(result.as_value() for result in self.results)[order.row]),
+            *(sums.advance.eq(takes[row] & ~last_slice) for row, sums in enumerate(self.sums)),
+            *(sums.drained.eq(takes[row] & last_slice) for row, sums in enumerate(self.sums)),
+            taken.values.eq(Array(sums.values.as_value() for sums in self.sums)[order.row]),
             taken.lanes.eq(Mux(last_slice, left, step)),
             taken.channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
             taken.last.eq(order.last & last_slice),
@@ -160,7 +155,7 @@ class Drain(wiring.Component):
         with m.Elif(take):
             m.d.sync += is_kept.eq(1)
 
-        # Second stage: the bounds have been looked up. Third stage: compare the results with them.
+        # Second stage: the bounds have been looked up. Third stage: compare the sums with them.
         fetched_bounds = Signal.like(read.data, reset_less=True)
         fetched_used = Signal(config.scan)  # lanes in use
         with m.If(fetch):

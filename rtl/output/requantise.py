@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..descriptor import layer_layout
-from ..layouts import Result, candidate_layout
+from ..layouts import Result, candidate_layout, store_layout
 
 MANTISSA_BITS = 24  # of IEEE 754 single precision, with the leading one
 EXPONENT_BIAS = 127
@@ -23,10 +23,7 @@ def requantiser_signature(config: Config) -> wiring.Signature:
     return wiring.Signature(
         {
             "layer": In(layer_layout(config)),
-            "bias_enable": In(1),
-            "scale_enable": In(1),
-            "channel_address": In(config.channel_bits),
-            "channel_word": In(32),
+            "store": In(store_layout(config)),
             "candidates": In(stream.Signature(candidate_layout(config))),
             "results": Out(stream.Signature(Result)),
         }
@@ -40,7 +37,7 @@ class Requantiser(wiring.Component):
 
     Members:
         layer: steady while anything is under way.
-        bias_enable, scale_enable, channel_address, channel_word: store a channel's bias (int32) or scale (float32, positive, normal).
+        store: stores channels' biases (int32) and scales (float32, positive, normal).
         candidates, results: in the same order.
 
     Throughput: one a cycle. Latency: 13 cycles. Cost: one multiplier of 24 x 24 bits, channels x 64 bits.
@@ -69,13 +66,13 @@ class Requantiser(wiring.Component):
                 carried[name] = register
 
         parameters = {}
-        for name, enable in (("bias", self.bias_enable), ("scale", self.scale_enable)):
+        for name, enable in (("bias", self.store.bias), ("scale", self.store.scale)):
             m.submodules[name] = memory = Memory(shape=32, depth=config.channels, init=[])
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [
                 write.en.eq(enable),
-                write.addr.eq(self.channel_address),
-                write.data.eq(self.channel_word),
+                write.addr.eq(self.store.address),
+                write.data.eq(self.store.data),
                 read.addr.eq(self.candidates.payload.channel),
                 read.en.eq(advance),
             ]

@@ -12,10 +12,10 @@ from .drain import drain_signature
 class SerialDrain(wiring.Component):
     """Does what `Drain` does, with the same members, and looks at each lane of its one row by itself.
 
-    Results stay where they are while they are compared and passed on, so that nothing of them is stored here.
+    Sums stay where they are while they are compared and passed on, so that nothing of them is stored here.
 
     Throughput: one lane in three cycles, and longer while a candidate waits to be taken.
-    Latency: 2 cycles from `finished` to the first candidate. Cost: channels x 32 bits, one comparison of 32 bits.
+    Latency: 2 cycles from valid sums to the first candidate. Cost: channels x 32 bits, one comparison of 32 bits.
     """
 
     def __init__(self, config: Config) -> None:
@@ -23,7 +23,7 @@ class SerialDrain(wiring.Component):
         super().__init__(drain_signature(config))
 
     def elaborate(self, platform: object) -> Module:
-        config = self.config
+        config, sums = self.config, self.sums[0]
         m = Module()
         m.submodules.bounds = bounds = Memory(shape=32, depth=config.channels, init=[])
         write, read = bounds.write_port(), bounds.read_port()
@@ -41,11 +41,11 @@ class SerialDrain(wiring.Component):
         difference = Signal(33)
         sign = 1 << 31  # inverted, signed numbers compare as unsigned ones
         m.d.comb += [
-            write.en.eq(self.bound_enable),
-            write.addr.eq(self.bound_address),
-            write.data.eq(self.bound),
-            finished.eq(self.order.valid & self.finished),
-            result.eq(self.results[0].as_value()),
+            write.en.eq(self.store.bound),
+            write.addr.eq(self.store.address),
+            write.data.eq(self.store.data),
+            finished.eq(self.order.valid & sums.valid),
+            result.eq(sums.values.as_value()),
             left.eq(Mux(begun, lanes_left, Mux(order.last_group, self.layer.last_lanes, config.lanes))),
             channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
             read.addr.eq(channel),
@@ -62,8 +62,8 @@ class SerialDrain(wiring.Component):
             self.candidates.valid.eq(compared & (flush | survives | ends)),
             done.eq(compared & ~flush & (~(survives | ends) | self.candidates.ready)),
             self.order.ready.eq(done & last_lane),
-            self.advance.eq(done & ~last_lane),
-            self.drained.eq(done & last_lane),
+            sums.advance.eq(done & ~last_lane),
+            sums.drained.eq(done & last_lane),
         ]
         m.d.sync += [
             compares.eq(finished & ~compares & ~compared),

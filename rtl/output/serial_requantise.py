@@ -30,13 +30,13 @@ class SerialRequantiser(wiring.Component):
         config = self.config
         m = Module()
         parameters = {}
-        for name, enable in (("bias", self.bias_enable), ("scale", self.scale_enable)):
+        for name, enable in (("bias", self.store.bias), ("scale", self.store.scale)):
             m.submodules[name] = memory = Memory(shape=32, depth=config.channels, init=[])
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [
                 write.en.eq(enable),
-                write.addr.eq(self.channel_address),
-                write.data.eq(self.channel_word),
+                write.addr.eq(self.store.address),
+                write.data.eq(self.store.data),
                 read.addr.eq(self.candidates.payload.channel),
             ]
             parameters[name] = read.data

@@ -58,6 +58,27 @@ class AxiStream(wiring.Signature):
         )
 
 
+def from_stream(m: Module, port: wiring.PureInterface, words: wiring.PureInterface) -> None:
+    """Connect an AXI4-Stream that comes in to a stream of `Word`."""
+    m.d.comb += [
+        words.payload.data.eq(port.tdata),
+        words.payload.last.eq(port.tlast),
+        words.valid.eq(port.tvalid),
+        port.tready.eq(words.ready),
+    ]
+
+
+def to_stream(m: Module, words: wiring.PureInterface, port: wiring.PureInterface) -> None:
+    """Connect a stream of `Word` to an AXI4-Stream that goes out, with TUSER."""
+    m.d.comb += [
+        port.tdata.eq(words.payload.data),
+        port.tlast.eq(words.payload.last),
+        port.tuser.eq(words.payload.damaged),
+        port.tvalid.eq(words.valid),
+        words.ready.eq(port.tready),
+    ]
+
+
 class AxiLiteSplit(wiring.Component):
     """One AXI4-Lite port for two: addresses from ROUTER_BASE on go to `upper`, counted from there, all others to `lower`.
 

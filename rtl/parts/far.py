@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, Signal, Value
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetInserter, Signal, Value
+
+from ..config import Config
 
 
 def near(m: Module, value: Value, place: int) -> Signal:
@@ -26,3 +28,8 @@ def cleared_by(m: Module, name: str, clear: Value) -> DomainRenamer:
     m.domains += domain
     m.d.comb += [domain.clk.eq(ClockSignal()), domain.rst.eq(clear)]
     return DomainRenamer(name)
+
+
+def emptied_by(m: Module, config: Config, name: str, clear: Value) -> DomainRenamer | ResetInserter:
+    """What lets the pulse of an error or a stop empty a part: it is another reset, and where rows are spread the only one."""
+    return cleared_by(m, name, clear) if config.spread else ResetInserter(clear)

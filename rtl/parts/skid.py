@@ -1,8 +1,12 @@
 """The skid buffer: cuts all paths through a stream."""
 
+from collections.abc import Callable
+
 from amaranth.hdl import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
+from ..config import Config
 
 
 class SkidBuffer(wiring.Component):
@@ -31,3 +35,15 @@ class SkidBuffer(wiring.Component):
         with m.If(moves):
             m.d.sync += [self.sink.valid.eq(waits | self.source.valid), first.eq(Mux(waits, second, self.source.payload))]
         return m
+
+
+def buffered(
+    m: Module, config: Config, clears: Callable[..., object], source: wiring.PureInterface, sink: wiring.PureInterface, name: str
+) -> None:
+    """Connect streams by way of a skid buffer, which is emptied as `clears` says; where parts work serially no path is that long."""
+    if config.serial:
+        wiring.connect(m, source, sink)
+        return
+    m.submodules[f"skid_{name}"] = clears(skid := SkidBuffer(source.signature.members["payload"].shape))
+    wiring.connect(m, source, skid.source)
+    wiring.connect(m, skid.sink, sink)

@@ -31,7 +31,7 @@ class TensorWinners(wiring.Component):
     Where a threshold is kept, results that do not reach it become zeros as they pass, and nothing is read again.
 
     Members:
-        begin: the layer begins, or begins to choose. layer: steady from then on.
+        start: the layer begins, or begins to choose. layer: steady from then on.
         threshold: what has to be reached, where layer.kept.
         source: results of the layer. sink: those of its winners, or of others what comes.
         read: one row's way to the activations.
@@ -40,7 +40,7 @@ class TensorWinners(wiring.Component):
 
     Throughput: one entry a cycle. A tensor that is sent again takes a cycle more for each feature-map row, and for each 1,023 zeros
         before a winner.
-    Latency: none for results that pass; from their last one, and from `begin`, to the first winner 265 cycles at most.
+    Latency: none for results that pass; from their last one, and from `start`, to the first winner 265 cycles at most.
     Cost: that of `HistogramTopK`.
     """
 
@@ -48,7 +48,7 @@ class TensorWinners(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "begin": In(1),
+                "start": In(1),
                 "layer": In(layer_layout(config)),
                 "threshold": In(THRESHOLD_BITS),
                 "source": In(stream.Signature(Result)),
@@ -86,7 +86,7 @@ class TensorWinners(wiring.Component):
             m.d.comb += [sink.valid.eq(source.valid & flows), sink.payload.eq(result)]
             with m.If(layer.kept & (rank(result.value, layer) < self.threshold)):
                 m.d.comb += sink.payload.value.eq(0)
-        with m.If(self.begin & ~layer.chooses):
+        with m.If(self.start & ~layer.chooses):
             m.d.sync += [entries.eq(0), positives.eq(0), elements.eq(0)]
         with m.Elif(passes):
             m.d.sync += [
@@ -138,9 +138,9 @@ class TensorWinners(wiring.Component):
         taken, end = Signal(), Signal()
         m.d.comb += [
             taken.eq(again.valid & again.ready),
-            read.address.eq(index + (taken & ~end)),
-            read.behind_pixel.eq(pixel),
-            entry.value.eq(rank(read.entry.value, layer)),
+            read.entries.address.eq(index + (taken & ~end)),
+            read.pointers.end_pixel.eq(pixel),
+            entry.value.eq(rank(read.entries.entry.value, layer)),
             entry.null.eq(end),
             entry.last.eq(end),
         ]
@@ -149,10 +149,10 @@ class TensorWinners(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.out_columns), rows_left.eq(layer.out_rows)]
                 m.d.sync += base.eq(-layer.row_elements)
-                with m.If(self.begin & layer.chooses):
+                with m.If(self.start & layer.chooses):
                     m.next = "LOOK_UP"
             with m.State("LOOK_UP"):
-                m.d.comb += read.lookup.eq(1)
+                m.d.comb += read.pointers.lookup.eq(1)
                 m.d.sync += pixel.eq(pixel + layer.out_columns)
                 m.next = "READ"
             with m.State("READ"):
@@ -160,9 +160,9 @@ class TensorWinners(wiring.Component):
                     m.d.comb += again.valid.eq(1)
                     m.d.sync += index.eq(index + taken)
                 with m.Else():
-                    m.d.comb += read.lookup.eq(1)
+                    m.d.comb += read.pointers.lookup.eq(1)
                     m.d.sync += [
-                        row_end.eq(read.behind),
+                        row_end.eq(read.pointers.end),
                         pixel.eq(pixel + layer.out_columns),
                         rows_left.eq(rows_left - 1),
                         base.eq(base + layer.row_elements),
@@ -185,9 +185,9 @@ class TensorWinners(wiring.Component):
         last_element = chosen.position == elements - 1
         with m.If(taken):
             m.d.sync += [
-                chosen.value.eq(read.entry.value),
-                chosen.rank.eq(rank(read.entry.value, layer)),
-                chosen.position.eq(Mux(end, elements, base + read.entry.f)),
+                chosen.value.eq(read.entries.entry.value),
+                chosen.rank.eq(rank(read.entries.entry.value, layer)),
+                chosen.position.eq(Mux(end, elements, base + read.entries.entry.f)),
             ]
         m.d.comb += [
             winners.ready.eq(kept.words.ready),
@@ -197,7 +197,7 @@ class TensorWinners(wiring.Component):
             word.null.eq(winner.null),
             word.last.eq(winner.null | last_element),
         ]
-        with m.If(self.begin):
+        with m.If(self.start):
             m.d.sync += [told.eq(0), self.smallest.eq(1 << THRESHOLD_BITS - 1)]
             with m.If(zeros_win):
                 m.d.sync += self.smallest.eq(Mux(layer.magnitude, 0, ~last_positive(layer)))

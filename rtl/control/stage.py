@@ -1,0 +1,189 @@
+"""The control: registers start and stop runs, the load port fills the memories between them, the sequencer runs the program."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Config
+from ..descriptor import layer_layout
+from ..errors import Error
+from ..layouts import Word, makes_output, store_layout
+from ..parts.axi import AxiLite
+from ..winners.tensor_winners import THRESHOLD_BITS
+from ..winners.thresholds import KeptThresholds
+from .clear_way import ClearWay
+from .counters import event_members
+from .loader import Loader
+from .registers import Registers
+from .sequencer import Sequencer
+
+
+class ControlStage(wiring.Component):
+    """Runs programs: tells the other stages which layer begins, waits until it has ended, and empties them after an error or a stop.
+
+    Members:
+        bus: the registers. load: packets of the load port; taken while no run is under way.
+        layer: steady while it runs. start: it begins, or its second part. loads: its input comes from the stream.
+        stop: what is under way is given up. clear, clear_rows: likewise what stands in the queues of all rows, and in each row.
+        old: what is under way is of the time before a reset. store: for the memories of weights and channels.
+        input_ready, loaded, stored, failed, error: as of `InputStage`; sent, routed, choosing as of `OutputStage`.
+        others_busy: something is under way in the other stages that a stop does not end at once.
+        threshold, smallest: of the layer's winners; kept, and what is to be kept.
+        irq, busy, failed_run: as the accelerator's ports `irq`, `busy` and `error`.
+        Each event of `COUNTERS` but busy: is counted.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        events = event_members(config)
+        del events["busy"]
+        members = {
+            "bus": In(AxiLite()),
+            "load": In(stream.Signature(Word)),
+            "layer": Out(layer_layout(config)),
+            "start": Out(1),
+            "loads": Out(1),
+            "stop": Out(1),
+            "clear": Out(1),
+            "clear_rows": Out(config.rows),
+            "old": Out(1),
+            "store": Out(store_layout(config)),
+            "input_ready": In(1),
+            "loaded": In(1),
+            "stored": In(1),
+            "sent": In(1),
+            "others_busy": In(1),
+            "failed": In(1),
+            "error": In(Error),
+            "irq": Out(1),
+            "busy": Out(1),
+            "failed_run": Out(1),
+            **events,
+        }
+        if config.experts:
+            members["routed"] = In(1)
+        if config.winners:
+            members |= {"choosing": In(1), "threshold": Out(THRESHOLD_BITS), "smallest": In(THRESHOLD_BITS)}
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        config = self.config
+        m = Module()
+        m.submodules.registers = registers = Registers(config)
+        m.submodules.loader = loader = Loader(config)
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        wiring.connect(m, wiring.flipped(self.bus), registers.bus)
+        wiring.connect(m, wiring.flipped(self.load), loader.words)
+
+        # A stop, or an error, empties the other stages; where rows are spread it takes a while to get there.
+        under_way = Signal()
+        if config.spread:
+            m.submodules.clear_way = clear_way = ClearWay(1 + config.rows)
+            m.d.comb += [
+                clear_way.clear.eq(sequencer.layer_stop),
+                self.stop.eq(clear_way.cleared),
+                self.clear.eq(clear_way.clears[0]),
+                self.clear_rows.eq(clear_way.clears[1:]),
+                self.old.eq(clear_way.old),
+                under_way.eq(clear_way.under_way),
+            ]
+        else:
+            m.d.comb += [
+                self.stop.eq(sequencer.layer_stop),
+                self.clear.eq(sequencer.layer_stop),
+                self.clear_rows.eq(sequencer.layer_stop.replicate(config.rows)),
+            ]
+
+        layer = sequencer.layer
+        m.d.comb += [
+            self.layer.eq(layer),
+            self.start.eq(sequencer.layer_start),
+            self.loads.eq(~layer.computes | layer.from_stream),
+            self.busy.eq(sequencer.busy),
+            self.failed_run.eq(sequencer.failed),
+            sequencer.input_ready.eq(self.input_ready),
+            sequencer.settled.eq(~self.others_busy & ~under_way),
+            sequencer.program_write.eq(loader.write_program),
+            sequencer.program_address.eq(loader.address),
+            sequencer.program_data.eq(loader.data),
+            sequencer.program.eq(registers.program),
+            sequencer.refetch.eq(registers.program_written),
+            sequencer.start.eq(registers.start),
+            sequencer.clear.eq(registers.clear),
+            # Not while an error's packets are cleared away, nor in the cycle between a write and its effect.
+            self.irq.eq(
+                ((sequencer.done & registers.irq_done) | (sequencer.failed & registers.irq_error))
+                & ~sequencer.busy
+                & ~registers.start
+                & ~registers.clear
+            ),
+            *(
+                getattr(registers, name).eq(getattr(sequencer, name))
+                for name in ("ready", "busy", "done", "failed", "error", "error_layer")
+            ),
+            *(getattr(registers, event).eq(getattr(self, event)) for event in event_members(config) if event != "busy"),
+            registers.layer_done.eq(sequencer.ended if config.winners else sequencer.layer_done),
+            registers.layer.eq(sequencer.number),
+            loader.enable.eq(~sequencer.busy & ~registers.start),
+        ]
+        self._ends(m, sequencer)
+        self._store(m, loader, sequencer.busy)
+        self._faults(m, registers, loader, sequencer)
+        if config.winners:
+            with m.If(layer.chooses):
+                m.d.comb += self.loads.eq(0)
+            self._thresholds(m, loader, sequencer)
+        return m
+
+    def _ends(self, m: Module, sequencer: Sequencer) -> None:
+        """The layer ends when its input is stored and its output stored or sent."""
+        config, layer = self.config, self.layer
+        running, ended, sent = Signal(), Signal(), Signal()
+        output_done = ~makes_output(layer, config) | Mux(layer.to_stream, sent | self.sent, self.stored)
+        m.d.comb += ended.eq(running & (~self.loads | self.loaded) & output_done)
+        if config.winners:  # even where a descriptor contradicts itself, nothing of it is left when the next one begins
+            with m.If(layer.chooses & self.choosing):
+                m.d.comb += ended.eq(0)
+        m.d.sync += sequencer.layer_done.eq(ended)
+        with m.If(self.sent | self.routed if config.experts else self.sent):
+            m.d.sync += sent.eq(1)
+        with m.If(self.start):
+            m.d.sync += [running.eq(1), sent.eq(0)]
+        with m.If(ended | self.stop):
+            m.d.sync += running.eq(0)
+
+    def _store(self, m: Module, loader: Loader, busy: Value) -> None:
+        """What is loaded goes to memories everywhere: on a large FPGA, registers halve the way."""
+        far = m.d["comb" if self.config.serial else "sync"]
+        far += [
+            self.store.loading.eq(loader.loading & ~busy),
+            self.store.weights.eq(loader.index & loader.write_weights.replicate(len(loader.index))),
+            *(self.store[name].eq(loader.index[word] & loader.write_channels) for word, name in enumerate(("bias", "scale", "bound"))),
+            self.store.address.eq(loader.address),
+            self.store.data.eq(loader.data),
+        ]
+
+    def _faults(self, m: Module, registers: Registers, loader: Loader, sequencer: Sequencer) -> None:
+        """What ends a run, or keeps it from beginning, and its error; of several in a cycle the last one here counts."""
+        stopping = Signal()
+        with m.If(registers.stop & sequencer.busy):
+            m.d.sync += stopping.eq(1)
+        with m.If(self.stop | ~sequencer.busy):
+            m.d.sync += stopping.eq(0)
+        for failed, error in ((stopping, Error.STOPPED), (loader.failed, loader.error), (self.failed, self.error)):
+            with m.If(failed):
+                m.d.sync += sequencer.fault_code.eq(error)
+        m.d.sync += [sequencer.fault.eq(self.failed | stopping), sequencer.load_fault.eq(loader.failed)]
+
+    def _thresholds(self, m: Module, loader: Loader, sequencer: Sequencer) -> None:
+        """Each descriptor's, kept from one run to the next."""
+        m.submodules.thresholds = thresholds = KeptThresholds(self.config)
+        m.d.comb += [
+            thresholds.number.eq(sequencer.number),
+            thresholds.period.eq(self.layer.period),
+            thresholds.smallest.eq(self.smallest),
+            thresholds.ended.eq(sequencer.ended & self.layer.of_tensor),
+            thresholds.forget.eq(loader.write_program | self.stop),
+            sequencer.kept.eq(thresholds.kept),
+            self.threshold.eq(thresholds.threshold),
+        ]

@@ -1,0 +1,199 @@
+"""The output: the rows' sums become results, results become tokens, and tokens become words or the next layer's input."""
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from ..config import MAX_REMAINDER, Config
+from ..descriptor import layer_layout
+from ..experts.gate import ExpertGate
+from ..experts.weigher import ExpertWeigher
+from ..input.memory import read_signature
+from ..layouts import Token, Word, order_layout, store_layout, sums_signature
+from ..parts.axi import AxiLite
+from ..parts.far import emptied_by
+from ..parts.skid import SkidBuffer, buffered
+from ..winners.pixel_winners import PixelWinners
+from ..winners.tensor_winners import THRESHOLD_BITS, TensorWinners
+from .drain import Drain
+from .encoder import RunLengthEncoder
+from .requantise import Requantiser
+from .serial_drain import SerialDrain
+from .serial_encoder import SerialEncoder
+from .serial_requantise import SerialRequantiser
+from .tokens import TokenBuilder
+
+UNITS_UNDER_WAY = 3  # in a row besides those whose sums it holds: fetched, read, and in the grid's registers
+UNITS_UNDER_WAY_SPREAD = 5  # also between walker and fetcher, and between row and drain
+UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is read, and the sums of one in the grid have their place
+
+
+class OutputStage(wiring.Component):
+    """From sums to words: what may survive is requantised, and zeros are told by the tokens behind them.
+
+        sums → drain → requantiser → gate → weigher → pixels' winners → tensor's winners → builder → encoder → words
+                ↑ order                                                                        → outputs
+
+    Gate, weigher and winners are there where they are built, and let pass what is not theirs.
+
+    Members:
+        layer: steady while anything is under way. start: it begins. stop: what is under way is given up, and a packet that has begun
+            is ended. clear: likewise what stands in queues. old: what is under way is of the time before a reset.
+        order: of the units. sums: of each row. store: the channels' parameters.
+        words: of the output stream. outputs: tokens of an output that is stored.
+        sent: the output stream's last word is taken. busy: something is under way that a stop does not end at once.
+        Where experts are built, router: its registers. pressure: as of `ExpertRouter`. chosen: the experts. routed: for one cycle, all are
+            known.
+        Where winners are built, threshold: that is kept for the layer. smallest: rank of the smallest winner. choosing: entries are read
+            again, or wait to leave. read: one row's reads. waits: a result waits for winners.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        members = {
+            "layer": In(layer_layout(config)),
+            "start": In(1),
+            "stop": In(1),
+            "clear": In(1),
+            "old": In(1),
+            "order": In(stream.Signature(order_layout(config))),
+            "sums": In(sums_signature(config)).array(config.rows),
+            "store": In(store_layout(config)),
+            "words": Out(stream.Signature(Word)),
+            "outputs": Out(stream.Signature(Token)),
+            "sent": Out(1),
+            "busy": Out(1),
+        }
+        if config.experts:
+            members |= {
+                "router": In(AxiLite()),
+                "pressure": In(range(config.experts_chosen + 1)),
+                "chosen": Out(config.experts),
+                "routed": Out(1),
+            }
+        if config.winners:
+            members |= {
+                "threshold": In(THRESHOLD_BITS),
+                "smallest": Out(THRESHOLD_BITS),
+                "choosing": Out(1),
+                "read": Out(read_signature(config)),
+            }
+        if config.some_winners:
+            members["waits"] = Out(1)
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        config, layer = self.config, self.layer
+        drain = (SerialDrain if config.serial else Drain)(config)
+        requantiser = (SerialRequantiser if config.serial else Requantiser)(config)
+        builder = TokenBuilder()
+        encoder = (SerialEncoder if config.serial else RunLengthEncoder)()
+        m = Module()
+        clears = emptied_by(m, config, "cleared", self.clear)
+        m.submodules.drain, m.submodules.requantiser, m.submodules.builder = clears(drain), clears(requantiser), clears(builder)
+        m.submodules.encoder = encoder
+
+        # The rows are drained in the order of their units; what may survive is requantised.
+        under_way = UNITS_UNDER_WAY_SERIAL if config.serial else UNITS_UNDER_WAY_SPREAD if config.spread else UNITS_UNDER_WAY
+        order_shape = order_layout(config)
+        m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=config.rows * (config.sums + under_way)))
+        ordered = stream.Signature(order_shape).create(path=("ordered",))
+        buffered(m, config, clears, wiring.flipped(self.order), wiring.flipped(ordered), "order")
+        drain_start = self.start & layer.computes
+        if config.spread:  # it gets there before a unit ends
+            drain_starts = Signal()
+            m.d.sync += drain_starts.eq(drain_start)
+            drain_start = drain_starts
+        m.d.comb += [
+            order.w_data.eq(ordered.payload),
+            order.w_en.eq(ordered.valid),
+            ordered.ready.eq(order.w_rdy),
+            drain.order.payload.eq(order.r_data),
+            drain.order.valid.eq(order.r_rdy),
+            order.r_en.eq(drain.order.ready),
+            drain.start.eq(drain_start),
+            drain.layer.eq(layer),
+            drain.store.eq(self.store),
+            requantiser.layer.eq(layer),
+            requantiser.store.eq(self.store),
+        ]
+        for sums, row in zip(self.sums, drain.sums, strict=True):
+            wiring.connect(m, wiring.flipped(sums), row)
+        wiring.connect(m, drain.candidates, requantiser.candidates)
+
+        # Results pass all that chooses among them, or weighs them.
+        results = requantiser.results
+        links = self._links(m, clears)
+        for link in links.values():
+            m.d.comb += link.layer.eq(layer)
+            wiring.connect(m, results, link.source)
+            results = link.sink
+
+        # They become tokens, and tokens become words, or entries of the other buffer.
+        buffered(m, config, clears, results, builder.results, "results")
+        tokens = stream.Signature(Token).create(path=("tokens",))
+        buffered(m, config, clears, builder.tokens, wiring.flipped(tokens), "tokens")
+        words, held = encoder.words, Const(0)
+        if not config.serial:
+            m.submodules.skid = skid = SkidBuffer(Word)
+            wiring.connect(m, words, skid.source)
+            words, held = skid.sink, skid.held
+        wiring.connect(m, words, wiring.flipped(self.words))
+        m.d.comb += [
+            builder.k.eq(Mux(layer.to_stream, layer.k_out, MAX_REMAINDER)),
+            encoder.k.eq(layer.k_out),
+            encoder.stop.eq(self.stop),
+            encoder.tokens.payload.eq(tokens.payload),
+            self.outputs.payload.eq(tokens.payload),
+            self.sent.eq(self.words.valid & self.words.ready & self.words.payload.last),
+        ]
+        with m.If(layer.to_stream):
+            m.d.comb += [encoder.tokens.valid.eq(tokens.valid & ~self.old), tokens.ready.eq(encoder.tokens.ready)]
+        with m.Else():
+            m.d.comb += [self.outputs.valid.eq(tokens.valid & ~self.old), tokens.ready.eq(self.outputs.ready)]
+        gate_busy = links["gate"].busy if config.experts else Const(0)
+        m.d.comb += self.busy.eq(encoder.busy | held | gate_busy)
+        return m
+
+    def _links(self, m: Module, clears: Callable[[wiring.Component], wiring.Component]) -> dict[str, Any]:
+        """What is built between requantiser and token builder, in the data's order; each has `layer`, `source` and `sink`."""
+        config, layer = self.config, self.layer
+        links: dict[str, Any] = {}
+        if config.experts:
+            links["gate"], links["weigher"] = gate, weigher = ExpertGate(config), ExpertWeigher(config)
+            m.submodules.gate, m.submodules.weigher = gate, clears(weigher)
+            wiring.connect(m, wiring.flipped(self.router), gate.bus)
+            m.d.comb += [
+                gate.pressure.eq(self.pressure),
+                gate.start.eq(self.start),
+                gate.stop.eq(self.stop),
+                gate.look.eq(weigher.look),
+                gate.expert.eq(weigher.expert),
+                weigher.start.eq(self.start),
+                weigher.weight.eq(gate.weight),
+                self.chosen.eq(gate.chosen),
+                self.routed.eq(gate.routed),
+            ]
+        waits: Value = Const(0)
+        if config.pixel_winners:
+            links["pixel_winners"] = pixel_winners = PixelWinners(config)
+            m.submodules.pixel_winners = clears(pixel_winners)
+            waits |= pixel_winners.waits
+        if config.winners:
+            links["winners"] = winners = TensorWinners(config)
+            m.submodules.winners = clears(winners)
+            wiring.connect(m, winners.read, wiring.flipped(self.read))
+            m.d.comb += [
+                winners.start.eq(self.start),
+                winners.threshold.eq(self.threshold),
+                self.smallest.eq(winners.smallest),
+                self.choosing.eq(winners.busy),
+            ]
+            waits |= winners.waits | layer.chooses
+        if config.some_winners:
+            m.d.comb += self.waits.eq(waits)
+        return links
