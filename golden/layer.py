@@ -1,6 +1,8 @@
 """What a layer is: the one description that the importer makes, the golden model runs and the compiler lowers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NoReturn
 
 import numpy as np
@@ -207,3 +209,12 @@ class Layer:
     def replaced(self, **changes: object) -> "Layer":
         """A copy with some fields changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def check_network(layers: Sequence[Layer]) -> None:
+    """ValueError unless each layer's output is what the next one takes."""
+    for layer, after in pairwise(layers):
+        if layer.out_shape != after.shape:
+            raise ValueError(f"layer {layer.name} makes {layer.out_shape}, but layer {after.name} takes {after.shape}")
+        if layer.y != after.x:
+            raise ValueError(f"layer {layer.name} makes {layer.y}, but layer {after.name} takes {after.x}")

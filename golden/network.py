@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from .layer import Layer, Mixture
+from .layer import Layer, Mixture, check_network
 from .numerics import INT32, apply_threshold, check_activations, requantise, weighed
 from .router import Router
 from .topk import keep_pixel_winners, keep_reaching, keep_winners, smallest_winner
@@ -114,12 +113,3 @@ def check_input(x: NDArray[np.integer], layer: Layer) -> None:
     check_activations(x, layer.x, f"layer {layer.name}: its inputs")
     if x.shape != layer.shape:
         raise ValueError(f"layer {layer.name}: its input is (C, H, W) = {layer.shape}, but the array's shape is {x.shape}")
-
-
-def check_network(layers: Sequence[Layer]) -> None:
-    """ValueError unless each layer's output is what the next one takes."""
-    for layer, after in pairwise(layers):
-        if layer.out_shape != after.shape:
-            raise ValueError(f"layer {layer.name} makes {layer.out_shape}, but layer {after.name} takes {after.shape}")
-        if layer.y != after.x:
-            raise ValueError(f"layer {layer.name} makes {layer.y}, but layer {after.name} takes {after.x}")

@@ -6,8 +6,7 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skipgrid.golden import check_network
-from skipgrid.golden.layer import Activation, Layer
+from skipgrid.golden.layer import Activation, Layer, check_network
 
 
 class ModelError(ValueError):

@@ -8,7 +8,7 @@ import typer
 from skipgrid.fpga.board import all_boards, find_board
 
 from .console import JsonOption, bar, output, table, verdict, write_json
-from .run import read_data
+from .images import read_data
 
 
 def boards(
@@ -49,8 +49,8 @@ def measure_boards(names: list[str] | None = None, limit: int | None = None) -> 
     from pathlib import Path
 
     from skipgrid import models
-    from skipgrid.host.boards_bench import measure_board
-    from skipgrid.host.onnx_import import import_model
+    from skipgrid.benches.boards import measure_board
+    from skipgrid.host.onnx.importer import import_model
 
     chosen = [find_board(name) for name in names] if names else list(all_boards().values())
     folder = Path(models.__path__[0])

@@ -12,7 +12,7 @@ from skipgrid.models import MODELS
 from skipgrid.rtl.config import Config
 
 from .console import JsonOption, PresetOption, bar, building, output, picture_file, table, working, write_json, wrote
-from .run import read_data
+from .images import read_data
 
 
 def experts(
@@ -70,10 +70,10 @@ def experts(
 
 def measure_experts(config: Config, seed: int = 0, limit: int | None = None) -> dict[str, Any]:
     """Measure the network with its own number of experts for each digit and with all, and the router; the report for JSON."""
-    from skipgrid.host.experts_bench import bench_experts, experts_of, with_chosen, with_experts
+    from skipgrid.benches.experts import bench_experts, experts_of, with_chosen, with_experts
+    from skipgrid.benches.router import bench_router
     from skipgrid.host.network_file import load_network
-    from skipgrid.host.router_bench import bench_router
-    from skipgrid.host.simulated import SimulatedDevice
+    from skipgrid.host.simulation.device import SimulatedDevice
 
     images, labels = read_data(MODELS / "digits.npz", limit)
     network = load_network(MODELS / "experts.npz")

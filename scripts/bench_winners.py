@@ -11,7 +11,7 @@ from skipgrid.models import MODELS
 from skipgrid.rtl.config import Config
 
 from .console import JsonOption, PresetOption, bar, building, output, picture_file, table, verdict, write_json, wrote
-from .run import read_data
+from .images import read_data
 
 
 def winners(
@@ -59,9 +59,9 @@ def winners(
 
 def measure_winners(config: Config, limit: int | None = None, period: int = 1, per_pixel: bool = False) -> dict[str, Any]:
     """Measure LeNet-5 with every share of winners on a configuration with the unit that chooses them; the report for JSON."""
-    from skipgrid.host.onnx_import import import_model
-    from skipgrid.host.simulated import SimulatedDevice
-    from skipgrid.host.winners_bench import SHARES, bench_winners, with_winners
+    from skipgrid.benches.winners import SHARES, bench_winners, with_winners
+    from skipgrid.host.onnx.importer import import_model
+    from skipgrid.host.simulation.device import SimulatedDevice
 
     images, labels = read_data(MODELS / "digits.npz", limit)
     with building(f"{config.name} with winners"):

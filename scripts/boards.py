@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from skipgrid.reference.marks import between
+
 from .console import JsonOption, notes, output, table, write_json, wrote
-from .docs import project
-from .files import write
-from .marks import between
+from .files import project, write
 from .records import KEPT, all_records, confirm, known_records
 
 COMMAND = "skipgrid boards --write-readme"  # writes the table

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import BoardOption, notes, output, output_folder, table, working, write_json, wrote
-from .docs import project
-from .files import BadOption
+from .files import BadOption, project
 
 if TYPE_CHECKING:
     from skipgrid.fpga.board import Board

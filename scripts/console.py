@@ -175,7 +175,7 @@ def working(what: str) -> Iterator[None]:
 @contextmanager
 def building(what: str) -> Iterator[None]:
     """While a simulation is opened: says that it is built, if none is kept."""
-    from skipgrid.host.compiled import surroundings
+    from skipgrid.host.simulation.library import surroundings
 
     before = surroundings.set(lambda: working(f"building the simulation of {what} (once; later runs find it)"))
     try:

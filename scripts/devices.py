@@ -13,7 +13,7 @@ from .console import working
 from .files import BadOption
 
 if TYPE_CHECKING:
-    from skipgrid.host.serial_device import SerialDevice
+    from skipgrid.host.devices.serial_device import SerialDevice
 
 BaudOption = Annotated[
     int | None,
@@ -33,9 +33,9 @@ def chosen_config(preset_name: str | None, board_name: str | None) -> Config | N
 @contextmanager
 def opened(port: str, baud: int | None, expected: Config | None, *, reset: bool = True) -> Iterator["SerialDevice"]:
     """The board on a serial port; LinkError, in one sentence, if it cannot be used."""
-    from skipgrid.host.link import Link, LinkError, NoBoard
-    from skipgrid.host.serial_device import SerialDevice
-    from skipgrid.host.serial_line import SerialLine
+    from skipgrid.host.devices.link import Link, LinkError, NoBoard
+    from skipgrid.host.devices.serial_device import SerialDevice
+    from skipgrid.host.devices.serial_line import SerialLine
 
     boards = all_boards().values()
     rates = [baud] if baud else sorted({board.baud for board in boards}, reverse=True)

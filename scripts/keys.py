@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skipgrid import models
-from skipgrid.host.recorder import Fingerprint, Recorder, accelerator_verilog, verilog_of
+from skipgrid.benches.recorder import Fingerprint, Recorder, accelerator_verilog, verilog_of
 from skipgrid.rtl.config import Config, preset
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _digits(fingerprint: Fingerprint, place: str) -> None:
 
 
 def _layers(fingerprint: Fingerprint, place: str) -> None:
-    from skipgrid.host.layer_bench import bench_layers, read_table
+    from skipgrid.benches.layers import bench_layers, read_table
 
     name, _, clustered = place.partition("-")
     fingerprint.add(accelerator_verilog(preset(name)))
@@ -51,10 +51,10 @@ def _layers(fingerprint: Fingerprint, place: str) -> None:
 
 
 def _density(fingerprint: Fingerprint, place: str) -> None:
+    from skipgrid.benches.layers import make_layer, measure_layer, read_table
     from skipgrid.golden import dense_cycles
-    from skipgrid.host.layer_bench import make_layer, measure_layer, read_table
 
-    from .bench import DENSITIES
+    from .bench_density import DENSITIES
 
     workload = next(row for row in read_table() if row.layer == DENSITY_LAYER)
     device = Recorder(preset(place), fingerprint)
@@ -65,7 +65,7 @@ def _density(fingerprint: Fingerprint, place: str) -> None:
 
 
 def _winners(fingerprint: Fingerprint, place: str) -> None:
-    from skipgrid.host.winners_bench import SHARES, with_share, with_winners
+    from skipgrid.benches.winners import SHARES, with_share, with_winners
 
     config = with_winners(preset(place))
     fingerprint.add(accelerator_verilog(config))
@@ -74,8 +74,8 @@ def _winners(fingerprint: Fingerprint, place: str) -> None:
 
 
 def _experts(fingerprint: Fingerprint, place: str) -> None:
-    from skipgrid.host import router_bench
-    from skipgrid.host.experts_bench import experts_of, with_chosen, with_experts
+    from skipgrid.benches import router
+    from skipgrid.benches.experts import experts_of, with_chosen, with_experts
     from skipgrid.host.network_file import load_network
     from skipgrid.rtl.experts.router import ExpertRouter
 
@@ -85,16 +85,16 @@ def _experts(fingerprint: Fingerprint, place: str) -> None:
         config = with_experts(preset(place), network, chosen)
         fingerprint.add(accelerator_verilog(config))
         _add_network(fingerprint, config, with_chosen(network, chosen))
-    sizes = {"experts": router_bench.EXPERTS, "cells": router_bench.CELLS, "fraction": router_bench.FRACTION}
-    scores = router_bench.make_scores(router_bench.TOKENS, SEED, router_bench.Favour.LOGITS)
-    fingerprint.add(verilog_of(ExpertRouter(**sizes)), scores, router_bench.WINDOW)
+    sizes = {"experts": router.EXPERTS, "cells": router.CELLS, "fraction": router.FRACTION}
+    scores = router.make_scores(router.TOKENS, SEED, router.Favour.LOGITS)
+    fingerprint.add(verilog_of(ExpertRouter(**sizes)), scores, router.WINDOW)
 
 
 def _boards(fingerprint: Fingerprint, _place: str) -> None:
+    from skipgrid.benches.boards import LINK_IMAGES
     from skipgrid.fpga.board import all_boards
     from skipgrid.fpga.system import System
-    from skipgrid.host.boards_bench import LINK_IMAGES
-    from skipgrid.host.fits import DoesNotFit
+    from skipgrid.host.compiler.fits import DoesNotFit
 
     for board in all_boards().values():
         with suppress(DoesNotFit):
@@ -104,7 +104,7 @@ def _boards(fingerprint: Fingerprint, _place: str) -> None:
 
 
 def _topk(fingerprint: Fingerprint, _place: str) -> None:
-    from skipgrid.host.topk_bench import HISTOGRAM_SHARES, INDEX_BITS, LENGTHS, STREAMING_K, make_tensors
+    from skipgrid.benches.topk import HISTOGRAM_SHARES, INDEX_BITS, LENGTHS, STREAMING_K, make_tensors
     from skipgrid.rtl.topk.histogram_topk import HistogramTopK
     from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 
@@ -118,8 +118,8 @@ def _topk(fingerprint: Fingerprint, _place: str) -> None:
 def _units(fingerprint: Fingerprint, place: str) -> None:
     from skipgrid.fpga.build import Build
 
+    from .measurements import UNITS
     from .synth import alone
-    from .unit_figures import UNITS
 
     for unit, settings in UNITS:
         board, ring = alone(place, "1x8", unit, list(settings))
@@ -144,10 +144,12 @@ KINDS: dict[str, Callable[[Fingerprint, str], None]] = {
 def _add_network(fingerprint: Fingerprint, config: Config, network: "Network") -> None:
     """Add what goes to a device when a network runs over all digits."""
     from skipgrid.golden import coded_bytes, dense_cycles, dense_macs, encode
-    from skipgrid.host.runner import compile_network, load_program
+    from skipgrid.host.compiler.codes import shortest_codes
+    from skipgrid.host.compiler.program import compile_network
+    from skipgrid.host.run import load_program
 
     inputs = network.activations(_images())
-    program = compile_network(network, config, inputs)
+    program = compile_network(network, config, *shortest_codes(network, inputs))
     device = Recorder(config, fingerprint)
     load_program(device, program)
     for x in inputs[:SENT]:
@@ -158,13 +160,13 @@ def _add_network(fingerprint: Fingerprint, config: Config, network: "Network") -
 
 @cache
 def _lenet() -> "Network":
-    from skipgrid.host.onnx_import import import_model
+    from skipgrid.host.onnx.importer import import_model
 
     return import_model(MODELS / "lenet5.onnx")
 
 
 @cache
 def _images() -> "NDArray[np.generic]":
-    from .run import read_data
+    from .images import read_data
 
     return read_data(MODELS / "digits.npz")[0]

@@ -6,10 +6,10 @@ from typing import Any
 from rich.table import Table
 
 from skipgrid.fpga.board import all_boards
+from skipgrid.reference.description import memories
 from skipgrid.rtl.config import PRESETS, Config
 
 from .console import JsonOption, output, table, write_json
-from .description import memories
 
 SIZES = {
     "rows": "rows",

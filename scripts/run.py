@@ -1,9 +1,8 @@
 """skipgrid run: a model over data, on a simulated accelerator or on a board."""
 
-from dataclasses import asdict, dataclass
-from math import prod
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,8 +13,6 @@ from skipgrid.rtl.config import Config
 from .console import (
     JsonOption,
     SettingsOption,
-    bar,
-    building,
     from_options,
     known_board,
     known_preset,
@@ -24,22 +21,12 @@ from .console import (
     shipped_file,
     table,
     trace_file,
-    working,
     write_json,
     wrote,
 )
 from .devices import BaudOption, chosen_config, opened
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from skipgrid.host.device import Device
-    from skipgrid.host.onnx_import import Imported
-    from skipgrid.host.onnx_reference import Reference
-    from skipgrid.host.runner import Program, Summary
-
-SAVE = "numpy.savez(FILE, images=IMAGES, labels=LABELS) writes such a file"
+from .images import read_data
+from .model_run import Measured, measure, measure_on, prepare
 
 
 def run(
@@ -139,139 +126,6 @@ def run(
     ):
         if differ:
             raise RuntimeError(f"the accelerator's outputs differ from those of {whom}")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A model that is compiled for a configuration, and its images, also as activations, with their labels.
-
-    imported, reference: the model in ONNX and in ONNX Runtime, unless it is a network of this package's own.
-    """
-
-    program: "Program"
-    images: "NDArray[Any]"
-    labels: "NDArray[Any]"
-    inputs: "NDArray[np.integer]"
-    imported: "Imported | None"
-    reference: "Reference | None"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a run gave.
-
-    summary: of the images that ran. classes: recognised in them. in_float: images whose outputs differ from ONNX Runtime's, where that
-    computes in float32, as `Reference.explains` says; 0 if any differ otherwise. problem: what kept the other images from running, or the
-    outputs from being compared.
-    """
-
-    summary: "Summary"
-    classes: "NDArray[np.intp]"
-    in_float: int
-    problem: Exception | None
-
-
-def prepare(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]") -> Prepared:
-    """Read a model and compile it for the images; an error says why it cannot be, before anything runs."""
-    from skipgrid.host.network_file import ENDING, load_network
-    from skipgrid.host.onnx_import import read_model
-    from skipgrid.host.onnx_reference import Reference
-    from skipgrid.host.runner import compile_network
-
-    imported = None if model.suffix == ENDING else read_model(model)
-    network = imported.network if imported else load_network(model)
-    inputs = network.activations(images)
-    _check_labels(labels, prod(network.output_shape))
-    reference = Reference(model) if imported else None
-    return Prepared(compile_network(network, config, inputs), images, labels, inputs, imported, reference)
-
-
-def measure(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]", *, trace: Path | None = None) -> Measured:
-    """Run a model over images in simulation."""
-    from skipgrid.host.simulated import SimulatedDevice
-
-    prepared = prepare(config, model, images, labels)
-    if trace:
-        trace.parent.mkdir(parents=True, exist_ok=True)
-    with building(config.name):
-        device = SimulatedDevice(config, trace=trace)
-    result = measure_on(device, prepared)
-    device.close()
-    return result
-
-
-def measure_on(device: "Device", prepared: Prepared) -> Measured:
-    """Run a model over its images on a device. What has been measured when something fails is in the result, if it is anything."""
-    import numpy as np
-
-    from skipgrid.host.runner import ImageResult, recognised, run_images, summarise
-
-    config, network, inputs = device.config, prepared.program.network, prepared.inputs
-    results: list[ImageResult] = []
-    problem: Exception | None = None
-    with bar() as progress:
-        runs = run_images(device, prepared.program, inputs)
-        try:
-            for result in progress.track(runs, total=len(inputs), description=f"images on {config.name}"):
-                results.append(result)  # noqa: PERF402 -- they stay when the next one fails
-        except (ValueError, RuntimeError, OSError) as error:
-            if not results:
-                raise
-            problem = error
-    images, labels = prepared.images[: len(results)], prepared.labels[: len(results)]
-    outputs = network.results(np.stack([result.output for result in results]))
-    expected, in_float = None, 0
-    if prepared.reference and prepared.imported:
-        with working("running ONNX Runtime"):
-            try:
-                expected = prepared.reference.outputs(images).reshape(outputs.shape)
-                different = [number for number in range(len(images)) if not np.array_equal(outputs[number], expected[number])]
-                # Until one is found that float32 does not explain.
-                explained = (prepared.reference.explains(prepared.imported, images[n : n + 1], expected[n : n + 1]) for n in different)
-                in_float = len(different) if different and all(explained) else 0
-            except ValueError as error:
-                problem = problem or error
-    return Measured(summarise(network, config, results, labels, expected), recognised(outputs), in_float, problem)
-
-
-def read_data(path: Path, limit: int | None = None) -> tuple["NDArray[Any]", "NDArray[Any]"]:
-    """The images and labels of an npz file, at most `limit`; ValueError says what the file lacks."""
-    import numpy as np
-
-    try:
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise ValueError(f"{path} holds a single array; {SAVE}")
-            missing = [name for name in ("images", "labels") if name not in arrays]
-            if missing:
-                raise ValueError(f"{path} has no array {missing[0]!r}; it has {', '.join(map(repr, arrays)) or 'none'}; {SAVE}")
-            images, labels = arrays["images"][:limit], arrays["labels"][:limit]
-    except OSError:
-        raise
-    except Exception as error:  # of zip files, of compression, of NumPy: a damaged file can meet any of them
-        if str(error).startswith(str(path)):
-            raise
-        if "pickle" in str(error):
-            raise ValueError(f"{path} is not an npz file of plain arrays; {SAVE}") from error
-        raise ValueError(f"{path} is not a readable npz file: {error}; {SAVE}") from error
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise TypeError(f"the labels are {labels.dtype} of shape {labels.shape}; one integer for each image is needed")
-    if images.ndim == 0 or len(images) != len(labels):
-        raise ValueError(f"the images' shape is {images.shape}, but there are {len(labels)} labels; one label for each image is needed")
-    if not len(images):
-        raise ValueError(f"{path} holds no images")
-    return images, labels
-
-
-def _check_labels(labels: "NDArray[Any]", classes: int) -> None:
-    """ValueError unless each label is one of the classes that the model tells apart."""
-    wrong = [number for number, label in enumerate(labels.tolist()) if not 0 <= label < classes]
-    if wrong:
-        raise ValueError(
-            f"image {wrong[0]} has the label {labels[wrong[0]]}, but the model tells {classes} classes apart, 0 to {classes - 1};"
-            " number the labels as the model's outputs"
-        )
 
 
 def _show(config: Config, model: Path, measured: Measured) -> None:

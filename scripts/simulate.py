@@ -30,8 +30,8 @@ def simulate(
 
     - `skipgrid run models/lenet5.onnx models/digits.npz --device board --limit 2`
     """
-    from skipgrid.host.simulated_board import SimulatedBoard, build_board
-    from skipgrid.host.terminal import Terminal, serve
+    from skipgrid.host.simulation.board import SimulatedBoard, build_board
+    from skipgrid.host.simulation.terminal import Terminal, serve
 
     board = find_board(board_name)
     rate = baud or board.baud

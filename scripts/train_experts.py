@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skipgrid.benches.experts import with_chosen
 from skipgrid.golden import SCORE_FRACTION, Activation, Layer, Mixture, requantise_scale, route, run_network
-from skipgrid.host.experts_bench import with_chosen
 from skipgrid.host.network import Network, Port
 from skipgrid.host.network_file import save_network
-from skipgrid.host.onnx_import import import_model
-from skipgrid.scripts.models_page import write_page
+from skipgrid.host.onnx.importer import import_model
+from skipgrid.reference.models_page import write_page
 from skipgrid.scripts.train_lenet import augment, hoyer_square, load_digits
 
 SEED = 1

@@ -32,9 +32,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skipgrid.golden.network import run_network
-from skipgrid.host.onnx_import import import_model
+from skipgrid.host.onnx.importer import import_model
+from skipgrid.reference.models_page import write_page
 from skipgrid.scripts.lenet_onnx import float_graph, quantised
-from skipgrid.scripts.models_page import write_page
 
 SEED = 1
 EPOCHS = 80

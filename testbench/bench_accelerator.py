@@ -5,8 +5,8 @@ import numpy as np
 
 from networks import Network, coded_outputs, random_network, stored_tensors
 from ports import Packet, Ports
+from skipgrid.benches.fuzz.session import walked_macs
 from skipgrid.golden import best_k, coded_bytes, decode, encode, run_network
-from skipgrid.host.session import walked_macs
 from skipgrid.rtl.register_map import LAYER_CYCLES
 from streams import trials
 
@@ -70,7 +70,7 @@ async def random_layers(dut: object) -> None:
     await ports.begin()
     for _ in range(trials(90)):
         ports.behave()
-        await run_and_check(ports, random_network(ports.random, ports.numbers, ports.config, 1), load=ports.random.random() < 0.3)
+        await run_and_check(ports, random_network(ports.numbers, ports.config, 1), load=ports.random.random() < 0.3)
 
 
 @cocotb.test
@@ -80,7 +80,7 @@ async def random_networks(dut: object) -> None:
     for _ in range(trials(40)):
         ports.behave()
         depth = ports.random.randint(2, 3)
-        await run_and_check(ports, random_network(ports.random, ports.numbers, ports.config, depth), load=ports.random.random() < 0.3)
+        await run_and_check(ports, random_network(ports.numbers, ports.config, depth), load=ports.random.random() < 0.3)
 
 
 @cocotb.test
@@ -88,4 +88,4 @@ async def layers_at_full_speed(dut: object) -> None:
     ports = Ports(dut)
     await ports.begin("full")
     for _ in range(trials(40)):
-        await run_and_check(ports, random_network(ports.random, ports.numbers, ports.config, 1), load=False)
+        await run_and_check(ports, random_network(ports.numbers, ports.config, 1), load=False)

@@ -9,9 +9,11 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from networks import Network, coded_outputs
 from ports import BusError, Packet, Ports
+from skipgrid.benches.fuzz.session import walked_macs
 from skipgrid.golden import Activation, Layer, coded_bytes, encode
-from skipgrid.host.compiler import Placed, channel_packet, descriptor, load_descriptor, program_packet, weight_packet
-from skipgrid.host.session import walked_macs
+from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
+from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.descriptor import SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import LoadTarget

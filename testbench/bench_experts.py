@@ -10,7 +10,9 @@ from bench_accelerator_errors import changed
 from networks import Network, coded_outputs
 from ports import BusError, Packet, Ports
 from skipgrid.golden import Activation, Layer, Mixture, coded_bytes, encode, route, run_layer, useful_macs
-from skipgrid.host.compiler import network_program, place, program_packet
+from skipgrid.host.compiler.descriptors import network_program
+from skipgrid.host.compiler.packets import program_packet
+from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts.router_map import ARRAYS, ExpertArray
 from skipgrid.rtl.experts.router_map import IDENTIFICATION as ROUTER_IDENTIFICATION

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from networks import large_layer, random_network
 from skipgrid.golden import Layer, coded_bytes
-from skipgrid.host.compiler import Placed, descriptor
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import layer_layout
 from skipgrid.rtl.layouts import range_layout, unit_layout
@@ -140,7 +141,7 @@ async def every_shape_and_pace(dut: object) -> None:
             coded[bench.numbers.permutation(size)[: bench.random.randint(0, bench.config.entries)]] = 1
             await bench.check(Placed(layer, bench.random.randrange(bench.config.weights), 0), coded)
         else:
-            network = random_network(bench.random, bench.numbers, bench.config, 1)
+            network = random_network(bench.numbers, bench.config, 1)
             await bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x))
 
 
@@ -151,7 +152,7 @@ async def reset_at_any_moment(dut: object) -> None:
     for _ in range(15):
         bench.ranges.behave(bench.random.choice(PROFILES))
         for cut in (True, False):
-            network = random_network(bench.random, bench.numbers, bench.config, 1)
+            network = random_network(bench.numbers, bench.config, 1)
             bench.ranges.received.clear()
             work = bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x))
             await (bench.cut(work, 60) if cut else work)

@@ -8,7 +8,7 @@ import cocotb
 
 from skipgrid.fpga.executor import hello_bytes
 from skipgrid.fpga.protocol import FRAME_WORDS, HELLO_BYTES, LAST, PAGE_SHIFT, RESET, RESUME, WAIT_CYCLES, Flags, Operation
-from skipgrid.host.link import Answer, Request, read_answer, request_frame
+from skipgrid.host.devices.link import Answer, Request, read_answer, request_frame
 from streams import Bench, pace, trials
 
 CLOCKS = 4  # a bit

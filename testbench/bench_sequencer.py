@@ -4,7 +4,7 @@ from typing import Any
 
 import cocotb
 
-from skipgrid.host.compiler import load_descriptor
+from skipgrid.host.compiler.descriptors import load_descriptor
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, layer_layout
 from skipgrid.rtl.errors import Error

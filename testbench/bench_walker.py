@@ -7,7 +7,8 @@ import cocotb
 
 from networks import large_layer, random_network
 from skipgrid.golden import Layer
-from skipgrid.host.compiler import Placed, descriptor
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.layouts import Opcode, order_layout, unit_layout
 from streams import PROFILES, Bench, Scoreboard, config, layer_bits
 
@@ -119,7 +120,7 @@ async def every_shape_and_pace(dut: object) -> None:
         await bench.check(Placed(large_layer(bench.random, bench.config), bench.random.randrange(bench.config.weights), 0), ramp=True)
     for _ in range(50):
         bench.behave(*PROFILES)
-        placed = random_network(bench.random, bench.numbers, bench.config, 1).placed[0]
+        placed = random_network(bench.numbers, bench.config, 1).placed[0]
         spare = bench.config.weights - -(-placed.layer.weights.shape[0] // bench.config.lanes) * placed.layer.weights[0].size
         await bench.check(Placed(placed.layer, bench.random.randint(0, spare), 0), ramp=bench.random.random() < 0.7)
 
@@ -131,7 +132,7 @@ async def reset_at_any_moment(dut: object) -> None:
     for _ in range(15):
         bench.behave(*PROFILES)
         for cut in (True, False):
-            placed = random_network(bench.random, bench.numbers, bench.config, 1).placed[0]
+            placed = random_network(bench.numbers, bench.config, 1).placed[0]
             work = bench.check(placed, ramp=False)
             await (bench.cut(work, 30) if cut else work)
             assert not bench.get("busy")
@@ -142,7 +143,7 @@ async def one_unit_a_cycle(dut: object) -> None:
     bench = WalkerBench(dut)
     await bench.begin()
     bench.behave("full")
-    layer: Layer = random_network(bench.random, bench.numbers, bench.config, 1, stride=(1, 1), pool=(1, 1)).layers[0]
+    layer: Layer = random_network(bench.numbers, bench.config, 1, stride=(1, 1), pool=(1, 1)).layers[0]
     layer = layer.replaced(mixture=None)
     for streams in (False, True):
         bench.order.cycles.clear()

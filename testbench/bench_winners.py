@@ -8,10 +8,13 @@ import numpy as np
 from cocotb.triggers import ClockCycles
 
 from bench_accelerator_errors import changed
-from networks import Tensor, activation, holds, tensor
+from networks import Tensor, holds
 from ports import Packet, Ports
+from skipgrid.benches.random_networks import random_activation, random_input
 from skipgrid.golden import Activation, Layer, Thresholds, Winners, coded_bytes, encode, run_network
-from skipgrid.host.compiler import Placed, descriptor, load_descriptor, load_packets, program_packet
+from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
+from skipgrid.host.compiler.packets import load_packets, program_packet
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import WinnersOf
 from streams import rounds, trials
@@ -98,9 +101,9 @@ class WinnersBench(Ports):
     def some_tensor(self, shape: Shape | None = None, held: Activation | None = None) -> None:
         """A tensor of which two fit the memory; of few values in every other case, so that there are ties."""
         while True:
-            how = held or activation(self.random)
+            how = held or random_activation(self.numbers)
             size = shape or self.random.choice(SHAPES)
-            x = tensor(self.random, self.numbers, size, how)
+            x = random_input(self.numbers, size, how)
             if self.random.random() < 0.5:
                 x = np.where(x == how.zero_point, x, self.numbers.choice(self.numbers.integers(how.low, how.high + 1, 3), size))
             self.begin_tensor(x.astype(how.dtype), how)

@@ -2,7 +2,7 @@
 
 import random
 
-from skipgrid.host.link import Line
+from skipgrid.host.devices.link import Line
 
 DAMAGES = ("flip", "cut", "drop byte", "repeat", "garbage", "lose", "delay", "join")
 

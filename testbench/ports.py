@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from axi_sides import answered, behave, behave_all
 from skipgrid.golden import Layer
-from skipgrid.host.fits import routing
+from skipgrid.host.compiler.fits import routing
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts.router_map import REGISTERS as ROUTER_REGISTERS
 from skipgrid.rtl.register_map import REGISTERS, ROUTER_BASE

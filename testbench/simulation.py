@@ -19,7 +19,7 @@ import pytest
 from amaranth.lib import wiring
 from cocotb_tools.runner import Runner, get_runner
 
-from skipgrid.host.toolchain import plain, plain_output, verilator_environment
+from skipgrid.host.simulation.toolchain import plain, plain_output, verilator_environment
 from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.verilog import generate_verilog
 

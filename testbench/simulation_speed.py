@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from skipgrid.benches.layers import make_layer, read_table
 from skipgrid.golden import coded_bytes, encode, run_layer
-from skipgrid.host.compiler import channel_packet, descriptor, place, program_packet, weight_packet
-from skipgrid.host.layer_bench import make_layer, read_table
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
+from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.config import Config, preset
 
 LAYER = "AlexNetC Conv3"
@@ -45,7 +47,7 @@ def layer_packets(config: Config) -> Packets:
 
 def simulated_device(config: Config) -> float:
     """Clock cycles a second of the simulated device."""
-    from skipgrid.host.simulated import SimulatedDevice
+    from skipgrid.host.simulation.device import SimulatedDevice
 
     packets, device = layer_packets(config), SimulatedDevice(config)
     for packet in packets.load:

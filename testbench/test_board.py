@@ -15,7 +15,7 @@ import pytest
 
 from cli_support import DATA, MODEL, CommandLine
 from skipgrid.fpga.board import find_board
-from skipgrid.host.serial_line import SerialLine
+from skipgrid.host.devices.serial_line import SerialLine
 
 pytestmark = pytest.mark.xdist_group("icebreaker")  # one worker builds the simulation, and has the terminal's name
 RUN = ("run", MODEL, DATA, "--limit")

@@ -336,7 +336,7 @@ def test_a_build_of_another_design_is_stale(tmp_path: Path, monkeypatch: pytest.
 def test_a_boards_sources_are_those_that_it_is_made_of() -> None:
     names = {path.name for path in with_imports(records.FPGA / "system.py")}
     assert {"system.py", "link.py", "uart.py", "accelerator.py", "serial_fetcher.py", "multiply.py", "vendors.py"} <= names
-    assert not {"sparsemax.py", "units.py", "icebreaker.py", "runner.py"} & names
+    assert not {"sparsemax.py", "units.py", "icebreaker.py", "run.py"} & names
 
 
 def test_the_readmes_table_of_boards_shows_the_kept_figures() -> None:

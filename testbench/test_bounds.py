@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onnx_models import Graph, quantised, run_onnxruntime
+from skipgrid.benches.fuzz.trials import SMALL
+from skipgrid.benches.images import measure_images
+from skipgrid.benches.random_networks import random_activation, random_input, random_layer
 from skipgrid.golden import Activation, Layer, Winners, accumulate, requantise, run_layer, run_network
 from skipgrid.golden.numerics import INT32
-from skipgrid.host.bounds import bounds, lowered, sums, wraps
-from skipgrid.host.compiler import descriptors, place
-from skipgrid.host.fits import DoesNotFit
-from skipgrid.host.fuzz import SMALL
-from skipgrid.host.onnx_import import import_model
-from skipgrid.host.random_networks import random_activation, random_input, random_layer
-from skipgrid.host.runner import compile_network, run_images
-from skipgrid.host.simulated import SimulatedDevice
+from skipgrid.host.compiler.bounds import bounds, sums, wraps
+from skipgrid.host.compiler.descriptors import descriptors
+from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.lowering import lowered
+from skipgrid.host.compiler.placement import place
+from skipgrid.host.compiler.program import compile_network
+from skipgrid.host.onnx.importer import import_model
+from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import Config
 
 NEAR = st.one_of(st.integers(-20000, 20000), st.integers(INT32.max - 40000, INT32.max), st.integers(INT32.min, INT32.min + 40000))
@@ -104,7 +107,7 @@ def test_a_dead_channel_with_a_large_bias(device: SimulatedDevice, quant_format:
     (layer,) = network.layers
     assert list(np.abs(layer.bias) > 2147200000) == list(wraps(layer)) == [False, False, True, True]
     inputs = network.activations(images)
-    results = list(run_images(device, compile_network(network, device.config, inputs), inputs))
+    results = list(measure_images(device, compile_network(network, device.config), inputs))
     assert all(result.bit_exact_golden and len(result.layer_cycles) == 1 for result in results)
     outputs = network.results(np.stack([result.output for result in results]))
     np.testing.assert_array_equal(outputs, run_onnxruntime(model, images))

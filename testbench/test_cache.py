@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from skipgrid.host import cache, toolchain
-from skipgrid.host.cache import CacheWarning, cache_folder, find, keep
-from skipgrid.host.toolchain import ToolError, plain, plain_output, plain_temporary, verilator_environment
+from skipgrid.host.simulation import cache, toolchain
+from skipgrid.host.simulation.cache import CacheWarning, cache_folder, find, keep
+from skipgrid.host.simulation.toolchain import ToolError, plain, plain_output, plain_temporary, verilator_environment
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_what_a_tool_has_started_ends_with_an_interruption(tmp_path: Path) -> No
     program = f"""
         import signal
         from pathlib import Path
-        from skipgrid.host.toolchain import run
+        from skipgrid.host.simulation.toolchain import run
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         run(["sh", "-c", "sleep 60 & echo $! > {tmp_path}/id; wait"], Path("/"), {{"PATH": "/usr/bin:/bin"}})

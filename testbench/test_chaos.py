@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from cli_support import ROOT
-from skipgrid.host.chaos import FAULTS, RESET, ChaoticDevice, DeviceReset, OutputPacket, PortFault, RegisterAccess
-from skipgrid.host.fuzz import SMALL
+from skipgrid.benches.fuzz.chaos import FAULTS, RESET, ChaoticDevice, DeviceReset, OutputPacket, PortFault, RegisterAccess
+from skipgrid.benches.fuzz.trials import SMALL
 from skipgrid.rtl.register_map import REGISTERS
 
 PACKET = np.arange(40, dtype=np.uint32)
+SOURCES = ROOT / "host" / "simulation"
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +23,15 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = tmp_path_factory.mktemp("mock") / "mock.so"
     options = ["-shared", "-fPIC", "-O1", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-DVM_TRACE_FST=0", "-DVM_TRACE_VCD=0"]
     folder = Path(__file__).parent / "mock"
-    subprocess.run(["c++", *options, f"-I{folder}", str(ROOT / "host" / "harness.cpp"), "-o", str(library)], check=True)
+    subprocess.run(["c++", *options, f"-I{folder}", str(SOURCES / "device.cpp"), "-o", str(library)], check=True)
     return library
 
 
 @pytest.fixture
 def device(library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChaoticDevice]:
     status = RegisterAccess(address=REGISTERS["STATUS"].address)
-    monkeypatch.setattr("skipgrid.host.simulated.build", lambda *_, **__: library)
-    monkeypatch.setattr("skipgrid.host.chaos.harmless_accesses", lambda _: [status])
+    monkeypatch.setattr("skipgrid.host.simulation.device.build", lambda *_, **__: library)
+    monkeypatch.setattr("skipgrid.benches.fuzz.chaos.harmless_accesses", lambda _: [status])
     device = ChaoticDevice(SMALL)
     yield device
     device._library.break_rule(0)
@@ -44,7 +45,7 @@ def disturbed(device: ChaoticDevice, seed: int, reset_at: int | None = None) -> 
 
 
 def test_every_way_to_end_has_a_sentence() -> None:
-    names = re.search(r"enum Ended : int \{.*?\n(.*?)\};", (ROOT / "host" / "chaos.h").read_text(encoding="utf-8"), re.DOTALL)
+    names = re.search(r"enum Ended : int \{.*?\n(.*?)\};", (SOURCES / "chaos.h").read_text(encoding="utf-8"), re.DOTALL)
     assert names is not None
     assert [name.strip() for name in names[1].split(",")][RESET] == "RESET"
     assert {0, RESET, *FAULTS} == set(range(names[1].count(",")))

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from cli_support import DATA, MODEL, CommandLine, digits
 from simulation import SMALL
-from skipgrid.host.fits import DoesNotFit
+from skipgrid.benches.images import ImageResult, Summary, measure_images, summarise
+from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.network import ModelError
-from skipgrid.host.onnx_import import import_model
-from skipgrid.host.onnx_reference import Reference
-from skipgrid.host.runner import ImageResult, Summary, run_images, summarise
-from skipgrid.host.simulated import SimulatedDevice
+from skipgrid.host.onnx.importer import import_model
+from skipgrid.host.onnx.runtime import Reference
+from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS
 from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 from skipgrid.scripts.cli import app
@@ -127,7 +127,7 @@ def test_run_fails_when_outputs_differ(
     def wrong(*arguments: object) -> Summary:
         return replace(summarise(*arguments), **{key: False})  # type: ignore[arg-type]
 
-    monkeypatch.setattr("skipgrid.host.runner.summarise", wrong)
+    monkeypatch.setattr("skipgrid.benches.images.summarise", wrong)
     sentence = skipgrid.refuses("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
     assert sentence == f"the accelerator's outputs differ from those of {whom}"
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))[key] is False
@@ -145,7 +145,7 @@ def test_run_says_where_onnxruntime_computes_in_float(skipgrid: CommandLine, tmp
     assert outcome.code == 0, outcome.errors
     assert f"equal to ONNX Runtime but for {len(ties)} of {1 + len(ties)} images, by one step at ties" in outcome.output
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["bit_exact_onnxruntime"] is False
-    monkeypatch.setattr("skipgrid.host.onnx_reference.Reference.explains", lambda *_: False)
+    monkeypatch.setattr("skipgrid.host.onnx.runtime.Reference.explains", lambda *_: False)
     assert skipgrid.refuses(*command) == "the accelerator's outputs differ from those of ONNX Runtime"
 
 
@@ -156,7 +156,7 @@ def test_run_keeps_its_results_when_onnxruntime_fails(
     def fails(*_: object) -> None:
         raise ModelError("ONNX Runtime cannot run it")
 
-    monkeypatch.setattr("skipgrid.host.onnx_reference.Reference.outputs", fails)
+    monkeypatch.setattr("skipgrid.host.onnx.runtime.Reference.outputs", fails)
     outcome = skipgrid("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
     assert outcome.code == 1
     assert "2 of 2" in outcome.output
@@ -170,10 +170,10 @@ def test_run_keeps_the_results_before_an_image_that_fails(
     skipgrid: CommandLine, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def one(*arguments: Any) -> Iterator[ImageResult]:
-        yield next(run_images(*arguments))
+        yield next(measure_images(*arguments))
         raise DoesNotFit("image 1: it has too many nonzeros")
 
-    monkeypatch.setattr("skipgrid.host.runner.run_images", one)
+    monkeypatch.setattr("skipgrid.benches.images.measure_images", one)
     drawn = ("--json", tmp_path / "run.json", "--draw", tmp_path / "run.png")
     outcome = skipgrid("run", MODEL, data, "--preset", "1x8", *drawn)
     assert outcome.code == 1
@@ -363,7 +363,7 @@ def test_bench_topk(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 def test_bench_topk_fails_when_winners_differ(skipgrid: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"unit": "StreamingTopK", "k": 1, "n": 3, "input_cycles": 3, "cycles": 2, "bit_exact": False}
-    monkeypatch.setattr("skipgrid.scripts.bench.measure_topk", lambda _: {"seed": 0, "units": [wrong]})
+    monkeypatch.setattr("skipgrid.scripts.bench_topk.measure_topk", lambda _: {"seed": 0, "units": [wrong]})
     assert skipgrid.refuses("bench", "topk") == "some winners differ from the golden model's"
 
 

@@ -254,7 +254,7 @@ def test_every_command_has_its_nonsense() -> None:
 
 
 def test_building_is_told_only_when_something_is_built(capsys: pytest.CaptureFixture[str]) -> None:
-    from skipgrid.host.compiled import surroundings
+    from skipgrid.host.simulation.library import surroundings
 
     with console.building("1x8"):
         assert capsys.readouterr().err == ""
@@ -264,26 +264,26 @@ def test_building_is_told_only_when_something_is_built(capsys: pytest.CaptureFix
 
 
 def test_a_found_simulation_is_not_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from skipgrid.host import cache, compiled
+    from skipgrid.host.simulation import cache, library
 
     def never() -> None:
         raise AssertionError("built")
 
     monkeypatch.setattr(cache, "find", lambda _: tmp_path)
-    monkeypatch.setattr(compiled, "verilator_environment", never)
-    assert compiled.build_library(never, MODEL, name="x", key="y") == tmp_path
+    monkeypatch.setattr(library, "verilator_environment", never)
+    assert library.build_library(never, MODEL, name="x", key="y") == tmp_path
 
 
 def test_headers_are_looked_for_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    from skipgrid.host import compiled
-    from skipgrid.host.toolchain import ToolError
+    from skipgrid.host.simulation import library
+    from skipgrid.host.simulation.toolchain import ToolError
 
     def never() -> None:
         raise AssertionError("built")
 
-    monkeypatch.setattr(compiled, "_check_fst_headers", lambda *_: (_ for _ in ()).throw(ToolError("headers")))
+    monkeypatch.setattr(library, "_check_fst_headers", lambda *_: (_ for _ in ()).throw(ToolError("headers")))
     with pytest.raises(ToolError, match="headers"):
-        compiled.build_library(never, MODEL, name="x", key="never", trace="fst")
+        library.build_library(never, MODEL, name="x", key="never", trace="fst")
 
 
 def test_pictures_and_checks_name_the_option(tmp_path: Path) -> None:

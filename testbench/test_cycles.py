@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from skipgrid.benches.images import measure_images, summarise
+from skipgrid.benches.layers import bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
 from skipgrid.golden import dense_cycles
-from skipgrid.host.layer_bench import bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
-from skipgrid.host.onnx_import import import_model
-from skipgrid.host.onnx_reference import Reference
-from skipgrid.host.runner import compile_network, run_images, summarise
-from skipgrid.host.simulated import SimulatedDevice
+from skipgrid.host.compiler.codes import shortest_codes
+from skipgrid.host.compiler.program import compile_network
+from skipgrid.host.onnx.importer import import_model
+from skipgrid.host.onnx.runtime import Reference
+from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import preset
 from skipgrid.scripts.figures import kept
 
@@ -144,7 +146,7 @@ def assert_digits_are_right(device: SimulatedDevice, count: int) -> None:
     with np.load(MODELS / "digits.npz") as data:
         images, labels = data["images"][:count], data["labels"][:count]
     inputs = network.activations(images)
-    results = list(run_images(device, compile_network(network, device.config, inputs), inputs))
+    results = list(measure_images(device, compile_network(network, device.config, *shortest_codes(network, inputs)), inputs))
     summary = summarise(network, device.config, results, labels, Reference(MODELS / "lenet5.onnx").outputs(images))
     assert summary.images == count
     assert summary.bit_exact_golden

@@ -6,21 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skipgrid.scripts.docs import made_pages
-from skipgrid.scripts.figures import kept, measurements, with_table
-from skipgrid.scripts.keys import SEED, key_of
-from skipgrid.scripts.unit_figures import (
-    COST,
-    CYCLES,
-    EXPERTS,
-    EXPERTS_PAGE,
-    PAGE,
-    unit_measurements,
-    with_experts_table,
-    with_tables,
-)
+from skipgrid.reference.figures import COST, CYCLES, EXPERTS, EXPERTS_PAGE, PAGE, with_experts_table, with_readme_tables, with_topk_tables
+from skipgrid.reference.pages import made_pages
+from skipgrid.scripts.figures import kept
+from skipgrid.scripts.keys import key_of
+from skipgrid.scripts.measurements import measurements
 
 ROOT = Path(__file__).resolve().parent.parent
+REMEDY = "type: skipgrid figures --table-only"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")])
 
 
@@ -33,17 +26,21 @@ def test_generated_pages_are_up_to_date(name: str) -> None:
 
 def test_the_readmes_table_shows_the_kept_figures() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text == with_table(text, kept(ROOT)), "the README's table is not that of docs/figures; type: skipgrid figures --table-only"
+    assert text == with_readme_tables(text, kept(ROOT)), (
+        "the README's table is not that of docs/figures; type: skipgrid figures --table-only"
+    )
 
 
 def test_the_tables_of_the_units_show_the_kept_figures() -> None:
     text = (ROOT / PAGE).read_text(encoding="utf-8")
-    assert text == with_tables(text, kept(ROOT)), f"the tables of {PAGE} are not those of docs/figures; type: skipgrid figures --table-only"
+    assert text == with_topk_tables(text, kept(ROOT)), (
+        f"the tables of {PAGE} are not those of docs/figures; type: skipgrid figures --table-only"
+    )
 
 
 def test_the_table_of_the_experts_shows_the_kept_figures() -> None:
     text = (ROOT / EXPERTS_PAGE).read_text(encoding="utf-8")
-    assert text == with_experts_table(text, kept(ROOT)), f"{EXPERTS_PAGE} is not as docs/figures; type: skipgrid figures --table-only"
+    assert text == with_experts_table(text, kept(ROOT)), f"{EXPERTS_PAGE} is not as docs/figures; {REMEDY}"
 
 
 def test_the_experts_cost_what_they_should() -> None:
@@ -71,16 +68,14 @@ def test_the_histogram_takes_one_block_of_memory() -> None:
 
 
 def test_all_figures_are_kept() -> None:
-    assert set(kept(ROOT)) == set(measurements() | unit_measurements(SEED))
+    assert set(kept(ROOT)) == set(measurements())
 
 
 # Hardware that changes is noticed by the smallest preset and the units as a rule; the others' Verilog takes longer to make.
 QUICK = ("digits-1x8", "layers-1x8", "layers-1x8-clustered", "density-4x32", "winners-1x8", "experts-1x8", CYCLES)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in measurements() | unit_measurements(SEED)]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in measurements()])
 def test_the_figures_are_those_of_this_hardware(name: str) -> None:
     assert kept(ROOT)[name]["key"] == key_of(name), f"what is measured for docs/figures/{name}.json has changed; type: make figures"
 

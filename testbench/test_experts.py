@@ -8,9 +8,10 @@ import pytest
 
 from simulation import ALL, SERIAL, SMALL, shapes
 from skipgrid.golden import Activation, Layer, Mixture
-from skipgrid.host.compiler import network_program, place
-from skipgrid.host.fits import DoesNotFit
-from skipgrid.host.passes import plan
+from skipgrid.host.compiler.descriptors import network_program
+from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.compiler.passes import plan
+from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.descriptor import Descriptor

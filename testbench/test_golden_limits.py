@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from skipgrid.benches.fuzz.session import walked_macs
 from skipgrid.golden import Activation, Layer, dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
-from skipgrid.host.session import walked_macs
 
 Four = tuple[int, int, int, int]
 

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from cli_support import MODEL, digits
+from skipgrid.benches.experts import with_chosen
 from skipgrid.golden import SCORE_FRACTION, Activation, Layer, Mixture, dense_macs, route, run_layer, run_network, useful_macs, weighed
-from skipgrid.host.experts_bench import with_chosen
 from skipgrid.host.network_file import load_network
 
 EXPERTS, CHANNELS, C = 6, 3, 8

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from skipgrid.benches.layers import Workload, make_layer, read_table
 from skipgrid.golden import run_layer, run_network
-from skipgrid.host.fits import group_weights
-from skipgrid.host.layer_bench import Workload, make_layer, read_table
-from skipgrid.host.onnx_import import import_model
+from skipgrid.host.compiler.fits import group_weights
+from skipgrid.host.onnx.importer import import_model
 from skipgrid.rtl.config import preset
 
 ROOT = Path(__file__).parent.parent

@@ -14,17 +14,17 @@ import loopback
 from damage import DamagedLine
 from loopback import CONFIG_HASH, COUNT, MEMORY, SOURCE, SUM, Loopback, loaded_sum
 from simulation import SMALL
+from skipgrid.benches.fuzz.trials import SMALL as SMALL_NETWORKS
+from skipgrid.benches.fuzz.trials import run_trial
 from skipgrid.fpga.executor import hello_bytes
 from skipgrid.fpga.link import Link as LinkGateware
 from skipgrid.fpga.protocol import FRAME_WORDS, HELLO_BYTES, RESET, Flags, Operation
 from skipgrid.fpga.uart import divider
-from skipgrid.host.compiled import build_library, sources_hash
-from skipgrid.host.device import BusError, DeviceError
-from skipgrid.host.fuzz import SMALL as SMALL_NETWORKS
-from skipgrid.host.fuzz import run_trial
-from skipgrid.host.link import Answer, Line, Link, LinkError, NoBoard, Request, read_answer, request_frame
-from skipgrid.host.serial_device import SerialDevice
-from skipgrid.host.simulated_board import HARNESS, SimulatedBoard, SimulatedLine, build_board
+from skipgrid.host.devices.device import BusError, DeviceError
+from skipgrid.host.devices.link import Answer, Line, Link, LinkError, NoBoard, Request, read_answer, request_frame
+from skipgrid.host.devices.serial_device import SerialDevice
+from skipgrid.host.simulation.board import HARNESS, SimulatedBoard, SimulatedLine, build_board
+from skipgrid.host.simulation.library import build_library, sources_hash
 from skipgrid.rtl.config import Config
 
 CLOCK, BAUD = 12_000_000, 3_000_000
@@ -244,7 +244,7 @@ def test_a_host_that_dies_in_mid_frame() -> None:
 
 
 def test_a_run_that_waits_for_an_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skipgrid.host.serial_device.IDLE_LIMIT", 200_000)
+    monkeypatch.setattr("skipgrid.host.devices.serial_device.IDLE_LIMIT", 200_000)
     line = SimulatedLine(simulated(), BAUD)
     device = opened(line)
     with pytest.raises(LinkError, match="is an input packet missing"):

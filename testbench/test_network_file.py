@@ -10,7 +10,7 @@ from cli_support import MODEL
 from skipgrid.golden import Winners, run_network
 from skipgrid.host.network import ModelError, Network
 from skipgrid.host.network_file import load_network, save_network
-from skipgrid.host.onnx_import import import_model
+from skipgrid.host.onnx.importer import import_model
 
 EXPERTS = MODEL.with_name("experts.npz")
 

@@ -11,7 +11,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnx_models import Graph, quantised, run_onnxruntime
 from skipgrid.golden import run_network
 from skipgrid.host.network import ModelError, Network
-from skipgrid.host.onnx_import import import_model
+from skipgrid.host.onnx.importer import import_model
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx_models import Graph, run_onnxruntime
 from skipgrid.golden import Activation, run_network
 from skipgrid.host.network import ModelError, Network, Port, quantise
-from skipgrid.host.onnx_import import import_model
+from skipgrid.host.onnx.importer import import_model
 
 C, K = 3, 6
 X_SCALE, Y_SCALE = np.float32(0.013), np.float32(0.02)

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skipgrid.golden import Layer, requantise
-from skipgrid.host.bounds import bounds
-from skipgrid.host.compiler import channel_packet, descriptor, place
-from skipgrid.host.fits import DoesNotFit, check_fits
-from skipgrid.host.packing import modular, most, packed
+from skipgrid.host.compiler.bounds import bounds
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.fits import DoesNotFit, check_fits
+from skipgrid.host.compiler.packets import channel_packet
+from skipgrid.host.compiler.packing import modular, most, packed
+from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import Descriptor, layer_layout
 from skipgrid.rtl.layouts import LoadHeader, LoadTarget

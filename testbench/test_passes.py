@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from skipgrid.benches.layers import make_layer, measure_layer, read_table
+from skipgrid.benches.random_networks import random_activation, random_input, random_layer
 from skipgrid.fpga.board import find_board
 from skipgrid.golden import Layer, coded_bytes, decode, encode, from_coded, run_layer
-from skipgrid.host.bounds import lowered
-from skipgrid.host.compiler import channel_packet, descriptor, place, program_packet, weight_packet
-from skipgrid.host.fits import DoesNotFit, group_weights, groups
-from skipgrid.host.layer_bench import make_layer, measure_layer, read_table
-from skipgrid.host.passes import Pass, plan
-from skipgrid.host.random_networks import random_activation, random_input, random_layer
-from skipgrid.host.simulated import SimulatedDevice
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
+from skipgrid.host.compiler.lowering import lowered
+from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
+from skipgrid.host.compiler.passes import Pass, plan
+from skipgrid.host.compiler.placement import place
+from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS, Config
 
 SMALL = Config(name="small", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, sums=2)

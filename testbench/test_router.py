@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from skipgrid.benches.router import Favour, bench_router
 from skipgrid.golden import SOFTMAX_ERROR, WEIGHT_ONE, Overflow, Router
-from skipgrid.host.router_bench import Favour, bench_router
-from skipgrid.host.simulated_router import Routed, SimulatedRouter
+from skipgrid.host.simulation.router import Routed, SimulatedRouter
 from skipgrid.rtl.experts.router import ExpertRouter
 from skipgrid.rtl.experts.router_map import REGISTERS, ExpertArray
 from topk_units import ROUTER

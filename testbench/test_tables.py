@@ -10,7 +10,7 @@ import pytest
 from rich.text import Text
 
 from cli_support import ROOT, CommandLine
-from skipgrid.host.layer_bench import LayerResult
+from skipgrid.benches.layers import LayerResult
 from skipgrid.scripts import console, records
 from skipgrid.scripts.build import shown
 from skipgrid.scripts.console import WholeTable, table, verdict
@@ -52,10 +52,10 @@ def skipgrid(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     """Commands that measure nothing, but show what is kept."""
     layers = KEPT["layers-1x8"]
     results = [LayerResult(**layer) for layer in layers["layers"]]
-    monkeypatch.setattr("skipgrid.scripts.bench.measure", lambda *_, **__: (layers, results, {}))
-    monkeypatch.setattr("skipgrid.scripts.bench.measure_density", lambda *_: KEPT["density-4x32"])
-    monkeypatch.setattr("skipgrid.scripts.bench.measure_topk", lambda _: KEPT["topk"])
-    monkeypatch.setattr("skipgrid.scripts.bench.measure_router", lambda _: {"streams": [KEPT["experts-1x8"]["router"]]})
+    monkeypatch.setattr("skipgrid.scripts.bench_layers.measure_layers", lambda *_, **__: (layers, results, {}))
+    monkeypatch.setattr("skipgrid.scripts.bench_density.measure_density", lambda *_: KEPT["density-4x32"])
+    monkeypatch.setattr("skipgrid.scripts.bench_topk.measure_topk", lambda _: KEPT["topk"])
+    monkeypatch.setattr("skipgrid.scripts.bench_router.measure_router", lambda _: {"streams": [KEPT["experts-1x8"]["router"]]})
     monkeypatch.setattr("skipgrid.scripts.bench_winners.measure_winners", lambda *_: KEPT["winners-1x8"])
     monkeypatch.setattr("skipgrid.scripts.bench_experts.measure_experts", lambda *_: KEPT["experts-1x8"])
     monkeypatch.setattr("skipgrid.scripts.info.opened", lambda *_, **__: nullcontext())

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from skipgrid.benches.topk import make_tensors
 from skipgrid.golden import topk, winners
-from skipgrid.host.simulated_topk import SimulatedTopK
-from skipgrid.host.topk_bench import make_tensors
+from skipgrid.host.simulation.topk import SimulatedTopK
 from skipgrid.rtl.topk.histogram_topk import HistogramTopK
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 from topk_units import CELLS, INDEX_BITS, VALUE

@@ -7,7 +7,8 @@ import pytest
 
 from simulation import SERIAL, SMALL, shapes
 from skipgrid.golden import Layer
-from skipgrid.host.compiler import Placed, descriptor
+from skipgrid.host.compiler.descriptors import descriptor
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.descriptor import Descriptor, layer_layout
 from skipgrid.rtl.grid.fetcher import RangeFetcher

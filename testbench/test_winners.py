@@ -9,9 +9,10 @@ from amaranth.back import rtlil
 
 from simulation import ALL, SERIAL, SMALL, shapes
 from skipgrid.golden import Layer, Winners
-from skipgrid.host.compiler import network_program, place
-from skipgrid.host.fits import DoesNotFit, check_fits
-from skipgrid.host.passes import plan
+from skipgrid.host.compiler.descriptors import network_program
+from skipgrid.host.compiler.fits import DoesNotFit, check_fits
+from skipgrid.host.compiler.passes import plan
+from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import Descriptor

@@ -1,0 +1,162 @@
+"""What may happen to a running accelerator: stops, resets, broken packets and programs. Behind each, its network runs right again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from skipgrid.golden import CodecError, Thresholds, decode, from_coded
+from skipgrid.host.compiler.packets import load_packets
+from skipgrid.host.devices.device import DeviceError, Words
+from skipgrid.host.run import set_router
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
+from skipgrid.rtl.errors import Error
+from skipgrid.rtl.layouts import LoadTarget
+
+from .chaos import ChaoticDevice, DeviceReset
+from .session import FULL, Session, Wrong
+
+STREAM_ERRORS = {
+    "ended early": Error.STREAM_ENDED_EARLY,
+    "ran over": Error.STREAM_RAN_OVER,
+    "bits left": Error.STREAM_BITS_LEFT,
+}
+PATIENCE = 30_000  # cycles after which a run is stopped whose program makes no sense
+OVERLONG = 4096  # words that a packet sends at most to run past the program memory's end
+
+Random = np.random.Generator
+
+
+def stop(session: Session, device: ChaoticDevice, rng: Random) -> None:
+    """A run is stopped at some cycle, sometimes by the write behind its start; or it has ended before."""
+    x = session.case.inputs[-1]
+    right = session.packet(session.outputs(x)[-1])
+    device.stop_at = 0 if rng.random() < 0.1 else int(rng.integers(0, session.cycles + 20))
+    try:
+        session.run(x)
+    except DeviceError as error:
+        if error.code != Error.STOPPED:
+            raise
+        for packet in device.sent:
+            begun = packet.words[:-1] if packet.damaged else packet.words
+            if not np.array_equal(begun, right[: len(begun)]) or (packet.damaged and packet.words[-1]):
+                raise Wrong("the output of a run that was stopped is not the beginning of the golden model's") from None
+
+
+def reset(session: Session, device: ChaoticDevice, rng: Random) -> None:
+    """The device is reset at some cycle of a run. What was loaded stays; the router's registers are again as at first."""
+    device.reset_at = int(rng.integers(0, session.cycles + 20))
+    try:
+        session.run(session.case.inputs[-1])
+    except DeviceReset:
+        session.thresholds = Thresholds()
+        set_router(device, session.layers)
+
+
+def reset_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
+    """The device is reset while it is loaded; that packet is sent again."""
+    packets = [*load_packets(session.case.placed, session.config), session.program()]
+    packet = packets[int(rng.integers(len(packets)))]
+    device.reset_at = int(rng.integers(0, len(packet) + 5))
+    try:
+        device.load(packet)
+    except DeviceReset:
+        device.load(packet)
+        set_router(device, session.layers)
+    session.load_program()
+
+
+def spoil_input(session: Session, device: ChaoticDevice, rng: Random) -> None:
+    """The input packet is no longer what it was; the device says to it what the golden model's decoder says."""
+    x = session.case.inputs[0]
+    words = _spoilt(session.words(x), rng)
+    try:
+        decoded = decode(words, x.size, session.case.k_in)
+    except CodecError as found:
+        expected = STREAM_ERRORS[found.kind]
+    else:
+        session.run(from_coded(decoded, session.layers[0].shape, session.layers[0].x), words)
+        return
+    session.thresholds = Thresholds()
+    try:
+        device.run([words], session.case.first)
+    except DeviceError as error:
+        if error.code not in (expected, *FULL) or error.layer != session.case.first:
+            raise Wrong(f"a spoilt input packet ends in {error.code.name} of descriptor {error.layer}, not in {expected.name}") from None
+    else:
+        raise Wrong(f"a spoilt input packet is taken without {expected.name}")
+
+
+def _spoilt(words: Words, rng: Random) -> Words:
+    """A packet that was cut, lengthened, exchanged, or changed in some bits."""
+    kind = rng.integers(5)
+    if kind == 0:
+        return words[: int(rng.integers(1, len(words) + 1))]
+    noise = rng.integers(0, 1 << 32, int(rng.integers(1, 9)), dtype=np.uint32)
+    if kind == 1:
+        return np.concatenate([words, noise if rng.random() < 0.5 else np.zeros(1, np.uint32)])
+    if kind == 2:
+        return noise
+    words = words.copy()
+    for _ in range(int(rng.integers(1, 4))):
+        words[rng.integers(len(words))] ^= np.uint32(1 << int(rng.integers(32)))
+    return words
+
+
+def break_program(session: Session, device: ChaoticDevice, rng: Random) -> None:
+    """Some bits of a descriptor change. The run ends somehow, if need be because it is stopped."""
+    packet = session.program()
+    first = 1 + SLOT_WORDS * int(rng.integers(len(packet) // SLOT_WORDS))
+    for _ in range(int(rng.integers(1, 5))):
+        packet[first + int(rng.integers(DESCRIPTOR_WORDS))] ^= np.uint32(1 << int(rng.integers(32)))
+    device.load(packet)
+    device.stop_at = PATIENCE
+    try:
+        device.run([session.words(session.case.inputs[0])], session.case.first)
+    except DeviceError as error:
+        session.happened[error.code.name] += 1
+    session.load_program()
+
+
+def break_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
+    """A load packet is for no memory, runs past the end of one, or ends inside an address. What came before is stored."""
+    packets = load_packets(session.case.placed, session.config)
+    packet = packets[int(rng.integers(len(packets)))]
+    kind = int(rng.integers(4))
+    expected = Error.LOAD_CUT
+    if kind == 0:
+        expected = Error.LOAD_TARGET
+        header = int(packet[0]) & 0xFFFFFFF | int(rng.integers(3, 16)) << 28
+        packet = np.concatenate([np.array([header], np.uint32), packet[1:]])
+    elif kind == 1:
+        packet = packet[:1]
+    elif kind == 2:
+        channels = next(packet for packet in packets if packet[0] >> 28 == LoadTarget.CHANNELS.value)
+        packet = channels[: 1 + 3 * int(rng.integers((len(channels) - 1) // 3)) + int(rng.integers(1, 3))]
+    else:
+        size = (session.config.layers - session.case.first) * SLOT_WORDS
+        if size > OVERLONG:
+            return
+        expected = Error.LOAD_ADDRESS
+        # The new program has other codes, so that it shows whether the old one runs.
+        session.case = replace(session.case, k_in=session.case.k_in ^ 1, k_out=session.case.k_out ^ 1)
+        session.thresholds = Thresholds()
+        packet = session.program()
+        packet = np.concatenate([packet, np.zeros(1 + size - len(packet) + int(rng.integers(1, 4)), np.uint32)])
+    try:
+        device.load(packet)
+    except DeviceError as error:
+        if error.code != expected:
+            raise
+    else:
+        raise Wrong(f"a broken load packet is taken without {expected.name}")
+
+
+MISHAPS: dict[str, Callable[[Session, ChaoticDevice, Random], None]] = {
+    "stops": stop,
+    "resets": reset,
+    "resets while loading": reset_load,
+    "spoilt inputs": spoil_input,
+    "broken programs": break_program,
+    "broken loads": break_load,
+}

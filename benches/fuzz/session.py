@@ -1,0 +1,142 @@
+"""A network on a device, whose every run is compared with the golden model: output, error, and the counters that are exact."""
+
+from collections import Counter
+from copy import deepcopy
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from skipgrid.golden import Activation, Layer, Thresholds, coded_bytes, encode, route, run_network
+from skipgrid.host.compiler.descriptors import network_program
+from skipgrid.host.compiler.packets import load_packets, program_packet
+from skipgrid.host.devices.device import Device, DeviceError, Words
+from skipgrid.host.run import set_router
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.descriptor import SLOT_WORDS
+from skipgrid.rtl.errors import Error
+
+from ..random_networks import Case
+from ..stored import stored_tensors
+
+Tensor = NDArray[np.integer]
+FULL = (Error.ENTRIES_FULL, Error.PIXELS_FULL)  # what a network may run into, because of its input
+
+
+class Wrong(Exception):
+    """The device did something else than the contract says."""
+
+
+class Session:
+    """One network on one device.
+
+    loads: whether the program stores the input by a descriptor of its own. thresholds: what the network's layers keep at present.
+    cycles: of the last run. happened: counts runs, and those that are `full`: whose tensors the buffers do not hold, as is right.
+    """
+
+    def __init__(self, device: Device, case: Case, happened: Counter[str]) -> None:
+        self.device, self.case, self.happened = device, case, happened
+        self.config, self.layers = device.config, case.layers
+        self.loads = False
+        self.thresholds = Thresholds()
+        self.cycles = 0
+
+    def load(self) -> None:
+        """Load weights and channels, and set the router."""
+        for packet in load_packets(self.case.placed, self.config):
+            self.device.load(packet)
+        set_router(self.device, self.layers)
+
+    def load_program(self) -> None:
+        self.device.load(self.program())
+        self.thresholds = Thresholds()
+
+    def program(self) -> Words:
+        """The packet of the program, from the case's first descriptor on."""
+        case = self.case
+        codes = {"k_in": case.k_in, "k_out": case.k_out}
+        packet = program_packet(network_program(case.placed, self.config, buffer=case.buffer, load=self.loads, **codes))
+        packet[0] += np.uint32(case.first * SLOT_WORDS)
+        return packet
+
+    def words(self, x: Tensor) -> Words:
+        """The input packet of a tensor."""
+        return encode(coded_bytes(x, self.layers[0].x), self.case.k_in)
+
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """What the golden model makes of a tensor, of each layer, and keeps nothing of it."""
+        return run_network(x, self.layers, deepcopy(self.thresholds))
+
+    def packet(self, output: Tensor) -> Words:
+        """The output packet of the last layer's tensor."""
+        return encode(coded_bytes(output, self.layers[-1].y), self.case.k_out)
+
+    def run(self, x: Tensor, words: Words | None = None) -> bool:
+        """Run the network on a tensor, which may come in other words than the usual ones; False if the buffers do not hold it.
+
+        Wrong if the output or a counter is, or if no error says that the buffers do not hold it; DeviceError for any other error.
+        """
+        words = self.words(x) if words is None else words
+        thresholds = deepcopy(self.thresholds)
+        stored = stored_tensors(x, self.layers, thresholds)
+        outputs = run_network(x, self.layers, thresholds)
+        fits = _fit(stored, self.config)
+        try:
+            run = self.device.run([words], self.case.first, (len(self.program()) - 1) // SLOT_WORDS)
+        except DeviceError as error:
+            self.thresholds = Thresholds()
+            if error.code not in FULL or fits:
+                raise
+            self.happened["full"] += 1
+            return False
+        self.thresholds = thresholds
+        self.happened["runs"] += 1
+        self.cycles = run.counters["total_cycles"]
+        right = self.packet(outputs[-1])
+        if len(run.packets) != 1 or not np.array_equal(run.packets[0], right):
+            raise Wrong(f"the output differs from the golden model's: {_difference(run.packets, right)}")
+        if not fits:
+            raise Wrong("the tensors are larger than the buffers, and no error says so")
+        inputs = [x, *outputs[:-1]]
+        counted = {
+            "useful_macs": sum(walked_macs(each, layer) for each, layer in zip(inputs, self.layers, strict=True)),
+            "skipped_zeros": sum(int(np.count_nonzero(tensor == how.zero_point)) for tensor, how in stored),
+            "words_in": len(words),
+            "words_out": len(right),
+        }
+        for name, value in counted.items():
+            if run.counters[name] != value:
+                raise Wrong(f"the counter {name.upper()} is {run.counters[name]:,}, not {value:,}")
+        if sum(run.layer_cycles) != self.cycles:
+            raise Wrong(f"all LAYER_CYCLES are {sum(run.layer_cycles):,}, not {self.cycles:,}")
+        return True
+
+
+def _difference(packets: list[Words], right: Words) -> str:
+    """How some output packets differ from the right one."""
+    if len(packets) != 1:
+        return f"{len(packets)} packets instead of 1"
+    if len(packets[0]) != len(right):
+        return f"{len(packets[0])} words instead of {len(right)}"
+    word = int(np.flatnonzero(packets[0] != right)[0])
+    return f"word {word} is {packets[0][word]:#010x}, not {right[word]:#010x}"
+
+
+def _fit(stored: list[tuple[Tensor, Activation]], config: Config) -> bool:
+    """Whether it fits the two buffers, each tensor with the one before."""
+    entries = [int(np.count_nonzero(coded_bytes(tensor, how))) for tensor, how in stored]
+    pixels = [tensor.shape[1] * tensor.shape[2] + 1 for tensor, _ in stored]
+    limits = ((entries, config.entries), (pixels, config.pixels))
+    return all(sum(sizes[number : number + 2]) <= limit for sizes, limit in limits for number in range(len(entries)))
+
+
+def walked_macs(x: Tensor, layer: Layer) -> int:
+    """The multiplications that the grid does: a window that two pools share is walked twice, one that no pool takes is not."""
+    if layer.mixture is not None:
+        every = walked_macs(x, layer.replaced(mixture=None))
+        return walked_macs(x, layer.mixture.gate) + every // layer.mixture.experts * len(route(x, layer.mixture))
+    top, left, bottom, right = layer.pads
+    nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
+    windows = sliding_window_view(nonzeros, layer.weights.shape[2:])[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))
+    pools = sliding_window_view(windows, layer.pool)[:: layer.pool_stride[0], :: layer.pool_stride[1]]
+    return int(pools.sum()) * int(layer.weights.shape[0])

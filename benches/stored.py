@@ -1,0 +1,43 @@
+"""What a network stores on its way, as the golden model has it, and whether the activation buffers hold it."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipgrid.golden import Activation, Layer, Thresholds, run_layer, run_network
+from skipgrid.host.compiler.buffers import check_held, stored_shapes
+from skipgrid.host.compiler.fits import chooses_apart
+from skipgrid.rtl.config import Config
+
+Tensor = NDArray[np.integer]
+
+
+def stored_tensors(x: Tensor, layers: Sequence[Layer], thresholds: Thresholds) -> list[tuple[Tensor, Activation]]:
+    """What is stored when a network runs, in order: x, and all outputs but the last one, which goes to the stream; also what winners are
+    chosen from, which they are not where a threshold is kept.
+    """
+    kept = _kept(thresholds)
+    outputs = run_network(x, layers, deepcopy(thresholds))
+    stored = []
+    for number, (layer, tensor) in enumerate(zip(layers, [x, *outputs[:-1]], strict=True)):
+        stored.append((tensor, layer.x))
+        if chooses_apart(layer) and number not in kept:
+            stored.append((run_layer(tensor, layer.replaced(winners=None)), layer.y))
+    return stored
+
+
+def check_entries(x: Tensor, layers: Sequence[Layer], thresholds: Thresholds, config: Config) -> None:
+    """DoesNotFit if two tensors that are held at once have more nonzeros than the buffers, for one input.
+
+    thresholds: what the inputs before it have left.
+    """
+    sizes = [int(np.count_nonzero(tensor != how.zero_point)) for tensor, how in stored_tensors(x, layers, thresholds)]
+    held = [(what, size) for (what, _), size in zip(stored_shapes(layers, _kept(thresholds)), sizes, strict=True)]
+    check_held(held, "nonzero activations", config.entries, "entries", config)
+
+
+def _kept(thresholds: Thresholds) -> set[int]:
+    """The layers, by number, for whose next tensor a threshold is kept."""
+    return {number for number, (_, tensors) in thresholds.kept.items() if tensors}

@@ -1,0 +1,91 @@
+"""LeNet-5 with k winners after its convolutions: what it recognises, its cycles, and the bits of the tensors, over the share that wins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipgrid.golden import Layer, Thresholds, Winners, best_k, coded_bytes, run_network, size_bits
+from skipgrid.host.compiler.codes import shortest_codes
+from skipgrid.host.compiler.program import compile_network
+from skipgrid.host.devices.device import Device
+from skipgrid.host.network import Network
+from skipgrid.rtl.config import Config
+
+from .images import measure_images, recognised
+
+SHARES = (1, 0.5, 0.3, 0.2, 0.1)
+
+
+@dataclass(frozen=True)
+class WinnersResult:
+    """What was measured with one share of winners, or with the plain network (None); cycles and bits are means over the images.
+
+    accuracy: the share of images that are recognised. winners_cycles_per_image: of these, those in which winners were read again, or an
+    output waited for their choice. bits_per_image: of the convolutions' outputs, coded, with the k of the code that is best for each.
+    bit_exact: all outputs equal the golden model's.
+    """
+
+    share: float | None
+    accuracy: float
+    cycles_per_image: float
+    winners_cycles_per_image: float
+    bits_per_image: float
+    bit_exact: bool
+
+
+def with_winners(config: Config, *, per_pixel: bool = False) -> Config:
+    """The configuration with the unit that chooses winners of tensors, or of pixels, of which LeNet-5's have up to 16 channels."""
+    if per_pixel:
+        return config if config.pixel_winners else config.replaced(pixel_winners=16, name=f"{config.name}-pixel-winners")
+    return config if config.winners else config.replaced(winners=True, name=f"{config.name}-winners")
+
+
+def is_convolution(layer: Layer) -> bool:
+    """Whether the layer's filter is smaller than its input."""
+    return layer.weights.shape[2:] != layer.shape[1:]
+
+
+def with_share(network: Network, share: float | None, *, period: int = 1, per_pixel: bool = False) -> Network:
+    """The network with this share of winners in each convolution; None for no winners. period, per_pixel: as of `Winners`."""
+    winners = None if share is None else Winners(share=share, period=period, per_pixel=per_pixel)
+    layers = tuple(layer.replaced(winners=winners) if is_convolution(layer) else layer for layer in network.layers)
+    return replace(network, layers=layers)
+
+
+def bench_winners(
+    device: Device,
+    network: Network,
+    images: NDArray[np.generic],
+    labels: NDArray[np.integer],
+    *,
+    period: int = 1,
+    per_pixel: bool = False,
+) -> Iterator[WinnersResult]:
+    """Run the plain network over the images, then with each share of winners, one result each.
+
+    period, per_pixel: as of `Winners`.
+    """
+    inputs = network.activations(images)
+    for share in (None, *SHARES):
+        changed = with_share(network, share, period=period, per_pixel=per_pixel)
+        program = compile_network(changed, device.config, *shortest_codes(changed, inputs))
+        results = list(measure_images(device, program, inputs))
+        thresholds = Thresholds()
+        found = recognised(network.results(np.stack([result.output for result in results])))
+        yield WinnersResult(
+            share=share,
+            accuracy=float((found == labels).mean()),
+            cycles_per_image=float(np.mean([result.cycles for result in results])),
+            winners_cycles_per_image=float(np.mean([result.winners_cycles for result in results])),
+            bits_per_image=float(np.mean([_bits(x, changed.layers, thresholds) for x in inputs])),
+            bit_exact=all(result.bit_exact_golden for result in results),
+        )
+
+
+def _bits(x: NDArray[np.integer], layers: tuple[Layer, ...], thresholds: Thresholds) -> int:
+    """The coded bits of the convolutions' outputs for the next input."""
+    outputs = zip(run_network(x, layers, thresholds), layers, strict=True)
+    coded = [coded_bytes(y, layer.y) for y, layer in outputs if is_convolution(layer)]
+    return sum(size_bits(tensor, best_k(tensor)) for tensor in coded)

@@ -1,0 +1,39 @@
+"""Whether the activation buffers hold what a network stores on its way, and in what sentence it is said if not.
+
+Two tensors are held at once: the one that a layer reads, and the one that it stores.
+"""
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+from skipgrid.golden.layer import Layer
+from skipgrid.rtl.config import Config
+
+from .fits import DoesNotFit, chooses_apart, remedy
+
+
+def check_pixels(layers: Sequence[Layer], config: Config) -> None:
+    """DoesNotFit if two tensors that are held at once have more pixels than the buffers, whatever the images."""
+    held = [(what, rows * columns + 1) for what, (_, rows, columns) in stored_shapes(layers)]
+    check_held(held, "pixels", config.pixels, "pixels", config)
+
+
+def stored_shapes(layers: Sequence[Layer], kept: Collection[int] = ()) -> list[tuple[str, tuple[int, int, int]]]:
+    """Name and shape of what is stored when a network runs, in order: its input, and all outputs but the last one; also what winners are
+    chosen from. kept: the layers, by number, for whose tensors a threshold is kept, so that these are not stored.
+    """
+    stored = []
+    for number, layer in enumerate(layers):
+        stored.append((f"the input of {layer.name}", layer.shape))
+        if chooses_apart(layer) and number not in kept:
+            stored.append((f"the output of {layer.name}", layer.out_shape))
+    return stored
+
+
+def check_held(held: list[tuple[str, int]], what: str, limit: int, setting: str, config: Config) -> None:
+    """DoesNotFit, naming both, if a tensor and the one before it are larger together than a limit."""
+    for before, after in pairwise([("", 0), *held]):
+        together = before[1] + after[1]
+        if together > limit:
+            each = " and ".join(f"{name} has {size:,}" for name, size in (before, after) if size)
+            raise DoesNotFit(f"{each} {what}, {together:,} at once, but {config.name} holds {limit:,}; {remedy(config, setting, together)}")

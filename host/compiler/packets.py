@@ -1,0 +1,52 @@
+"""The packets that the load port takes: weights, channels' parameters, and programs of descriptors."""
+
+import numpy as np
+
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
+from skipgrid.rtl.layouts import LoadHeader, LoadTarget
+
+from ..devices.device import Words
+from .bounds import bounds
+from .fits import groups
+from .packing import packed
+from .placement import Placed
+
+
+def load_packets(placed: list[Placed], config: Config) -> list[Words]:
+    """The load packets of all layers' weights and channels."""
+    items = [item for each in placed for item in (each.gate, each) if item is not None]
+    return [packet(item, config) for item in items for packet in (weight_packet, channel_packet)]
+
+
+def weight_packet(placed: Placed, config: Config) -> Words:
+    """The load packet of a layer's weights: for each group, in (r, s, c) order, the lanes' weights in words of four."""
+    weights = placed.layer.weights.transpose(0, 2, 3, 1).reshape(placed.layer.weights.shape[0], -1)  # (K, R*S*C)
+    count = groups(placed.layer, config)
+    lanes = np.zeros((count * config.lanes, weights.shape[1]), np.int8)
+    lanes[: len(weights)] = weights
+    ordered = lanes.reshape(count, config.lanes, -1).transpose(0, 2, 1)
+    return _packet(LoadTarget.WEIGHTS, placed.weights_base, np.ascontiguousarray(ordered).reshape(-1).view(np.uint32))
+
+
+def channel_packet(placed: Placed, config: Config) -> Words:
+    """The load packet of a layer's channels: bias, scale and bound of each."""
+    layer = placed.layer
+    words = np.zeros((groups(layer, config) * config.lanes, 3), np.uint32)
+    words[: len(layer.bias), 0] = layer.bias.view(np.uint32)
+    # The requantiser takes normal numbers; with any smaller one, as with the smallest of these, every sum becomes zero.
+    words[: len(layer.bias), 1] = np.maximum(layer.scale, np.finfo(np.float32).tiny).view(np.uint32)
+    words[: len(layer.bias), 2] = bounds(layer).view(np.uint32)
+    return _packet(LoadTarget.CHANNELS, placed.channels_base, words.reshape(-1))
+
+
+def program_packet(descriptors: list[Words]) -> Words:
+    """The load packet of a program, from its first descriptor on."""
+    words = np.zeros((len(descriptors), SLOT_WORDS), np.uint32)
+    for slot, descriptor in zip(words, descriptors, strict=True):
+        slot[:DESCRIPTOR_WORDS] = descriptor
+    return _packet(LoadTarget.PROGRAM, 0, words.reshape(-1))
+
+
+def _packet(target: LoadTarget, address: int, words: Words) -> Words:
+    return np.concatenate([np.array([packed(LoadHeader, {"address": address, "target": target.value})], np.uint32), words])

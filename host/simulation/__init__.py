@@ -1,0 +1,1 @@
+"""Accelerators, boards and units in simulation: their Verilog, compiled by Verilator behind C++, and kept."""
