@@ -66,7 +66,6 @@ class EntryReader(wiring.Component):
             self.takes_place.eq(self.issued & ends_window & current.first_window),
             self.issued.eq(current_valid & ~pauses & (self.place_free | ~(ends_window & current.first_window))),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
-            self.entries.address.eq(current.start),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
         with m.If(self.issued):
@@ -76,10 +75,14 @@ class EntryReader(wiring.Component):
             m.d.sync += [current.eq(self.ranges.payload), current_valid.eq(self.ranges.valid)]
             m.d.sync += ends_range.eq(self.ranges.payload.count <= 1)
 
-        # The memory looks the entry up.
+        # The memory looks the entry up; where ways are short it has the address as soon as `current` has it.
+        address, looks_up = current.start, m.d.sync
+        if config.parallel:
+            address, looks_up = Mux(self.ranges.ready, self.ranges.payload.start, current.start + self.issued), m.d.comb
+        m.d.comb += self.entries.address.eq(address)
         looked_up, looked_up_last, looked_up_group, some = Signal(Step), Signal(), Signal(), Signal()
         offset = Signal(config.weight_bits, reset_less=True)
-        m.d.sync += [
+        looks_up += [
             looked_up.valid.eq(self.issued),
             looked_up.first.eq(first),
             looked_up.end.eq(ends_window),
@@ -101,18 +104,17 @@ class EntryReader(wiring.Component):
             looked_up, offset = arrived, arrived_offset
             looked_up_last, looked_up_group, some = later
 
-        # Its place in the row gives the weights' address, and its byte the activation; where ways are short, in the same cycle.
+        # Its place in the row gives the weights' address, and its byte, a cycle later, the activation.
         byte = Signal(8, reset_less=True)
         found, found_last = Signal(Step), Signal()
-        m.d["comb" if config.parallel else "sync"] += [
+        m.d.sync += [
             self.weight_address.eq(entry.f + offset),
             byte.eq(entry.value),
             found.eq(looked_up),
             found_last.eq(looked_up_last),
             self.multiplies.eq(some),
             self.last_group.eq(looked_up_group),
-        ]
-        m.d.sync += [  # the memory looks the weights up
+            # The memory looks the weights up.
             self.activation.eq(Mux(self.multiplies, byte - Mux(byte > self.positive_max, 256, 0), 0)),
             self.step.eq(found),
             self.last.eq(found_last),
