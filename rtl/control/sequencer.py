@@ -25,8 +25,8 @@ class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
     The first descriptor is fetched while nothing runs, and again when the program is written, so that a run begins at once; each further
-    one takes 22 cycles, 21 where parts work serially, and 2 more where winners are built, or 4 where experts are; 10 or 11 with
-    `wide_program`.
+    one takes 22 cycles, and 2 more where winners are built, or 4 where experts are; with `wide_program`, 10 or 11. In the serial form it is
+    a cycle less; likewise in the parallel one, where no winners of tensors are built.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
