@@ -131,6 +131,10 @@ With FuseSoC,
 
     fusesoc --cores-root . run --target sim ::{core}
 
+Verilator's lint has nothing to say:
+
+    verilator --lint-only -Wall --top-module {module} lint.vlt {sources_alone}
+
 In simulation memories begin with random words, as they may in hardware; that is left out where `SYNTHESIS` is defined, as synthesis does.
 
 {forms}{manual}"""
@@ -168,6 +172,7 @@ def made_files(config: Config, module: str | None = None, form: str = "generic")
         **names,
         layer=LAYER,
         sources=sources,
+        sources_alone=sources.replace(f" {module}_tb.v", ""),
         listed="| `primitives.v` | models of the FPGA's primitives, for simulation |\n" if models else "",
         forms=_forms(found, names) if form in TITLES else "",
         manual=manual(config),

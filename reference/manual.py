@@ -12,6 +12,10 @@ LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]*)\)")
 ROUTER = ("A token's way", "What a full expert is", "Periods and balance", "What is out of range")
 
 BODY = """\
+## Configuration
+
+{configuration}
+
 ## Connecting
 
 {connecting}
@@ -71,6 +75,7 @@ Descriptor n begins at address {slot} n of the program. Fields that a descriptor
 def manual(config: Config) -> str:
     """The manual of a configuration, as sections of Markdown without links out of it."""
     body = BODY.format(
+        configuration=tables.configuration(config),
         connecting=section("integrating.md", "Connecting"),
         ports=tables.ports(config),
         streams=section("formats.md", "Streams"),

@@ -1,6 +1,9 @@
 """The reference as Markdown tables: ports, registers, descriptor, load packets and errors, made from the hardware's own definitions."""
 
+import inspect
+import re
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from amaranth.lib import wiring
 
@@ -12,6 +15,7 @@ from skipgrid.rtl.register_map import LAYERS, REGISTERS, ROUTER_BASE, Register
 
 from .description import accelerator_ports, describe, layout, unit_ports
 
+PARAMETER = re.compile(r"^(\w+(?:, \w+)*): (.*(?:\n .*)*)", re.MULTILINE)  # a paragraph of a docstring
 ROUTER = "The expert router's registers follow from `{base:#05x}` on; to each of these addresses, add that:"
 
 REGISTER_RULES = """\
@@ -40,6 +44,18 @@ def _table(*rows: tuple[object, ...]) -> str:
     lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(rows[0]))
     return "\n".join(lines)
+
+
+def configuration(config: Config) -> str:
+    """What the design was generated with: each parameter, its value, and what it means."""
+    meanings = {
+        name: " ".join(meaning.split())
+        for names, meaning in PARAMETER.findall(inspect.cleandoc(Config.__doc__ or ""))
+        for name in names.split(", ")
+    }
+    values = {key: value for key, value in asdict(config).items() if key != "name"}
+    rows = ((f"`{key}`", f"{value:,}" if type(value) is int else value, meanings[key]) for key, value in values.items())
+    return _table(("parameter", "value", "meaning, and what it may be"), *rows)
 
 
 def ports(config: Config) -> str:

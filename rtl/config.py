@@ -48,7 +48,8 @@ class Config:
     sums: units whose sums a row may hold until their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
     ranges_ahead: ranges of entries that a row finds ahead besides the first four, 0...12: with few, rows wait where windows hold little.
-    form: serial, parallel or spread (see `Form`).
+    form: how the parts around the grid are built: serial, bit by bit, for the least logic; parallel, for the fewest cycles; spread, with
+        registers on the ways of a large FPGA, for its clock.
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
         row, 0 where the form is serial.
     winners: the unit is built that lets a layer's output keep its k largest elements only; it takes one memory of 256 counters.

@@ -81,8 +81,8 @@ FIELDS = (
     Field(
         "opcode",
         4,
-        "LOAD stores an input tensor, LAYER computes, GATE computes scores for the router,"
-        " EXPERTS computes what the chosen experts give; numbers in params.json",
+        "1 (LOAD) stores an input tensor, 2 (LAYER) computes, 3 (GATE) computes scores for the router,"
+        " 4 (EXPERTS) computes what the chosen experts give",
         held=None,
         use=Use.ALWAYS,
     ),
