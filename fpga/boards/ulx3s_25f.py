@@ -5,7 +5,7 @@ from typing import Any
 from skipgrid.fpga.board import Board
 from skipgrid.fpga.pll import Ecp5Pll
 from skipgrid.fpga.top import Top
-from skipgrid.rtl.config import Config
+from skipgrid.rtl.config import Config, Form
 
 
 def platform() -> Any:
@@ -48,6 +48,7 @@ BOARD = Board(
         scan=4,
         sums=8,
         ranges_ahead=0,
+        form=Form.SPREAD,
         soft_lanes=4,
     ),
     clock_hz=80_000_000,

@@ -168,16 +168,17 @@ class Requantiser(wiring.Component):
             whole.eq(Mux(large, -1, Mux(small, 0, fixed[point:]))),
             rounded_whole.eq(whole + _round_to_even(whole, ~large & ~small & fixed[point - 1], fixed[: point - 1].any())),
         ]
-        carry(rounded_whole=rounded_whole)
+        carry(joined=True, rounded_whole=rounded_whole)
 
         # Sign and clamp, then threshold.
         rounded_whole = carried.pop("rounded_whole")
         value, clamped = Signal(signed(whole_bits + 2)), Signal(signed(10))
         low, high, threshold = self.layer.low, self.layer.high, self.layer.threshold
-        m.d.comb += [
-            value.eq(Mux(carried.pop("negative"), -rounded_whole, rounded_whole)),
-            clamped.eq(Mux(value < low, low, Mux(value > high, high, value))),
-        ]
+        m.d.comb += value.eq(Mux(carried.pop("negative"), -rounded_whole, rounded_whole))
+        if config.parallel:
+            carry(value=value)
+            value = carried["value"]
+        m.d.comb += clamped.eq(Mux(value < low, low, Mux(value > high, high, value)))
         carry(joined=True, clamped=clamped)
         clamped = carried.pop("clamped")
         carry(value=Mux((clamped < threshold) & (clamped > -threshold), 0, clamped[:8]))
