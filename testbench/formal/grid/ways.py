@@ -1,0 +1,97 @@
+"""The ways between the rows and what they share, as queues."""
+
+from amaranth.hdl import Mux, Signal, Value
+
+from formal.configurations import SPREAD
+from formal.proof import Proof
+from formal.properties import Fault, Property
+from formal.streams import send, stays, take
+from skipgrid.rtl.grid.ways import ResultWay, UnitWay
+
+NUMBER_BITS = 4
+SLICES = SPREAD.slices
+
+
+def hands_units_on(proof: Proof) -> None:
+    """The way of units hands on every unit once, in order; none waits at a sink that, once ready, stays so until it gets one.
+
+    For any units and pauses.
+    """
+    m = proof.m
+    m.submodules.way = way = UnitWay(SPREAD)
+    comes, goes = send(proof, way.source, "source"), take(proof, way.sink, "sink")
+    stays(proof, way.sink, "sink")
+    came, gone = proof.count(comes, NUMBER_BITS), proof.count(goes, NUMBER_BITS)
+    number = proof.fixed("number", NUMBER_BITS)
+    unit = proof.before(way.source.payload, when=comes & (came == number))
+    proof.claim("what leaves has come", ~goes | (gone != came))
+    proof.claim("it is the unit of its number", ~(goes & (gone == number)) | (Value.cast(way.sink.payload) == unit))
+    proof.claim("what it holds is offered, one at most", (came - gone)[:NUMBER_BITS] == way.sink.valid)
+    gives_up = proof.before(way.sink.ready & ~way.sink.valid) & ~way.sink.ready
+    proof.claim("no unit waits", ~(way.sink.valid & ~way.sink.ready) | gives_up | proof.seen(gives_up))
+    proof.reach("three units", gone == 3)
+
+
+def hands_slices_on(proof: Proof) -> None:
+    """The way of results hands every slice that the drain wants on once, in order, and passes the rest of a unit over.
+
+    For any results, any pauses of row and drain, and units given up by the drain behind any of their slices. A slice that is chosen by
+    the numbers of its unit and within it, which may be any, arrives as that slice. Results are two bits, repeated: they are only handed on.
+    """
+    m = proof.m
+    m.submodules.way = way = ResultWay(SPREAD)
+    results = Value.cast(way.row_results)
+    m.d.comb += [results.eq(proof.free("results", 2).replicate(len(results) // 2)), way.row_finished.eq(proof.free("some"))]
+
+    # The row gives all slices of each unit.
+    gives, ends = Signal(), Signal()
+    place = proof.count(gives, SLICES.bit_length() - 1)
+    unit = proof.count(ends, NUMBER_BITS)
+    m.d.comb += [gives.eq(way.row_advance | way.row_drained), ends.eq(gives & (place == SLICES - 1))]
+    proof.claim("a slice is taken once, and only if the row has one", ~gives | (way.row_finished & ~(way.row_advance & way.row_drained)))
+    proof.claim("a unit ends with its last slice", way.row_drained == ends)
+
+    # The drain takes what is offered, slice by slice, until it wants no more of a unit.
+    takes, leaves = Signal(), Signal()
+    taken = Signal(range(SLICES))  # slices of the unit
+    left = proof.count(leaves, NUMBER_BITS)
+    m.d.comb += [
+        takes.eq(way.finished & proof.free("takes")),
+        leaves.eq(takes & ((taken == SLICES - 1) | proof.free("gives_up"))),
+        way.advance.eq(takes & ~leaves),
+        way.drained.eq(leaves),
+    ]
+    with m.If(takes):
+        m.d.sync += taken.eq(Mux(leaves, 0, taken + 1))
+
+    chosen_unit, chosen_place = proof.fixed("unit", NUMBER_BITS), proof.fixed("place", range(SLICES))
+    comes = gives & (unit == chosen_unit) & (place == chosen_place)
+    came, result = proof.seen(comes), proof.before(way.row_results, when=comes)
+    arrives = takes & (left == chosen_unit) & (taken == chosen_place)
+    proof.claim("what arrives has come, as it is", ~arrives | (came & (Value.cast(way.results) == result)))
+    proof.claim("a row does not wait for ever", proof.since(way.row_finished & ~gives & (unit == left), 4) < 2 * SLICES + 4)
+    whole, cut = proof.seen(leaves & (taken == SLICES - 1)), proof.seen(leaves & (taken == 0))
+    proof.reach("a unit has arrived whole, another in part, and a third one", whole & cut & (left == 3))
+
+
+PROPERTIES = (
+    Property(
+        "unit-way",
+        hands_units_on,
+        20,
+        (
+            Fault("it forgets that a unit is on its way", UnitWay, " & ~(self.source.valid & self.source.ready)", ""),
+            Fault("it forgets the unit at the sink", UnitWay, " & ~self.sink.valid", ""),
+        ),
+    ),
+    Property(
+        "result-way",
+        hands_slices_on,
+        22,
+        (
+            Fault("there is room for one slice too many", ResultWay, "level < self.DEPTH - 2", "level < self.DEPTH"),
+            Fault("nothing is passed over", ResultWay, "passes.eq(~read.data.last)", "passes.eq(0)"),
+            Fault("a unit is passed over that has ended", ResultWay, "passes.eq(~read.data.last)", "passes.eq(1)"),
+        ),
+    ),
+)
