@@ -35,8 +35,7 @@ class Proof:
     def fixed(self, name: str, shape: ShapeLike = 1) -> Value:
         """Bits that are anything, and the same in all cycles."""
         chosen = self.free(name, shape)
-        value = Mux(self.first, chosen, self.before(chosen, when=self.first))
-        return value
+        return Mux(self.first, chosen, self.before(chosen, when=self.first))
 
     def before(self, value: Any, *, init: int = 0, when: Any = 1) -> Signal:
         """A value as it was a cycle before, or in the last cycle before this one in which `when` was 1; `init` before that."""

@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -35,7 +35,9 @@ class Fault:
         source = textwrap.dedent(inspect.getsource(method))
         if source.count(self.old) != 1:
             where = f"{self.component.__name__}.{self.method}"
-            raise ValueError(f"{where} has {self.old!r} {source.count(self.old)} times, so the fault {self.name!r} has no place there")
+            raise ValueError(
+                f"{where} has {self.old!r} {source.count(self.old)} times, not once: give the fault {self.name!r} another place"
+            )
         changed: dict[str, Any] = {}
         exec(compile(source.replace(self.old, self.new), inspect.getfile(method), "exec"), method.__globals__, changed)
         with patch.object(self.component, self.method, changed[self.method]):
@@ -47,7 +49,7 @@ class Property:
     """Something that is proved of a component.
 
     name: short, for commands. build: makes the bench; the first line of its docstring is what is proved. depth: cycles.
-    faults: with each of which it fails. quick: it is proved for every change.
+    faults: with each of which it fails. quick: it is proved for every change. within: around the time in which the bench is made.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Property:
     depth: int
     faults: tuple[Fault, ...]
     quick: bool = False
+    within: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @property
     def says(self) -> str:
@@ -71,9 +74,10 @@ class Property:
             return self._prove(f"{self.name} {fault.name}", goals=False)
 
     def _prove(self, name: str, *, goals: bool) -> Outcome:
-        proof = Proof()
-        self.build(proof)
-        return prove(proof, self.depth, name, goals=goals)
+        with self.within():
+            proof = Proof()
+            self.build(proof)
+            return prove(proof, self.depth, name, goals=goals)
 
 
 def properties() -> list[Property]:

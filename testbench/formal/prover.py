@@ -107,7 +107,9 @@ def prove(proof: Proof, depth: int, name: str, *, goals: bool = True) -> Outcome
         commands += FIND_GOALS.format(depth=depth, limit=LIMIT)
     (folder / "commands.abc").write_text(commands + "read_blif gate.blif\nstrash\n", encoding="utf-8")
     (folder / "script.ys").write_text(script + CHECK, encoding="utf-8")
-    done = subprocess.run([*YOSYS, "-q", "-l", "log.txt", "-s", "script.ys"], cwd=folder, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        [*YOSYS, "-q", "-l", "log.txt", "-s", "script.ys"], cwd=folder, capture_output=True, encoding="utf-8", check=False
+    )
     if done.returncode:
         raise NotDecided(f"yosys failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}; its log is {folder / 'log.txt'}")
 
@@ -127,13 +129,16 @@ def _text(path: Path) -> str:
 
 
 def _trace(folder: Path) -> str:
-    """The inputs in each cycle, as hexadecimal numbers, by name."""
-    names = [line.split()[1:] for line in _text(folder / "fails.map").splitlines() if line.startswith("input ")]
+    """The inputs in each cycle, as hexadecimal numbers by name; in the first one also what has no start value, where it is not 0."""
+    pins: dict[int, tuple[str, int, str]] = {}
+    for line in _text(folder / "fails.map").splitlines():
+        kind, pin, *place = line.split()
+        if kind in ("input", "init"):
+            pins.setdefault(int(pin), (kind, int(place[0]), place[1]))
     cycles: dict[int, dict[str, int]] = {}
     for pin, cycle, bit in re.findall(r"pi(\d+)@(\d+)=([01])", _text(folder / "trace.txt")):
-        _, place, name = names[int(pin)]
-        values = cycles.setdefault(int(cycle), {})
-        values[name] = values.get(name, 0) | int(bit) << int(place)
-    return "\n".join(
-        f"{cycle:4}: {' '.join(f'{name}={value:x}' for name, value in values.items() if name != 'clk')}" for cycle, values in cycles.items()
-    )
+        kind, place, name = pins.get(int(pin), ("", 0, ""))
+        if (kind == "input" and name != "clk") or (kind == "init" and cycle == "0" and bit == "1"):
+            values = cycles.setdefault(int(cycle), {})
+            values[name] = values.get(name, 0) | int(bit) << place
+    return "\n".join(f"{cycle:4}: {' '.join(f'{name}={value:x}' for name, value in values.items())}" for cycle, values in cycles.items())

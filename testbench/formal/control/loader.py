@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Const, Signal, Value
 from formal.configurations import SMALL
 from formal.proof import Proof
 from formal.properties import Fault, Property
-from formal.streams import send
+from formal.sides import send
 from skipgrid.rtl.control.loader import Loader
 from skipgrid.rtl.descriptor import SLOT_WORDS
 from skipgrid.rtl.errors import Error
@@ -14,10 +14,10 @@ MEMORIES = {"weights": SMALL.weights, "channels": SMALL.channels, "program": SMA
 
 
 def stays_within_memories(proof: Proof) -> None:
-    """Whatever the packets hold, nothing is stored beyond a memory, and each packet that is too long, cut or for no memory is reported once.
+    """Whatever the packets hold, nothing is stored beyond a memory, and nothing behind the error of a packet, which is reported once.
 
-    For any words, lengths of packets, and pauses of both sides. What is stored is the word at the port, at the header's address and those
-    behind it.
+    For any words, lengths of packets, and pauses of both sides. What is stored is the word at the port, at the header's address or behind
+    it, in the header's memory.
     """
     m = proof.m
     m.submodules.loader = loader = Loader(SMALL)
@@ -52,8 +52,18 @@ PROPERTIES = (
         (
             Fault("an address too many is stored", Loader, "address >= size", "address > size"),
             Fault("an address beyond all memories wraps", Loader, "full.eq(beyond | ", "full.eq("),
-            Fault("a packet goes on behind its error", Loader, "m.State(\"DROP\"), m.If(taken & self.words.payload.last)", "m.State(\"DROP\"), m.If(taken)"),
-            Fault("a header counts as data", Loader, "m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_TARGET)]", "m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_TARGET), self.write_program.eq(1)]"),
+            Fault(
+                "a packet goes on behind its error",
+                Loader,
+                'm.State("DROP"), m.If(taken & self.words.payload.last)',
+                'm.State("DROP"), m.If(taken)',
+            ),
+            Fault(
+                "a header counts as data",
+                Loader,
+                "m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_TARGET)]",
+                "m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_TARGET), self.write_program.eq(1)]",
+            ),
         ),
         quick=True,
     ),

@@ -52,5 +52,10 @@ PROPERTIES = (
         26,
         (*ANSWERS_LOST, Fault("a start is taken while busy", Registers, "(self.busy | self.start | stop)", "(self.start | stop)")),
     ),
-    Property("registers-spread", of(SPREAD), 26, (Fault("counters are never found", Registers, "counters.read.eq(answering", "counters.read.eq(0 & answering"),)),
+    Property(
+        "registers-spread",
+        of(SPREAD),
+        26,
+        (Fault("counters are never found", Registers, "counters.read.eq(answering", "counters.read.eq(0 & answering"),),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from amaranth.hdl import Mux, Signal, Value
+from amaranth.hdl import Signal, Value
 
 from formal.configurations import SMALL
 from formal.proof import Proof
@@ -72,7 +72,9 @@ PROPERTIES = (
         (
             Fault("a program may be without an end", Sequencer, "self.number == config.layers - 1", "0"),
             Fault("an unknown descriptor is run", Sequencer, "with m.If(checked != Error.NONE):", "with m.If(0):"),
-            Fault("done stays at an error", Sequencer, "m.d.sync += [self.done.eq(0), self.failed.eq(1), ", "m.d.sync += [self.failed.eq(1), "),
+            Fault(
+                "done stays at an error", Sequencer, "m.d.sync += [self.done.eq(0), self.failed.eq(1), ", "m.d.sync += [self.failed.eq(1), "
+            ),
             Fault("an error has no name", Sequencer, "self.error.eq(code), ", ""),
         ),
     ),

@@ -43,7 +43,12 @@ PROPERTIES = (
         answers,
         22,
         (
-            Fault("a write is taken while an answer waits", RouterRegisters, "bus.awvalid & bus.wvalid & ~bus.bvalid", "bus.awvalid & bus.wvalid"),
+            Fault(
+                "a write is taken while an answer waits",
+                RouterRegisters,
+                "bus.awvalid & bus.wvalid & ~bus.bvalid",
+                "bus.awvalid & bus.wvalid",
+            ),
             Fault("an access to the table is never over", RouterRegisters, "~access.begin | access.done", "~access.begin"),
             Fault("an answer changes while it waits", RouterRegisters, "with m.If(~bus.rvalid):", "with m.If(1):"),
         ),

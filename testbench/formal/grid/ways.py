@@ -5,7 +5,7 @@ from amaranth.hdl import Mux, Signal, Value
 from formal.configurations import SPREAD
 from formal.proof import Proof
 from formal.properties import Fault, Property
-from formal.streams import send, stays, take
+from formal.sides import send, stays, take
 from skipgrid.rtl.grid.ways import ResultWay, UnitWay
 
 NUMBER_BITS = 4

@@ -8,13 +8,11 @@ from amaranth.lib import wiring
 
 from formal.proof import Proof
 from formal.properties import Fault, Property
-from formal.streams import stays, take
+from formal.sides import stays, take
 from skipgrid.rtl.config import MAX_QUOTIENT
 from skipgrid.rtl.input.decoder import RunLengthDecoder
-from skipgrid.rtl.input.serial_decoder import SerialDecoder
 from skipgrid.rtl.layouts import RUN_BITS
 from skipgrid.rtl.output.encoder import RunLengthEncoder
-from skipgrid.rtl.output.serial_encoder import SerialEncoder
 
 VALUE_BITS = 8
 START = 1  # the cycle in which the decoder begins: the encoder wants k a cycle before the first token
@@ -59,8 +57,13 @@ def of(encoder_form: Any, decoder_form: Any, tokens: int, *, cycles: int = 0) ->
         proof.claim("the decoder finds no error", ~decoder.failed)
         if cycles:
             pauses = proof.seen(~decoder.tokens.ready)
-            proof.claim("without pauses all is back in time", (cycle < cycles) | pauses | ((back == tokens) & ~decoder.busy & ~encoder.busy))
-        proof.reach("all are back, the decoder is done, and the code has two words", (back == tokens) & ~decoder.busy & (proof.count(encoder.words.valid & encoder.words.ready, 3) >= min(2, tokens)))
+            proof.claim(
+                "without pauses all is back in time", (cycle < cycles) | pauses | ((back == tokens) & ~decoder.busy & ~encoder.busy)
+            )
+        proof.reach(
+            "all are back, the decoder is done, and the code has two words",
+            (back == tokens) & ~decoder.busy & (proof.count(encoder.words.valid & encoder.words.ready, 3) >= min(2, tokens)),
+        )
 
     return comes_back
 
@@ -71,6 +74,4 @@ WRONG = (
     Fault("the remainder is not cut off", RunLengthDecoder, "& ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)", "& 0x7F"),
     Fault("the run is counted without its value", RunLengthDecoder, "Cat(~value.any(), ~run, 1)", "Cat(1, ~run, 1)"),
 )
-PROPERTIES = (
-    Property("round-trip", of(RunLengthEncoder, RunLengthDecoder, 2, cycles=26), 28, WRONG),
-)
+PROPERTIES = (Property("round-trip", of(RunLengthEncoder, RunLengthDecoder, 2, cycles=26), 28, WRONG),)

@@ -34,7 +34,12 @@ PROPERTIES = (
         (
             Fault("the wrong part is asked", AxiLiteSplit, "asked.eq(number)", "asked.eq(1 - number)"),
             Fault("a request is passed on while an answer is awaited", AxiLiteSplit, " & ~waits)", ")"),
-            Fault("the upper part's answers are lost", AxiLiteSplit, "getattr(part, answers) & waits", "getattr(part, answers) & waits & ~asked"),
+            Fault(
+                "the upper part's answers are lost",
+                AxiLiteSplit,
+                "getattr(part, answers) & waits",
+                "getattr(part, answers) & waits & ~asked",
+            ),
         ),
     ),
 )

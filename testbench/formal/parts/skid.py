@@ -2,7 +2,7 @@
 
 from formal.proof import Proof
 from formal.properties import Fault, Property
-from formal.streams import send, stays, take
+from formal.sides import send, stays, take
 from skipgrid.rtl.parts.skid import SkidBuffer
 
 WORD_BITS = 8

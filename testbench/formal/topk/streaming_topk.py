@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Mux, Signal
 
 from formal.proof import Proof
 from formal.properties import Fault, Property
-from formal.streams import stays, take
+from formal.sides import stays, take
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 
 CELLS, VALUE_BITS, INDEX_BITS = 2, 2, 2
@@ -52,12 +52,18 @@ def winners_are_the_largest(proof: Proof) -> None:
     tensor, place = Signal(range(TENSORS + 1)), Signal(range(MOST + 1))
     with m.If(takes):
         m.d.sync += [place.eq(Mux(winner.last, 0, place + 1)), tensor.eq(tensor + winner.last)]
-    count, rank, value = (Array(counts)[tensor], Array(Array(mine) for mine in ranks)[tensor][winner.index], Array(Array(mine) for mine in values)[tensor][winner.index])
+    count, rank, value = (
+        Array(counts)[tensor],
+        Array(Array(mine) for mine in ranks)[tensor][winner.index],
+        Array(Array(mine) for mine in values)[tensor][winner.index],
+    )
     comes = topk.winners.valid
     proof.claim("no winners come without a tensor", ~comes | (tensor < sent))
     proof.claim("none are told of by one null word", ~(comes & (count == 0)) | (winner.null & winner.last & (place == 0)))
     some = comes & (count != 0)
-    proof.claim("a winner is an element of the tensor", ~some | (~winner.null & (winner.index < Array(lengths)[tensor]) & (winner.value == value)))
+    proof.claim(
+        "a winner is an element of the tensor", ~some | (~winner.null & (winner.index < Array(lengths)[tensor]) & (winner.value == value))
+    )
     proof.claim("its place is its rank", ~some | (rank == place))
     proof.claim("there are as many as are wanted", ~some | (winner.last == (place + 1 == count)))
     proof.claim("no element is too many", ~topk.too_long)
@@ -73,7 +79,12 @@ PROPERTIES = (
         14,
         (
             Fault("of equal elements the later one wins", StreamingTopK, "new.value > row[number].value", "new.value >= row[number].value"),
-            Fault("an element takes a place, and nobody moves on", StreamingTopK, "Mux(beats[number - 1], row[number - 1], new) if number else new", "new"),
+            Fault(
+                "an element takes a place, and nobody moves on",
+                StreamingTopK,
+                "Mux(beats[number - 1], row[number - 1], new) if number else new",
+                "new",
+            ),
             Fault("k is not asked for", StreamingTopK, "held & Cat(wanted > number for number in range(self.cells))", "held"),
             Fault("the next tensor finds the cells full", StreamingTopK, "Mux(moves, 1, Cat(1, held))", "Cat(1, held)"),
         ),
