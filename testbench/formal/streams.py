@@ -76,11 +76,13 @@ def rule(
 
 
 def starts_when_idle(proof: Proof, component: Any) -> Container[str]:
-    """It is started when it is not busy, with something to do, and is not stopped: a stop may give up what it offers."""
-    proof.m.d.comb += component.start.eq(proof.free("start") & ~component.busy)
+    """It is started, or forgets what it holds, when it is not busy, and is not stopped: a stop may give up what it offers."""
+    for name in ("start", "drop"):
+        if hasattr(component, name):
+            proof.m.d.comb += getattr(component, name).eq(proof.free(name) & ~component.busy)
     if hasattr(component, "elements"):
         proof.m.d.comb += component.elements.eq(proof.free("elements", ELEMENT_BITS) | 1)
-    return ("start", "elements", "stop")
+    return ("start", "drop", "elements", "stop")
 
 
 def looks_up(proof: Proof, fetcher: Any) -> Container[str]:

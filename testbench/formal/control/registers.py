@@ -43,7 +43,7 @@ def of(config: Config) -> Callable[[Proof], None]:
 ANSWERS_LOST = (
     Fault("a write is taken while an answer waits", Registers, " & (~bus.bvalid | bus.bready)", ""),
     Fault("a read is taken while an answer waits", Registers, "~reading & ~bus.rvalid", "~reading"),
-    Fault("an answer changes while it waits", Registers, "bus.rvalid.eq(1), bus.rdata", "bus.rvalid.eq(~bus.rvalid), bus.rdata"),
+    Fault("an answer does not wait", Registers, "with m.If(bus.rready):", "with m.If(1):"),
 )
 PROPERTIES = (
     Property(

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from amaranth.hdl import Signal, Value
+from amaranth.hdl import Cat, Signal, Value
 
 from formal.configurations import SMALL
 from formal.proof import Proof
 from formal.properties import Fault, Property
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.control.sequencer import Sequencer
+from skipgrid.rtl.descriptor import FIELD
 from skipgrid.rtl.errors import Error
 
 ANSWER_CYCLES = 2  # in which the datapath ends a layer, and in which it settles
@@ -19,7 +20,7 @@ def of(config: Config, most: int) -> Callable[[Proof], None]:
     """The property, for a configuration, and the cycles that its runs take at most."""
 
     def ends(proof: Proof) -> None:
-        """Whatever the program memory holds, a run ends, with either `done` or `failed`, and an error is named exactly where it failed.
+        """Whatever the program memory holds, a run ends, done or failed, with an error's name where it failed; no layer begins that is wrong.
 
         For any program, written before or between runs, from any first descriptor; with a datapath that ends a layer, or reports a
         fault, within 2 cycles, and settles within 2; with errors of the load port, and clears, whenever nothing runs.
@@ -57,6 +58,17 @@ def of(config: Config, most: int) -> Callable[[Proof], None]:
         proof.claim("a layer begins in a run alone", ~begins | sequencer.busy)
         proof.claim("something is dropped in a run alone", ~drops | sequencer.busy)
         proof.claim("no layer begins after an error", ~(begins & sequencer.failed))
+        layer = sequencer.layer
+        used = layer.groups * config.lanes
+        proof.claim("no layer begins that is empty", ~begins | ~Cat(~layer[name].any() for name in ("elements", "C", "H", "W")).any())
+        computes = begins & layer.computes
+        sizes = ("out_rows", "out_columns", "K", "R", "S", "pool_rows", "pool_columns", "span_rows", "groups", "last_lanes")
+        empty = Cat(~layer[name].any() for name in sizes if FIELD[name].least)
+        proof.claim("no layer begins that computes nothing", ~computes | ~empty.any())
+        proof.claim("lanes and groups are those of its channels", ~computes | (used + layer.last_lanes == layer.K + config.lanes))
+        proof.claim("its last group has no more lanes than there are", ~computes | (layer.last_lanes <= config.lanes))
+        proof.claim("its channels are there", ~computes | (layer.channels_base + used <= config.channels))
+        proof.claim("a feature-map row of it fits", ~computes | (layer.C <= config.features))
         for sentence, way in (("a run is done", sequencer.done), ("a run fails", sequencer.failed)):
             proof.reach(sentence, ended & way)
         proof.reach("a run of two layers is done", ended & sequencer.done & (proof.count(begins, 2) == 2))
@@ -71,7 +83,7 @@ PROPERTIES = (
         48,
         (
             Fault("a program may be without an end", Sequencer, "self.number == config.layers - 1", "0"),
-            Fault("an unknown descriptor is run", Sequencer, "with m.If(checked != Error.NONE):", "with m.If(0):"),
+            Fault("a descriptor is run whatever is wrong with it", Sequencer, "with m.If(checked != Error.NONE):", "with m.If(0):"),
             Fault(
                 "done stays at an error", Sequencer, "m.d.sync += [self.done.eq(0), self.failed.eq(1), ", "m.d.sync += [self.failed.eq(1), "
             ),

@@ -8,7 +8,7 @@ from formal.properties import Fault, Property
 from formal.sides import send, stays, take
 from skipgrid.rtl.grid.ways import ResultWay, UnitWay
 
-NUMBER_BITS = 4
+NUMBER_BITS = 3
 SLICES = SPREAD.slices
 
 
@@ -36,12 +36,12 @@ def hands_slices_on(proof: Proof) -> None:
     """The way of results hands every slice that the drain wants on once, in order, and passes the rest of a unit over.
 
     For any results, any pauses of row and drain, and units given up by the drain behind any of their slices. A slice that is chosen by
-    the numbers of its unit and within it, which may be any, arrives as that slice. Results are two bits, repeated: they are only handed on.
+    the numbers of its unit and within it, which may be any, arrives as that slice. A result is one bit, repeated:
     """
     m = proof.m
     m.submodules.way = way = ResultWay(SPREAD)
     results = Value.cast(way.row_results)
-    m.d.comb += [results.eq(proof.free("results", 2).replicate(len(results) // 2)), way.row_finished.eq(proof.free("some"))]
+    m.d.comb += [results.eq(proof.free("result").replicate(len(results))), way.row_finished.eq(proof.free("some"))]
 
     # The row gives all slices of each unit.
     gives, ends = Signal(), Signal()
@@ -87,7 +87,7 @@ PROPERTIES = (
     Property(
         "result-way",
         hands_slices_on,
-        22,
+        18,
         (
             Fault("there is room for one slice too many", ResultWay, "level < self.DEPTH - 2", "level < self.DEPTH"),
             Fault("nothing is passed over", ResultWay, "passes.eq(~read.data.last)", "passes.eq(0)"),

@@ -70,7 +70,7 @@ PROPERTIES = (
     Property(
         "histogram-topk",
         winners_are_the_largest,
-        26,
+        22,
         (
             Fault("of equal elements all win", HistogramTopK, "ties.eq(ties - (keep & equal))", "ties.eq(ties)"),
             Fault("the threshold is found a value too late", HistogramTopK, "counted >= ties", "counted > ties"),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal, signed
 
-from formal.configurations import WINNERS
+from formal.configurations import SMALL
 from formal.proof import Proof
 from formal.properties import Fault, Property
 from formal.sides import stays
@@ -15,8 +15,8 @@ HIGH = 127  # the largest coded byte of a positive output; those above it are ne
 PLACES = 16  # of arrays: more than a place in a tensor and a gap can be
 
 
-def of(channels: int, pixels: int, cycles: int) -> Callable[[Proof], None]:
-    """The property, for a tensor of so many pixels and channels; without pauses it has passed within so many cycles."""
+def of(channels: int, pixels: int, cells: int, cycles: int) -> Callable[[Proof], None]:
+    """The property, for a tensor of so many pixels and channels, and up to so many winners; without pauses it passes within so many cycles."""
     elements = channels * pixels
 
     def keep_their_values(proof: Proof) -> None:
@@ -26,10 +26,10 @@ def of(channels: int, pixels: int, cycles: int) -> Callable[[Proof], None]:
         pauses. An output's rank is the number of those in its pixel that go before it: larger ones, and equal ones of lower channel.
         """
         m = proof.m
-        m.submodules.winners = winners = PixelWinners(WINNERS)
+        m.submodules.winners = winners = PixelWinners(SMALL.replaced(pixel_winners=cells, channels=4))
         layer, source, sink = winners.layer, winners.source, winners.sink
-        k, magnitude = proof.fixed("k", range(WINNERS.pixel_winners + 1)), proof.fixed("magnitude")
-        proof.grant(k <= WINNERS.pixel_winners)
+        k, magnitude = proof.fixed("k", range(cells + 1)), proof.fixed("magnitude")
+        proof.grant(k <= cells)
         fields = {"of_pixel": 1, "computes": 1, "K": channels, "winners": k, "magnitude": magnitude, "high": HIGH}
         m.d.comb += [layer[name].eq(value) for name, value in fields.items()]
 
@@ -102,4 +102,7 @@ FAULTS = (
     Fault("zeros in the next pixel are forgotten", PixelWinners, "begun.eq(begun + room)", "begun.eq(0)"),
     Fault("a kept element is told of late", KeptResults, "word.position + ~word.null", "word.position"),
 )
-PROPERTIES = (Property("pixel-winners", of(2, 2, 19), 20, FAULTS),)
+PROPERTIES = (
+    Property("pixel-winners", of(2, 2, 1, 19), 20, FAULTS),
+    Property("pixel-winners-two", of(3, 1, 2, 14), 15, FAULTS[1:2]),
+)
