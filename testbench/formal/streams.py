@@ -36,13 +36,14 @@ from skipgrid.rtl.output.serial_encoder import SerialEncoder
 from skipgrid.rtl.output.serial_requantise import SerialRequantiser
 from skipgrid.rtl.output.tokens import TokenBuilder
 from skipgrid.rtl.parts.skid import SkidBuffer
-from skipgrid.rtl.topk.histogram_topk import HistogramTopK
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
+from skipgrid.rtl.winners.kept_results import KeptResults
 from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
 STEADY = ("layer", "k", "threshold", "C", "H", "W", "other_entries", "other_pixels")  # while anything is under way
 ELEMENT_BITS = 12
-SCORE = {"value_bits": 4, "signed": True, "fraction": 1, "index_bits": 2}
+QUICK = ("decoder", "serial-decoder", "tokens", "encoder", "serial-encoder", "threshold-relu", "holder", "ratio")
+SCORE: dict[str, Any] = {"value_bits": 4, "signed": True, "fraction": 1, "index_bits": 2}
 
 Connect = Callable[[Proof, Any], Container[str]]  # connects some members, and returns which
 
@@ -72,7 +73,7 @@ def rule(
 ) -> Property:
     """Of a component, with a fault that breaks it: `new` in place of `old`, in the component or in one `inside` it."""
     fault = Fault("what waits is overtaken", inside or kind, old, new)
-    return Property(f"stream-{name}", of(kind, arguments, options, connect), depth, (fault,), depth <= 12, within)
+    return Property(f"stream-{name}", of(kind, arguments, options, connect), depth, (fault,), name in QUICK, within)
 
 
 def starts_when_idle(proof: Proof, component: Any) -> Container[str]:
@@ -191,10 +192,10 @@ PROPERTIES = (
         "tensor-winners",
         TensorWinners,
         30,
-        "known & (~self.winners.valid | self.winners.ready)",
-        "known",
+        "~results.valid | (results.ready & ~many)",
+        "1",
         WINNERS,
-        inside=HistogramTopK,
+        inside=KeptResults,
         connect=chooses,
         within=few_bins,
     ),

@@ -20,7 +20,7 @@ def of(config: Config, most: int) -> Callable[[Proof], None]:
     """The property, for a configuration, and the cycles that its runs take at most."""
 
     def ends(proof: Proof) -> None:
-        """Whatever the program memory holds, a run ends, done or failed, with an error's name where it failed; no layer begins that is wrong.
+        """Whatever the program memory holds, a run ends, done or failed with a named error, and no layer begins whose sizes are wrong.
 
         For any program, written before or between runs, from any first descriptor; with a datapath that ends a layer, or reports a
         fault, within 2 cycles, and settles within 2; with errors of the load port, and clears, whenever nothing runs.
@@ -68,7 +68,7 @@ def of(config: Config, most: int) -> Callable[[Proof], None]:
         proof.claim("lanes and groups are those of its channels", ~computes | (used + layer.last_lanes == layer.K + config.lanes))
         proof.claim("its last group has no more lanes than there are", ~computes | (layer.last_lanes <= config.lanes))
         proof.claim("its channels are there", ~computes | (layer.channels_base + used <= config.channels))
-        proof.claim("a feature-map row of it fits", ~computes | (layer.C <= config.features))
+        proof.claim("a feature-map row of it fits", ~computes | (config.features >= layer.C))
         for sentence, way in (("a run is done", sequencer.done), ("a run fails", sequencer.failed)):
             proof.reach(sentence, ended & way)
         proof.reach("a run of two layers is done", ended & sequencer.done & (proof.count(begins, 2) == 2))

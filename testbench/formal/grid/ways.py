@@ -83,6 +83,7 @@ PROPERTIES = (
             Fault("it forgets that a unit is on its way", UnitWay, " & ~(self.source.valid & self.source.ready)", ""),
             Fault("it forgets the unit at the sink", UnitWay, " & ~self.sink.valid", ""),
         ),
+        quick=True,
     ),
     Property(
         "result-way",

@@ -73,7 +73,7 @@ PROPERTIES = (
         22,
         (
             Fault("of equal elements all win", HistogramTopK, "ties.eq(ties - (keep & equal))", "ties.eq(ties)"),
-            Fault("the threshold is found a value too late", HistogramTopK, "counted >= ties", "counted > ties"),
+            Fault("larger values do not count", HistogramTopK, "ties.eq(ties - counted)", "ties.eq(ties)"),
             Fault("a bin that is counted twice in a row is counted once", HistogramTopK, "transparent_for=(write,)", ""),
             Fault("a winner is overwritten", HistogramTopK, "known & (~self.winners.valid | self.winners.ready)", "known"),
         ),

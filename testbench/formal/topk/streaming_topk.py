@@ -23,7 +23,8 @@ def winners_are_the_largest(proof: Proof) -> None:
     values = [[proof.fixed(f"value{tensor}_{index}", VALUE_BITS) for index in range(MOST)] for tensor in range(TENSORS)]
     lengths = [proof.fixed(f"length{tensor}", 2) for tensor in range(TENSORS)]
     wanted = [proof.fixed(f"k{tensor}", 2) for tensor in range(TENSORS)]
-    ranks, counts = [], []
+    ranks: list[list[Signal]] = []
+    counts: list[Signal] = []
     for tensor, (mine, length, k) in enumerate(zip(values, lengths, wanted, strict=True)):
         proof.grant((length > 0) & (k <= CELLS))
         ranks.append([])

@@ -16,7 +16,7 @@ PLACES = 16  # of arrays: more than a place in a tensor and a gap can be
 
 
 def of(channels: int, pixels: int, cells: int, cycles: int) -> Callable[[Proof], None]:
-    """The property, for a tensor of so many pixels and channels, and up to so many winners; without pauses it passes within so many cycles."""
+    """The property, for a tensor of this size, and as many winners as there are cells; without pauses it passes within so many cycles."""
     elements = channels * pixels
 
     def keep_their_values(proof: Proof) -> None:
@@ -103,6 +103,6 @@ FAULTS = (
     Fault("a kept element is told of late", KeptResults, "word.position + ~word.null", "word.position"),
 )
 PROPERTIES = (
-    Property("pixel-winners", of(2, 2, 1, 19), 20, FAULTS),
+    Property("pixel-winners", of(2, 2, 1, 15), 16, FAULTS),
     Property("pixel-winners-two", of(3, 1, 2, 14), 15, FAULTS[1:2]),
 )
