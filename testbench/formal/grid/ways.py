@@ -36,7 +36,8 @@ def hands_slices_on(proof: Proof) -> None:
     """The way of results hands every slice that the drain wants on once, in order, and passes the rest of a unit over.
 
     For any results, any pauses of row and drain, and units given up by the drain behind any of their slices. A slice that is chosen by
-    the numbers of its unit and within it, which may be any, arrives as that slice. A result is one bit, repeated:
+    the numbers of its unit and within it, which may be any, arrives as that slice. A result is one bit, repeated: it
+    is only handed on.
     """
     m = proof.m
     m.submodules.way = way = ResultWay(SPREAD)
@@ -69,7 +70,10 @@ def hands_slices_on(proof: Proof) -> None:
     came, result = proof.seen(comes), proof.before(way.row_results, when=comes)
     arrives = takes & (left == chosen_unit) & (taken == chosen_place)
     proof.claim("what arrives has come, as it is", ~arrives | (came & (Value.cast(way.results) == result)))
-    proof.claim("a row does not wait for ever", proof.since(way.row_finished & ~gives & (unit == left), 4) < 2 * SLICES + 4)
+    ahead = (unit - left)[:NUMBER_BITS]  # the drain may have given a unit up that has not come whole
+    whole_units = ahead.any() & ~ahead[-1]
+    proof.claim("a row does not wait for ever", proof.since(way.row_finished & ~gives & ~whole_units, 4) <= SLICES + 2)
+    proof.claim("a unit that has come is offered soon", proof.since(whole_units & ~way.finished, 4) <= SLICES + 2)
     whole, cut = proof.seen(leaves & (taken == SLICES - 1)), proof.seen(leaves & (taken == 0))
     proof.reach("a unit has arrived whole, another in part, and a third one", whole & cut & (left == 3))
 

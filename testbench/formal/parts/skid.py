@@ -32,7 +32,7 @@ PROPERTIES = (
     Property(
         "skid",
         keeps_order,
-        24,
+        18,
         (
             Fault("a word that waits is lost", SkidBuffer, "~moves & (waits | self.source.valid)", "~moves & self.source.valid"),
             Fault("the newer word goes first", SkidBuffer, "Mux(waits, second, self.source.payload)", "self.source.payload"),
