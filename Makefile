@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help demo test test-all lint format figures boards docs wheel clean
+.PHONY: help demo test test-all formal lint format figures boards docs wheel clean
 
 help:
 	@echo "make demo     install, generate the 4x32 preset, run 20 held-out digits on it, draw them to out/digits.png"
 	@echo "make test     install, check style and types, run the tests and benches that must hold for every change"
 	@echo "make test-all the same with all that is long: more configurations, more random trials, every figure's promise"
+	@echo "make formal   prove all properties of the small blocks, and look for all faults planted in them"
 	@echo "make install  make .venv and install everything into it"
 	@echo "make lint     check style and types            make format   put both in order where a tool can"
 	@echo "make figures  measure the README's table again  make docs     write the generated pages again"
@@ -34,6 +35,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --long
+
+formal: install
+	$(BIN)/python testbench/prove.py
 
 # The type checker sees the folders under the names they have when installed.
 build/names: Makefile

@@ -1,4 +1,4 @@
-"""A rule of streams, in the netlist of every component: valid does not wait for ready."""
+"""What may not follow from what in the same cycle, in the netlist of every component: streams, and the accelerator's ports."""
 
 import importlib
 import inspect
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from amaranth.hdl import Fragment, Value, signed
-from amaranth.hdl import _ir as ir  # Amaranth has no public way to see what a signal follows from
-from amaranth.hdl import _nir as nir
+from amaranth.hdl import signed
 from amaranth.lib import wiring
 
 import skipgrid.rtl
+from netlist import causes
 from simulation import SERIAL, SMALL
-from skipgrid.rtl.config import Form
+from skipgrid.rtl.accelerator import Accelerator
+from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.layouts import Token
 
 EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, form=Form.SPREAD)
@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configu
     "SkidBuffer": {"shape": Token, "registered": False},
     "TokenBuilder": {"registered": False},
 }
-WAITS = {"WindowWalker": {"units_0", "units_1"}}  # as its docstring says
+WAITS = {"WindowWalker": {"units_0_valid", "units_1_valid", "order_valid", "order_payload"}}  # as its docstring says
 
 
 def components() -> dict[str, type[wiring.Component]]:
@@ -61,40 +61,27 @@ def forms(name: str) -> Iterator[Any]:
         yield from (kind(config) for config in (SMALL, SMALL.replaced(rows=1), EVERYTHING))
 
 
-def waiting(component: Any) -> set[str]:
-    """The component's output streams whose valid follows from their own ready in the same cycle."""
-    directions = {wiring.In: ir.PortDirection.Input, wiring.Out: ir.PortDirection.Output}
-    ports = {
-        "_".join(map(str, path)): (Value.cast(value), directions[member.flow])
-        for path, member, value in component.signature.flatten(component)
-    }
-    netlist = ir.build_netlist(Fragment.get(component, None), ports=ports)
-    found = set()
-    for valid, (_, direction) in ports.items():
-        ready = valid.removesuffix("valid") + "ready"
-        if direction == ir.PortDirection.Output and valid.endswith("valid") and ready in ports:
-            own = nir.Net.from_cell(0, netlist.top.ports_i[ready][0])
-            found |= {valid.removesuffix("_valid")} if own in sources(netlist, netlist.top.ports_o[valid]) else set()
-    return found
-
-
-def sources(netlist: nir.Netlist, value: nir.Value) -> set[nir.Net]:
-    """Everything that a value follows from in the same cycle: ports, and outputs of cells."""
-    seen: set[nir.Net] = set()
-    left = list(value)
-    while left:
-        net = netlist.resolve_net(left.pop())
-        if net not in seen:
-            seen.add(net)
-            if not net.is_const:
-                left += [source for source, _ in netlist.cells[net.cell].comb_edges_to(net.bit)]
-    return seen
-
-
 @pytest.mark.parametrize("name", components())
-def test_valid_does_not_wait_for_ready(name: str) -> None:
+def test_what_is_offered_does_not_wait_for_ready(name: str) -> None:
     for component in forms(name):
-        assert waiting(component) <= WAITS.get(name, set())
+        offered = {output: found for output, found in causes(component).items() if output.endswith(("valid", "payload"))}
+        waits = {output for output, found in offered.items() if any(cause.endswith("ready") for cause in found)}
+        assert waits <= WAITS.get(name, set())
+
+
+CONFIGS = {
+    "small": SMALL,
+    "serial": SERIAL.replaced(winners=True),
+    "experts": SMALL.replaced(experts=4, experts_chosen=2),
+    "all": EVERYTHING,
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_the_accelerators_outputs_come_from_registers(config: Config) -> None:
+    """But for the registers' port, where a request is taken in the cycle in which it is offered whole."""
+    direct = {output for output, found in causes(Accelerator(config)).items() if found}
+    assert direct == {"s_axil_awready", "s_axil_wready"} | ({"s_axil_arready"} if config.experts else set())
 
 
 @pytest.mark.xdist_group("together")

@@ -1,0 +1,220 @@
+"""The rule of streams, of every component that sends one: what it offers stays, as it is, until it is taken.
+
+Of those that have a proof of their own it is proved there: `SkidBuffer`, `UnitWay`, `PixelWinners` (and `KeptResults` in it),
+`StreamingTopK`, `HistogramTopK`. `WindowWalker` offers a unit to the first row that is ready, so it does not keep the rule, as its
+docstring says. `ExpertRouter`'s first pair comes later than can be reached here; its parts take part.
+"""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from amaranth.hdl import Signal, Value, signed
+from amaranth.lib.memory import Memory
+
+from formal.configurations import EXPERTS, SERIAL, SMALL, SPREAD, WINNERS, few_bins
+from formal.proof import Proof
+from formal.properties import Fault, Property
+from formal.sides import surround
+from skipgrid.rtl.experts.chooser import ExpertChooser
+from skipgrid.rtl.experts.gates import AdaptiveK, ThresholdRelu
+from skipgrid.rtl.experts.ratio import Holder, Ratio
+from skipgrid.rtl.experts.softmax import Softmax
+from skipgrid.rtl.experts.sparsemax import Sparsemax
+from skipgrid.rtl.experts.weigher import ExpertWeigher
+from skipgrid.rtl.grid.fetcher import RangeFetcher
+from skipgrid.rtl.grid.serial_fetcher import SerialRangeFetcher
+from skipgrid.rtl.input.decoder import RunLengthDecoder
+from skipgrid.rtl.input.serial_decoder import SerialDecoder
+from skipgrid.rtl.input.serial_writer import SerialActivationWriter
+from skipgrid.rtl.input.writer import ActivationWriter
+from skipgrid.rtl.output.drain import Drain
+from skipgrid.rtl.output.encoder import RunLengthEncoder
+from skipgrid.rtl.output.requantise import Requantiser
+from skipgrid.rtl.output.serial_drain import SerialDrain
+from skipgrid.rtl.output.serial_encoder import SerialEncoder
+from skipgrid.rtl.output.serial_requantise import SerialRequantiser
+from skipgrid.rtl.output.tokens import TokenBuilder
+from skipgrid.rtl.parts.skid import SkidBuffer
+from skipgrid.rtl.topk.streaming_topk import StreamingTopK
+from skipgrid.rtl.winners.kept_results import KeptResults
+from skipgrid.rtl.winners.tensor_winners import TensorWinners
+
+STEADY = ("layer", "k", "threshold", "C", "H", "W", "other_entries", "other_pixels")  # while anything is under way
+ELEMENT_BITS = 12
+QUICK = ("decoder", "serial-decoder", "tokens", "encoder", "serial-encoder", "threshold-relu", "holder", "ratio")
+SCORE: dict[str, Any] = {"value_bits": 4, "signed": True, "fraction": 1, "index_bits": 2}
+
+Connect = Callable[[Proof, Any], Container[str]]  # connects some members, and returns which
+
+
+def of(kind: Any, arguments: Sequence[Any], options: Mapping[str, Any], connect: Connect | None) -> Callable[[Proof], None]:
+    """The property, for a component; all that is not connected may be anything."""
+
+    def keeps(proof: Proof) -> None:
+        proof.m.submodules.component = component = kind(*arguments, **options)
+        surround(proof, component, fixed=STEADY, apart=connect(proof, component) if connect else ())
+
+    keeps.__doc__ = f"What a `{kind.__name__}` offers stays, as it is, until it is taken."
+    return keeps
+
+
+def rule(
+    name: str,
+    kind: Any,
+    depth: int,
+    old: str,
+    new: str,
+    *arguments: Any,
+    connect: Connect | None = None,
+    inside: Any = None,
+    within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    **options: Any,
+) -> Property:
+    """Of a component, with a fault that breaks it: `new` in place of `old`, in the component or in one `inside` it."""
+    fault = Fault("what waits is overtaken", inside or kind, old, new)
+    return Property(f"stream-{name}", of(kind, arguments, options, connect), depth, (fault,), name in QUICK, within)
+
+
+def starts_when_idle(proof: Proof, component: Any) -> Container[str]:
+    """It is started, or forgets what it holds, when it is not busy, and is not stopped: a stop may give up what it offers."""
+    for name in ("start", "drop"):
+        if hasattr(component, name):
+            proof.m.d.comb += getattr(component, name).eq(proof.free(name) & ~component.busy)
+    if hasattr(component, "elements"):
+        proof.m.d.comb += component.elements.eq(proof.free("elements", ELEMENT_BITS) | 1)
+    return ("start", "drop", "elements", "stop")
+
+
+def looks_up(proof: Proof, fetcher: Any) -> Container[str]:
+    """Pointers come from a memory that holds anything, a cycle after the pixels; of these, the lowest two bits count."""
+    m, reads = proof.m, fetcher.pointers
+    m.submodules.pointers = pointers = Memory(shape=len(reads.start), depth=4, init=[])
+    for pixel, pointer in ((reads.start_pixel, reads.start), (reads.end_pixel, reads.end)):
+        read = pointers.read_port()
+        m.d.comb += [read.addr.eq(pixel), read.en.eq(reads.lookup), pointer.eq(read.data)]
+    return ("pointers",)
+
+
+def sums_stay(proof: Proof, drain: Any) -> Container[str]:
+    """A row's sums stay until they are taken; the layer begins in the first cycle."""
+    m, sums = proof.m, drain.sums[0]
+    waits = proof.before(sums.valid & ~(sums.advance | sums.drained))
+    values = Value.cast(sums.values)
+    m.d.comb += [sums.valid.eq(waits | proof.free("valid")), drain.start.eq(proof.first)]
+    m.d.comb += values.eq(proof.free("values", len(values)))
+    proof.grant(~waits | (values == proof.before(values)))
+    return ("sums", "start")
+
+
+def holds(proof: Proof, holder: Any) -> Container[str]:
+    """Words are stored while there is room, and none, nor another end, while they are sent."""
+    stores, sends = proof.free("store"), proof.free("send")
+    proof.m.d.comb += [
+        holder.store.eq(stores & ~holder.sending & (holder.count < holder.depth)),
+        holder.send.eq(sends & ~holder.sending),
+    ]
+    return ("store", "send")
+
+
+def chooses(proof: Proof, winners: Any) -> Container[str]:
+    """The layer's first part ends, and its second one begins, when no result is under way."""
+    m = proof.m
+    layer = winners.layer
+    second = Signal()
+    m.d.comb += second.eq(proof.free("second_part") & ~winners.source.valid & ~winners.sink.valid)
+    fields = proof.fixed("layer", len(Value.cast(layer)))
+    m.d.comb += [
+        Value.cast(layer).eq(fields),
+        layer.chooses.eq(proof.seen(second)),
+        layer.computes.eq(~layer.chooses),
+        winners.start.eq(proof.first | (proof.before(second) & ~proof.before(proof.seen(second)))),
+    ]
+    proof.reach(
+        "a winner waits, and is taken",
+        layer.chooses & winners.sink.valid & winners.sink.ready & proof.before(winners.sink.valid & ~winners.sink.ready),
+    )
+    return ("layer", "start")
+
+
+SKID = ("moves = ~self.sink.valid | self.sink.ready", "moves = Signal(init=1)")
+SHORT_SKID = ("self.held.eq(self.sink.valid & ~self.sink.ready)", "self.held.eq(0)")
+SENDS = ("with m.If(self.weights.ready):", "with m.If(1):")
+PROPERTIES = (
+    rule(
+        "decoder",
+        RunLengthDecoder,
+        20,
+        "checked & (~self.tokens.valid | self.tokens.ready)",
+        "checked",
+        ELEMENT_BITS,
+        connect=starts_when_idle,
+    ),
+    rule(
+        "serial-decoder",
+        SerialDecoder,
+        28,
+        "decoding & ~complete & (~needed | read)",
+        "decoding & (~needed | read)",
+        ELEMENT_BITS,
+        connect=starts_when_idle,
+    ),
+    rule("writer", ActivationWriter, 12, "~self.pending | self.writes.ready", "1", SMALL, connect=starts_when_idle),
+    rule(
+        "serial-writer",
+        SerialActivationWriter,
+        12,
+        "self.pending & self.writes.ready & ~self.failed",
+        "self.pending & ~self.failed",
+        SERIAL,
+        connect=starts_when_idle,
+    ),
+    rule("fetcher", RangeFetcher, 14, "fifo.r_en.eq(self.ranges.ready)", "fifo.r_en.eq(1)", SMALL),
+    rule("fetcher-spread", RangeFetcher, 15, "fifo.r_en.eq(self.ranges.ready)", "fifo.r_en.eq(1)", SPREAD),
+    rule(
+        "serial-fetcher",
+        SerialRangeFetcher,
+        12,
+        "looked_up & (~self.ranges.valid | self.ranges.ready)",
+        "looked_up",
+        SERIAL,
+        connect=looks_up,
+    ),
+    rule("drain", Drain, 14, *SHORT_SKID, SMALL, inside=SkidBuffer),
+    rule("drain-spread", Drain, 14, *SKID, SPREAD, inside=SkidBuffer),
+    rule("serial-drain", SerialDrain, 14, "compares | (compared & ~done)", "compares", SERIAL, connect=sums_stay),
+    rule("requantiser", Requantiser, 16, '~carried["valid"] | self.results.ready', "1", SMALL),
+    rule("serial-requantiser", SerialRequantiser, 40, "with m.If(self.results.ready):", "with m.If(1):", SERIAL),
+    rule("tokens", TokenBuilder, 12, "go = ~offers | self.tokens.ready", "go = Const(1)"),
+    rule("encoder", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)"),
+    rule("serial-encoder", SerialEncoder, 50, "emits & ~full & (step | filling)", "emits & (step | filling)"),
+    rule(
+        "tensor-winners",
+        TensorWinners,
+        30,
+        "~results.valid | (results.ready & ~many)",
+        "1",
+        WINNERS,
+        inside=KeptResults,
+        connect=chooses,
+        within=few_bins,
+    ),
+    rule("threshold-relu", ThresholdRelu, 8, "~self.winners.valid | self.winners.ready", "1", value_bits=4, index_bits=2),
+    rule("adaptive-k", AdaptiveK, 8, "~self.kept.valid | self.kept.ready", "1", cells=2, index_bits=2),
+    rule("holder", Holder, 12, "self.words.valid & self.words.ready", "self.words.valid", 8, 2, connect=holds),
+    rule("ratio", Ratio, 24, *SENDS, 8, 2),
+    rule("softmax", Softmax, 26, *SENDS, inside=Ratio, cells=2, **SCORE),
+    rule("sparsemax", Sparsemax, 26, *SENDS, inside=Ratio, cells=2, **SCORE),
+    rule(
+        "chooser",
+        ExpertChooser,
+        14,
+        "complete & (~self.winners.valid | (self.winners.ready & winner.last))",
+        "complete",
+        inside=StreamingTopK,
+        experts=3,
+        cells=2,
+        score=signed(3),
+    ),
+    rule("weigher", ExpertWeigher, 10, "~weighed.valid | weighed.ready", "1", EXPERTS),
+)
