@@ -50,9 +50,11 @@ def main(words: list[str]) -> int:
             outcomes = {fault: task.result() for fault, task in tasks[one.name].items()}
             bad = list(complaints(outcomes))
             wrong += bool(bad)
-            seconds = [0.0 if isinstance(outcome, str) else outcome.seconds for outcome in outcomes.values()]
-            print(f"{one.name:<20} {'WRONG' if bad else 'holds'} for {one.depth} cycles ({seconds[0]:.1f} s). {one.says}")
-            print(f"{'':<20} finds in {sum(seconds[1:]):.1f} s: {'; '.join(fault.name for fault in one.faults)}")
+            proof, *finds = [0.0 if isinstance(outcome, str) else outcome.seconds for outcome in outcomes.values()]
+            found = outcomes[PROOF]
+            lasts = "for ever" if isinstance(found, Outcome) and found.unbounded else f"for {one.depth} cycles"
+            print(f"{one.name:<26}{'IS WRONG' if bad else f'holds {lasts}'} ({proof:.1f} s): {one.says}")
+            print(f"{'':<26}finds ({sum(finds):.1f} s): {'; '.join(fault.name for fault in one.faults)}")
             print("".join(f"  {line}\n" for line in "\n".join(bad).splitlines()), end="", flush=True)
     faults = sum(len(one.faults) for one in chosen)
     print(f"{len(chosen)} properties and {faults} planted faults in {perf_counter() - began:.0f} s; {wrong} not as they should be")

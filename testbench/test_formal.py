@@ -4,17 +4,21 @@ from typing import Any
 
 import pytest
 
+from formal.proof import Proof
 from formal.properties import Fault, Property, properties
-from formal.prover import MISSING
+from formal.prover import MISSING, prove
 from skipgrid.rtl.parts.skid import SkidBuffer
 
 needs_prover = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
+QUICK = pytest.mark.xdist_group("generate")  # the worker that has called yosys: its first call is compiled for a minute
+
+
 def cases() -> list[Any]:
     """Each property alone, then with each fault; those that are not quick take part in `make test-all` and `make formal` alone."""
     return [
-        pytest.param(one, fault, id=f"{one.name}{f' {fault.name}' if fault else ''}", marks=[] if one.quick else pytest.mark.slow)
+        pytest.param(one, fault, id=f"{one.name}{f' {fault.name}' if fault else ''}", marks=QUICK if one.quick else pytest.mark.slow)
         for one in properties()
         for fault in (None, *one.faults)
     ]
@@ -29,6 +33,22 @@ def test_property(one: Property, fault: Fault | None) -> None:
     outcome = one.check()
     assert not outcome.failed, f"{one.says} But not so, within {one.depth} cycles: {outcome.failed}\n{outcome.trace}"
     assert not outcome.missed, f"no trace of {one.depth} cycles reaches this: {', '.join(outcome.missed)}"
+
+
+@needs_prover
+@QUICK
+@pytest.mark.parametrize("granted", [False, True])
+def test_what_fails_is_shown_and_what_is_never_reached_is_told(granted: bool) -> None:
+    proof = Proof()
+    seven = proof.free("byte", 8) == 7
+    again = proof.seen(seven)
+    proof.claim("no 7 comes twice", ~(seven & again))
+    proof.reach("a 7 has come", again)
+    if granted:
+        proof.grant(~again)
+    outcome = prove(proof, 3, f"test {granted}")
+    shown = ("", "", ("a 7 has come",)) if granted else ("no 7 comes twice", "   0: byte=7\n   1: byte=7", ())
+    assert (outcome.failed, outcome.trace, outcome.missed) == shown
 
 
 def test_every_property_says_what_it_proves_and_has_a_fault() -> None:

@@ -55,7 +55,7 @@ def of(kind: Any, arguments: Sequence[Any], options: Mapping[str, Any], connect:
         proof.m.submodules.component = component = kind(*arguments, **options)
         surround(proof, component, fixed=STEADY, apart=connect(proof, component) if connect else ())
 
-    keeps.__doc__ = f"What a `{kind.__name__}` offers stays, as it is, until it is taken."
+    keeps.__doc__ = f"What `{kind.__name__}` offers stays, as it is, until it is taken."
     return keeps
 
 
