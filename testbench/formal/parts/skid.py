@@ -1,6 +1,6 @@
 """The skid buffer, as a queue."""
 
-from functools import partial
+from collections.abc import Callable
 
 from amaranth.hdl import Const, Mux
 
@@ -12,36 +12,41 @@ from skipgrid.rtl.parts.skid import SkidBuffer
 WORD_BITS = 8
 
 
-def keeps_order(proof: Proof, *, registered: bool = True) -> None:
-    """The skid buffer hands on every word once, in order, and `held` tells whether one is in it.
+def keeps_order(*, registered: bool) -> Callable[[Proof], None]:
+    """The property, of a form."""
 
-    For any words and pauses: a word that is chosen by its number, which may be any, comes out as that number, as it went in.
-    """
-    m = proof.m
-    m.submodules.skid = skid = SkidBuffer(WORD_BITS, registered=registered)
-    most = 2 if registered else 1
-    comes, goes = send(proof, skid.source, "source"), take(proof, skid.sink, "sink")
-    stays(proof, skid.sink, "sink")
-    came, gone = proof.count(comes, 5), proof.count(goes, 5)
-    number = proof.fixed("number", 5)
-    chosen = comes & (came == number)
-    word = proof.before(skid.source.payload, when=chosen)
-    passes = Const(0)
-    if not registered:  # it may leave in the cycle in which it comes
-        passes = comes & (gone == came)
-        word = Mux(chosen, skid.source.payload, word)
-    proof.claim("what leaves has come", ~goes | (gone != came) | passes)
-    proof.claim("it is the word of its number", ~(goes & (gone == number)) | (skid.sink.payload == word))
-    proof.claim("held tells of words in it", skid.held == (came != gone))
-    proof.claim(f"it holds {most} at most", (came - gone)[:5] <= most)
-    proof.claim("it takes words while it has room", skid.source.ready == ((came - gone)[:5] < most))
-    proof.reach("three words in a row", (came == 3) & (gone == 3))
+    def keeps(proof: Proof) -> None:
+        """The skid buffer hands on every word once, in order, and `held` tells whether one is in it.
+
+        For any words and pauses: a word that is chosen by its number, which may be any, comes out as that number, as it went in.
+        """
+        m = proof.m
+        m.submodules.skid = skid = SkidBuffer(WORD_BITS, registered=registered)
+        most = 2 if registered else 1
+        comes, goes = send(proof, skid.source, "source"), take(proof, skid.sink, "sink")
+        stays(proof, skid.sink, "sink")
+        came, gone = proof.count(comes, 5), proof.count(goes, 5)
+        number = proof.fixed("number", 5)
+        chosen = comes & (came == number)
+        word = proof.before(skid.source.payload, when=chosen)
+        passes = Const(0)
+        if not registered:  # it may leave in the cycle in which it comes
+            passes = comes & (gone == came)
+            word = Mux(chosen, skid.source.payload, word)
+        proof.claim("what leaves has come", ~goes | (gone != came) | passes)
+        proof.claim("it is the word of its number", ~(goes & (gone == number)) | (skid.sink.payload == word))
+        proof.claim("held tells of words in it", skid.held == (came != gone))
+        proof.claim(f"it holds {most} at most", (came - gone)[:5] <= most)
+        proof.claim("it takes words while it has room", skid.source.ready == ((came - gone)[:5] < most))
+        proof.reach("three words in a row", (came == 3) & (gone == 3))
+
+    return keeps
 
 
 PROPERTIES = (
     Property(
         "skid",
-        keeps_order,
+        keeps_order(registered=True),
         18,
         (
             Fault("a word that waits is lost", SkidBuffer, "~moves & (waits | self.source.valid)", "~moves & self.source.valid"),
@@ -52,7 +57,7 @@ PROPERTIES = (
     ),
     Property(
         "skid-short",
-        partial(keeps_order, registered=False),
+        keeps_order(registered=False),
         18,
         (
             Fault("a word that waits is lost", SkidBuffer, "self.held.eq(self.sink.valid & ~self.sink.ready)", "self.held.eq(0)"),
