@@ -20,7 +20,7 @@ ROUTER = "The expert router's registers follow from `{base:#05x}` on; to each of
 
 REGISTER_RULES = """\
 All are 32 bits wide. An access to another address, of the wrong kind, or a write of fewer than four bytes is answered with SLVERR and
-changes nothing. Where the value after a reset is not always the same, its place has a dash."""
+changes nothing. Where the value after a reset is not always the same, its place has a dash. A counter that is full begins at 0 again."""
 
 INTERRUPTS = """\
 `irq` is a level: 1 while `STATUS.done` or `STATUS.error` is set, each where `INTERRUPT_ENABLE` has its bit, and `STATUS.busy` is 0. Not
