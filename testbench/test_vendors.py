@@ -41,8 +41,9 @@ def test_multiply_accumulate_on_ice40(simulate: Callable[..., None]) -> None:
     simulate(both, "bench_forms", only="multiply_accumulate", sources=[ice40_models()])
 
 
-def test_multiplier_on_ecp5(simulate: Callable[..., None]) -> None:
-    both = BothForms(Multiplier(), Multiplier(), find_board("ulx3s-25f").platform())
+@pytest.mark.parametrize("registered", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["spread", "parallel"])
+def test_multiplier_on_ecp5(simulate: Callable[..., None], registered: bool) -> None:
+    both = BothForms(Multiplier(registered=registered), Multiplier(registered=registered), find_board("ulx3s-25f").platform())
     simulate(both, "bench_forms", only="multiplier", sources=[MULT18X18D])
 
 

@@ -24,20 +24,22 @@ class ProcessingElement(wiring.Component):
     """Multiplies, accumulates, and keeps the largest accumulator of a pool's windows in its shadow until it is shifted out.
 
     serial: windows are a cycle apart, in which the accumulator is emptied, so that one DSP can be all of the arithmetic.
-    soft: the multiplier is made of look-up tables; not where serial.
+    soft: the multiplier is made of look-up tables; not where serial. short: the product has no register; not where serial.
 
     Members:
         activation: a - zero_point. weight: its weight.
-        accumulate: what to do with their product, two cycles later. commit: the same step, one cycle later still.
+        accumulate: what to do with their product, two cycles later, or one where it has no register. commit: the same step, one cycle
+            later still.
         empty: where serial, the accumulator becomes 0, in the cycle of the commit that ends a window, and after a reset.
         shadow: the largest accumulator. shift: it becomes `next_shadow`, that of a lane further on; a commit comes first.
 
-    Throughput: one product a cycle. Latency: 4 cycles from the last product's factors to the shadow.
+    Throughput: one product a cycle. Latency: 4 cycles from the last product's factors to the shadow, 3 where short.
     Cost: a `Multiplier` and 64 registers; where serial, a `MultiplyAccumulate` and 32 registers.
     """
 
-    def __init__(self, *, serial: bool, soft: bool) -> None:
+    def __init__(self, *, serial: bool = False, soft: bool = False, short: bool = False) -> None:
         self.serial = serial
+        self.short = short
         self.soft = soft
         super().__init__(
             {
@@ -65,7 +67,7 @@ class ProcessingElement(wiring.Component):
                 accumulator.eq(multiply.accumulator),
             ]
         else:
-            m.submodules.multiplier = multiplier = Multiplier(soft=self.soft)
+            m.submodules.multiplier = multiplier = Multiplier(soft=self.soft, registered=not self.short)
             m.d.comb += [multiplier.activation.eq(self.activation), multiplier.weight.eq(self.weight)]
             with m.If(self.accumulate.valid):
                 m.d.sync += accumulator.eq(Mux(self.accumulate.first, 0, accumulator) + multiplier.product)

@@ -20,15 +20,15 @@ def soft_product(activation: Value, weight: Value) -> Value:
 
 
 class Multiplier(wiring.Component):
-    """A multiplier between registers, so that its factors may come from far away.
+    """A multiplier behind registers, so that its factors may come from far away.
 
-    soft: made of look-up tables.
+    soft: made of look-up tables. registered: so is the product, so that it may go far.
 
     Members:
-        activation: a - zero_point. weight: its weight. product: of the factors of two cycles before.
+        activation: a - zero_point. weight: its weight. product: of the factors of a cycle before, of two where it is registered.
 
-    Throughput: one product a cycle. Latency: 2 cycles.
-    Cost: on ECP5, a MULT18X18D with its registers; elsewhere, a multiplier of 9 x 8 bits and 34 registers.
+    Throughput: one product a cycle. Latency: 1 cycle, 2 where the product is registered.
+    Cost: on ECP5, a MULT18X18D with its registers; elsewhere, a multiplier of 9 x 8 bits and 17 registers, or 34.
     Source: Lattice FPGA-TN-02205 (sysDSP).
     """
 
@@ -36,8 +36,9 @@ class Multiplier(wiring.Component):
     weight: In(signed(8))
     product: Out(signed(PRODUCT_BITS))
 
-    def __init__(self, *, soft: bool = False) -> None:
+    def __init__(self, *, soft: bool = False, registered: bool = True) -> None:
         self.soft = soft
+        self.registered = registered
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
@@ -49,7 +50,7 @@ class Multiplier(wiring.Component):
         weight = Signal(signed(8), reset_less=True)
         product = Signal(signed(PRODUCT_BITS), reset_less=True)
         m.d.sync += [activation.eq(self.activation), weight.eq(self.weight)]
-        m.d.sync += product.eq(soft_product(activation, weight) if self.soft else activation * weight)
+        m.d["sync" if self.registered else "comb"] += product.eq(soft_product(activation, weight) if self.soft else activation * weight)
         m.d.comb += self.product.eq(product)
         return m
 
@@ -64,7 +65,7 @@ class Multiplier(wiring.Component):
             "MULT18X18D",
             p_REG_INPUTA_CLK="CLK0",
             p_REG_INPUTB_CLK="CLK0",
-            p_REG_OUTPUT_CLK="CLK0",
+            p_REG_OUTPUT_CLK="CLK0" if self.registered else "NONE",
             i_CLK0=ClockSignal(),
             i_CE0=1,
             i_SIGNEDA=1,

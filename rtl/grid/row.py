@@ -189,7 +189,7 @@ class Row(wiring.Component):
         weight_address, weights: of all lanes; the weights follow as those of `WeightMemory` do.
         sums: of the oldest unit that is finished.
 
-    Throughput: one entry a cycle for all lanes, one unit's sums in `slices` cycles. Latency: 8 cycles from a range of one entry to its
+    Throughput: one entry a cycle for all lanes, one unit's sums in `slices` cycles. Latency: 7 cycles from a range of one entry to its
     sums, 13 where rows are spread, 9 where serial; one less where one unit's are held.
     """
 
@@ -232,9 +232,9 @@ class Row(wiring.Component):
         wiring.connect(m, wiring.flipped(self.ranges), reader.ranges)
         wiring.connect(m, reader.entries, wiring.flipped(self.entries))
 
-        # The activation waits for the weights; the lanes register both, and their product.
+        # The activation waits for the weights; the lanes register both, and where ways are not short their product.
         activation = reader.activation
-        stages = ["registered", "accumulate", "commit"]
+        stages = ["accumulate", "commit"] if config.parallel else ["registered", "accumulate", "commit"]
         for _ in range(latency(config) - 1):
             waiting, activation = activation, Signal(signed(9), reset_less=True, name="activation")
             m.d.sync += activation.eq(waiting)
@@ -256,7 +256,9 @@ class Row(wiring.Component):
         elements = []
         for lane in range(config.lanes):
             part = lane * len(steps) // config.lanes  # of the row
-            m.submodules[f"lane{lane}"] = element = ProcessingElement(serial=config.serial, soft=lane >= config.lanes - config.soft_lanes)
+            m.submodules[f"lane{lane}"] = element = ProcessingElement(
+                serial=config.serial, soft=lane >= config.lanes - config.soft_lanes, short=config.parallel
+            )
             m.d.comb += [
                 element.activation.eq(activation),
                 element.weight.eq(weights[lane]),

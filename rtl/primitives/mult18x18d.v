@@ -1,4 +1,4 @@
-// MULT18X18D with registered factors and a registered product, as Lattice's FPGA-TN-02205 (sysDSP usage guide) describes it.
+// MULT18X18D with registers where they are asked for, as Lattice's FPGA-TN-02205 (sysDSP usage guide) describes it.
 // Ports that are not connected here, and other modes, are left out.
 module MULT18X18D #(
     parameter REG_INPUTA_CLK = "NONE", REG_INPUTB_CLK = "NONE", REG_OUTPUT_CLK = "NONE"
