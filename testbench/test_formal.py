@@ -13,12 +13,18 @@ needs_prover = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
 QUICK = pytest.mark.xdist_group("generate")  # the worker that has called yosys: its first call is compiled for a minute
+HEAVY = pytest.mark.skip(reason="it takes minutes: make formal proves it")
+
+
+def marks(one: Property) -> list[pytest.MarkDecorator]:
+    """When it is proved: for every change, in `make test-all`, or in `make formal` alone."""
+    return [QUICK] if one.quick else [pytest.mark.slow, HEAVY] if one.heavy else [pytest.mark.slow]
 
 
 def cases() -> list[Any]:
-    """Each property alone, then with each fault; those that are not quick take part in `make test-all` and `make formal` alone."""
+    """Each property alone, then with each fault; those that are not quick take part in `make test-all` and `make formal`."""
     return [
-        pytest.param(one, fault, id=f"{one.name}{f' {fault.name}' if fault else ''}", marks=QUICK if one.quick else pytest.mark.slow)
+        pytest.param(one, fault, id=f"{one.name}{f' {fault.name}' if fault else ''}", marks=marks(one))
         for one in properties()
         for fault in (None, *one.faults)
     ]

@@ -49,7 +49,8 @@ class Property:
     """Something that is proved of a component.
 
     name: short, for commands. build: makes the bench; the first line of its docstring is what is proved. depth: cycles.
-    faults: with each of which it fails. quick: it is proved for every change. within: around the time in which the bench is made.
+    faults: with each of which it fails. quick: it is proved for every change. heavy: by `make formal` alone, as it takes minutes.
+    within: around the time in which the bench is made.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Property:
     depth: int
     faults: tuple[Fault, ...]
     quick: bool = False
+    heavy: bool = False
     within: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @property

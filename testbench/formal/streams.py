@@ -73,7 +73,7 @@ def rule(
 ) -> Property:
     """Of a component, with a fault that breaks it: `new` in place of `old`, in the component or in one `inside` it."""
     fault = Fault("what waits is overtaken", inside or kind, old, new)
-    return Property(f"stream-{name}", of(kind, arguments, options, connect), depth, (fault,), name in QUICK, within)
+    return Property(f"stream-{name}", of(kind, arguments, options, connect), depth, (fault,), name in QUICK, within=within)
 
 
 def starts_when_idle(proof: Proof, component: Any) -> Container[str]:

@@ -103,6 +103,6 @@ FAULTS = (
     Fault("a kept element is told of late", KeptResults, "word.position + ~word.null", "word.position"),
 )
 PROPERTIES = (
-    Property("pixel-winners", of(2, 2, 1, 15), 16, FAULTS),
+    Property("pixel-winners", of(2, 2, 1, 15), 16, FAULTS, heavy=True),
     Property("pixel-winners-two", of(3, 1, 2, 14), 15, FAULTS[1:2]),
 )
