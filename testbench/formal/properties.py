@@ -61,8 +61,8 @@ class Property:
 
     @property
     def says(self) -> str:
-        """What is proved."""
-        return (inspect.getdoc(self.build) or "").partition("\n")[0]
+        """What is proved; of a `partial`, what its function says."""
+        return (inspect.getdoc(getattr(self.build, "func", self.build)) or "").partition("\n")[0]
 
     def check(self) -> Outcome:
         """Prove it."""
