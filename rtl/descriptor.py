@@ -147,7 +147,7 @@ FIELDS = (
         "lead",
         16,
         "entries before the end of a unit of work at which a row takes its next one, which changes times, not results; a good one is"
-        " 2 · (R · pool_rows · pool_columns + 7), with 11 in place of 7 where `spread` is chosen",
+        " 2 · (R · pool_rows · pool_columns + 7), with 11 in place of 7 where the form is spread",
         held=lambda config: config.entry_bits + 2,
     ),
     # words 11 and 12: in pixels, modulo 65,536; then in weights

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: a command ends at once, with what it has begun cleared away, and says so."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,13 @@ class Interrupted(BaseException):
         self.code = 128 + number  # as a shell says it
 
 
+def _in_destructor(frame: FrameType | None) -> bool:
+    """Whether a `__del__` is under way: Python prints what is raised there, and goes on."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Signals that end a program raise Interrupted in what is done here; further ones are ignored from then on."""
@@ -24,7 +32,12 @@ def interruptible() -> Iterator[None]:
         yield
         return
 
-    def interrupt(number: int, _: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _in_destructor(frame):
+            again = threading.Timer(0.01, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
         for each in NAMES:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(number)

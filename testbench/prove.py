@@ -41,6 +41,9 @@ def main(words: list[str]) -> int:
         print(MISSING)
         return 1
     chosen = [one for one in properties() if not words or any(word in one.name for word in words)]
+    if unknown := [word for word in words if not any(word in one.name for one in properties())]:
+        print(f"{__doc__}\nNo property has {' or '.join(unknown)} in its name; there are {', '.join(one.name for one in properties())}")
+        return 2
     began, wrong = perf_counter(), 0
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         tasks = {

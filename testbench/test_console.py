@@ -21,6 +21,7 @@ from skipgrid.models import MODELS
 from skipgrid.scripts import cli, console
 from skipgrid.scripts.extras import EXTRAS
 from skipgrid.scripts.files import BadOption, shipped, write
+from skipgrid.scripts.interrupts import Interrupted, interruptible
 
 COMMAND = [sys.executable, "-m", "skipgrid.scripts.cli"]
 FOLDERS = ("rtl", "golden", "host", "fpga", "fpga/boards", "scripts", "testbench", "package", ".")
@@ -292,3 +293,19 @@ def test_pictures_and_checks_name_the_option(tmp_path: Path) -> None:
     images, labels = digits(1)
     np.savez(tmp_path / "one.npz", images=images, labels=labels)
     assert console.shipped_file(tmp_path / "one.npz") == tmp_path / "one.npz"
+
+
+class _SignalsAsItGoes:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        sum(range(3))
+
+
+def test_a_signal_in_a_destructor_is_not_lost() -> None:
+    @interruptible()
+    def work() -> None:
+        _SignalsAsItGoes()
+        time.sleep(5)
+
+    with pytest.raises(Interrupted, match="ended by SIGTERM"):
+        work()
