@@ -9,7 +9,7 @@ from amaranth.lib import data
 
 from skipgrid.rtl.layouts import candidate_layout, order_layout, store_layout
 from skipgrid.rtl.output.drain import SKIPPED_AT_ONCE
-from streams import PROFILES, Bench, Packing, Scoreboard, config, narrow_layer, pace
+from streams import PROFILES, Bench, Packing, Scoreboard, config, narrow_layer, pace, trials
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -154,7 +154,7 @@ async def every_shape_and_pace(dut: object) -> None:
     bench = DrainBench(dut)
     await bench.begin()
     lanes, channels = bench.config.lanes, bench.config.channels
-    for round_ in range(60):
+    for round_ in range(trials(150)):
         groups = bench.random.randint(1, 3)
         base = lanes * bench.random.randint(0, channels // lanes - groups)
         bounds = [bench.random.choice((INT32_MIN, -5, 0, 5, 6, INT32_MAX)) for _ in range(groups * lanes)]

@@ -8,7 +8,7 @@ from amaranth.hdl import unsigned
 
 from skipgrid.golden import winners
 from skipgrid.rtl.topk.scores import element_layout, winner_layout
-from streams import PROFILES, Bench, Scoreboard
+from streams import PROFILES, Bench, Scoreboard, trials
 from topk_units import (
     INDEX_BITS,
     LONGEST,
@@ -114,7 +114,7 @@ async def elements_without_an_index_take_no_part(dut: object) -> None:
 async def reset_at_any_moment(dut: object) -> None:
     bench = TopKBench(dut)
     await bench.begin("random", "random", "random")
-    for _ in range(60):
+    for _ in range(trials(200)):
         for _ in range(3):
             bench.elements.send(*some_elements(bench, 0, 255, 12))
         await bench.step(bench.random.randint(1, 700))

@@ -10,7 +10,7 @@ from skipgrid.golden import Layer
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.layouts import Opcode, order_layout, unit_layout
-from streams import PROFILES, Bench, Scoreboard, config, layer_bits
+from streams import PROFILES, Bench, Scoreboard, config, layer_bits, trials
 
 
 class WalkerBench(Bench):
@@ -115,10 +115,10 @@ def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[st
 async def every_shape_and_pace(dut: object) -> None:
     bench = WalkerBench(dut)
     await bench.begin()
-    for _ in range(8):
+    for _ in range(trials(20)):
         bench.behave("full", "random", "bursts")
         await bench.check(Placed(large_layer(bench.random, bench.config), bench.random.randrange(bench.config.weights), 0), ramp=True)
-    for _ in range(50):
+    for _ in range(trials(150)):
         bench.behave(*PROFILES)
         placed = random_network(bench.numbers, bench.config, 1).placed[0]
         spare = bench.config.weights - -(-placed.layer.weights.shape[0] // bench.config.lanes) * placed.layer.weights[0].size

@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="runs the benches (default: SIM of the environment, or verilator)",
     )
     group.addoption("--seed", type=int, help="of all random choices of the benches (default: a new one, which is printed)")
-    group.addoption("--long", action="store_true", help="three times as many random trials in the benches, as in make test-all")
+    group.addoption("--long", action="store_true", help="five times as many random trials in the benches, as in make test-all")
     group.addoption("--waves", action="store_true", help="write the waveforms of every bench, and print where they are")
 
 

@@ -37,8 +37,8 @@ def config() -> Config:
 
 
 def trials(count: int) -> int:
-    """How many random trials a bench makes: `count` of them in a long run, a third of them otherwise."""
-    return count if os.environ["BENCH_LONG"] else -(-count // 3)
+    """How many random trials a bench makes: `count` of them in a long run, a fifth of them otherwise."""
+    return count if os.environ["BENCH_LONG"] else -(-count // 5)
 
 
 def rounds(count: int, seen: Mapping[str, int]) -> Iterator[int]:

@@ -108,7 +108,7 @@ def test_every_unit_can_be_made(unit: str) -> None:
     assert "module \\ring" in generate_rtlil(ring, "ring")
 
 
-@pytest.mark.parametrize("family", [pytest.param(name, marks=pytest.mark.slow if name == "ecp5" else []) for name in FAMILIES])
+@pytest.mark.parametrize("family", [pytest.param(name, marks=[] if name == "ice40" else pytest.mark.slow) for name in FAMILIES])
 def test_synth_reports_a_unit_and_its_placement_becomes_a_bitstream(family: str, skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("synth", "--unit", "encoder", "--family", family, "--json", tmp_path / "encoder.json", "-o", tmp_path / "kept")
     assert outcome.code == 0, outcome
@@ -138,6 +138,7 @@ def test_weights_of_a_row_pair_take_one_block_and_no_bypass(skipgrid: CommandLin
     assert json.loads((tmp_path / "weights.json").read_text(encoding="utf-8"))["bram"] == blocks
 
 
+@pytest.mark.slow
 def test_a_floorplan_tells_the_placer_where_cells_go(tmp_path: Path) -> None:
     board = find_board("ulx3s-85f")
     assert len(set(board.floorplan.values())) == len(board.floorplan)

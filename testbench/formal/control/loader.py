@@ -65,6 +65,5 @@ PROPERTIES = (
                 "m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_TARGET), self.write_program.eq(1)]",
             ),
         ),
-        quick=True,
     ),
 )

@@ -52,6 +52,5 @@ PROPERTIES = (
             Fault("an access to the table is never over", RouterRegisters, "~access.begin | access.done", "~access.begin"),
             Fault("an answer changes while it waits", RouterRegisters, "with m.If(~bus.rvalid):", "with m.If(1):"),
         ),
-        quick=True,
     ),
 )
