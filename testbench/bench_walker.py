@@ -115,10 +115,10 @@ def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[st
 async def every_shape_and_pace(dut: object) -> None:
     bench = WalkerBench(dut)
     await bench.begin()
-    for _ in range(trials(20)):
+    for _ in range(trials(8)):
         bench.behave("full", "random", "bursts")
         await bench.check(Placed(large_layer(bench.random, bench.config), bench.random.randrange(bench.config.weights), 0), ramp=True)
-    for _ in range(trials(150)):
+    for _ in range(trials(50)):
         bench.behave(*PROFILES)
         placed = random_network(bench.numbers, bench.config, 1).placed[0]
         spare = bench.config.weights - -(-placed.layer.weights.shape[0] // bench.config.lanes) * placed.layer.weights[0].size
