@@ -121,4 +121,4 @@ async def reset_at_any_moment(dut: object) -> None:
         await bench.reset()
         bench.elements.send(*some_elements(bench, 0, 255, 12))
         await bench.finish()
-    bench.board.finish(60)
+    bench.board.finish(trials(60))
