@@ -13,8 +13,7 @@ from skipgrid.rtl.control.loader import WORDS_A_CHANNEL
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, FIELD, SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts import router_map
-from skipgrid.rtl.grid.weights import LANES_A_WORD
-from skipgrid.rtl.layouts import LoadHeader, LoadTarget, Opcode, WinnersOf, entry_layout, pointer_shape
+from skipgrid.rtl.layouts import LANES_A_WORD, LoadHeader, LoadTarget, Opcode, WinnersOf, entry_layout, pointer_shape
 from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, ROUTER_BASE, VERSION, Register
 
 PORTS = {
@@ -121,7 +120,7 @@ def describe(config: Config, module: str = "skipgrid", form: str = "generic") ->
         "config": asdict(config),
         "config_hash": config.hash,
         "derived": {
-            "pes": config.rows * config.lanes,
+            "pes": config.pes,
             "weight_copies": config.weight_copies,
             "weight_address_bits": config.weight_bits,
             "entry_index_bits": config.entry_bits,

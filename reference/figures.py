@@ -34,7 +34,7 @@ def _presets(records: dict[str, dict[str, Any]]) -> str:
     code = max(layer["stream_bits"] / layer["entropy_bits"] for report in layers for layer in report["layers"])
     rows = [
         ("", *(f"`{name}`" for name in names)),
-        ("multipliers", *(PRESETS[name].rows * PRESETS[name].lanes for name in names)),
+        ("multipliers", *(PRESETS[name].pes for name in names)),
         ("**LeNet-5, cycles a digit**", *(f"{r['cycles_per_image']:,.0f}" for r in digits)),
         ("a dense grid of the same size, always busy", *(f"{r['dense_cycles_per_image']:,}" for r in digits)),
         ("**13 layers, utilisation**, geometric mean", *(f"{r['geomean_utilisation']:.1%}" for r in layers)),

@@ -58,44 +58,44 @@ class Accelerator(wiring.Component):
         config = self.config
         m = Module()
         m.submodules.control = control = ControlStage(config)
-        m.submodules.input = entry = InputStage(config)
+        m.submodules.input = input_ = InputStage(config)
         m.submodules.grid = grid = GridStage(config)
         m.submodules.output = output = OutputStage(config)
 
         # The data's way.
-        from_stream(m, wiring.flipped(self.s_axis_in), entry.words)
+        from_stream(m, wiring.flipped(self.s_axis_in), input_.words)
         for row in range(config.rows):
-            wiring.connect(m, grid.reads[row], entry.reads[row])
+            wiring.connect(m, grid.reads[row], input_.reads[row])
             wiring.connect(m, grid.sums[row], output.sums[row])
         wiring.connect(m, grid.order, output.order)
         to_stream(m, output.words, wiring.flipped(self.m_axis_out))
 
         # Ways across it: outputs that are the next layer's input, winners that are read again, experts that are chosen, what is loaded.
-        wiring.connect(m, output.outputs, entry.outputs)
+        wiring.connect(m, output.outputs, input_.outputs)
         if config.winners:
             with m.If(control.layer.chooses):
-                wiring.connect(m, output.read, entry.reads[0])  # row 0 has nothing to read
+                wiring.connect(m, output.read, input_.reads[0])  # row 0 has nothing to read
         if config.experts:
             m.d.comb += grid.chosen.eq(output.chosen)
         m.d.comb += [grid.store.eq(control.store), output.store.eq(control.store)]
 
         # What the stages are told, and what they tell.
-        for stage in (entry, grid, output):
+        for stage in (input_, grid, output):
             m.d.comb += [stage.layer.eq(control.layer), stage.clear.eq(control.clear)]
         m.d.comb += [
-            entry.start.eq(control.start),
-            entry.loads.eq(control.loads),
-            entry.stop.eq(control.stop),
+            input_.start.eq(control.start),
+            input_.loads.eq(control.loads),
+            input_.stop.eq(control.stop),
             grid.start.eq(control.start & control.layer.computes),
             grid.clear_rows.eq(control.clear_rows),
             grid.old.eq(control.old),
-            grid.rows_stored.eq(entry.rows_stored),
+            grid.rows_stored.eq(input_.rows_stored),
             output.start.eq(control.start),
             output.stop.eq(control.stop),
             output.old.eq(control.old),
-            *(getattr(control, name).eq(getattr(entry, name)) for name in ("input_ready", "loaded", "stored", "failed", "error")),
+            *(getattr(control, name).eq(getattr(input_, name)) for name in ("input_ready", "loaded", "stored", "failed", "error")),
             control.sent.eq(output.sent),
-            control.others_busy.eq(entry.busy | output.busy),
+            control.others_busy.eq(input_.busy | output.busy),
         ]
         if config.winners:
             m.d.comb += [output.threshold.eq(control.threshold), control.smallest.eq(output.smallest), control.choosing.eq(output.choosing)]
@@ -115,11 +115,11 @@ class Accelerator(wiring.Component):
         # What is counted.
         m.d.comb += [
             control.multiplying.eq(grid.multiplying),
-            control.input_stall.eq(grid.waiting | (entry.words.ready & ~entry.words.valid)),
+            control.input_stall.eq(grid.waiting | (input_.words.ready & ~input_.words.valid)),
             control.output_stall.eq(output.words.valid & ~output.words.ready),
             control.macs.eq(grid.macs),
-            control.zeros.eq(entry.zeros),
-            control.word_in.eq(entry.words.valid & entry.words.ready),
+            control.zeros.eq(input_.zeros),
+            control.word_in.eq(input_.words.valid & input_.words.ready),
             control.word_out.eq(output.words.valid & output.words.ready),
         ]
         if config.some_winners:

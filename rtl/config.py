@@ -209,8 +209,8 @@ class Config:
         return self.lanes // self.scan
 
     @property
-    def macs_at_once(self) -> int:
-        """Multiplications in one cycle: one a PE."""
+    def pes(self) -> int:
+        """Processing elements, each of which multiplies once a cycle."""
         return self.rows * self.lanes
 
     @property

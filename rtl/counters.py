@@ -36,7 +36,7 @@ COUNTERS = (
     Counter("BUSY_CYCLES", "multiplying", "of these, cycles in which a row multiplied"),
     Counter("INPUT_STALLS", "input_stall", "of these, cycles in which a unit of work waited for the input"),
     Counter("OUTPUT_STALLS", "output_stall", "of these, cycles in which an output word waited to be taken"),
-    Counter("USEFUL_MACS", "macs", "nonzero activations times lanes in use", most="macs_at_once", wide=True),
+    Counter("USEFUL_MACS", "macs", "nonzero activations times lanes in use", most="pes", wide=True),
     Counter("SKIPPED_ZEROS", "zeros", "zeros in the tensors that were stored", most="zeros_at_once"),
     Counter("WORDS_IN", "word_in", "words taken from the input stream"),
     Counter("WORDS_OUT", "word_out", "words sent to the output stream"),

@@ -14,6 +14,7 @@ else:
     from amaranth.lib import enum
 
 RUN_BITS = MAX_RUN.bit_length()
+LANES_A_WORD = 4  # whose int8 weights are loaded with one word
 
 
 class Word(data.Struct):
@@ -71,10 +72,11 @@ class LoadHeader(data.Struct):
 def store_layout(config: Config) -> data.StructLayout:
     """What the load port stores in this cycle, in all memories but the program's.
 
-    loading: weights are being stored, so none are read. weights: one bit for each four lanes. bias, scale, bound: of a channel.
+    loading: weights are being stored, so none are read. weights: one bit for each word of lanes. bias, scale, bound: of a channel.
     address, data: where and what.
     """
-    return data.StructLayout({"loading": 1, "weights": config.lanes // 4, "bias": 1, "scale": 1, "bound": 1, "address": 16, "data": 32})
+    words = config.lanes // LANES_A_WORD
+    return data.StructLayout({"loading": 1, "weights": words, "bias": 1, "scale": 1, "bound": 1, "address": 16, "data": 32})
 
 
 def makes_output(layer: data.View, config: Config) -> Value:

@@ -129,7 +129,7 @@ def summary(made: "Build", placements: "list[Placement]") -> "tuple[Placement, d
     return placement, {
         "board": board.name,
         "device": board.device,
-        "pes": config.rows * config.lanes,
+        "pes": config.pes,
         **asdict(placement.area),
         "fmax_mhz": placement.fmax_mhz,
         "target_mhz": board.clock_hz / 1e6,

@@ -89,7 +89,7 @@ def known_records() -> list[dict[str, Any]]:
         known = {
             "board": board.name,
             "device": board.device,
-            "pes": config.rows * config.lanes,
+            "pes": config.pes,
             **dict.fromkeys(("lut", "ff", "dsp", "bram", "spram", "lc", "fmax_mhz")),
             "target_mhz": board.clock_hz / 1e6,
             **dict.fromkeys(("seed", "seeds", "tools")),

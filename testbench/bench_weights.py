@@ -4,8 +4,8 @@ from collections import deque
 
 import cocotb
 
-from skipgrid.rtl.grid.weights import LANES_A_WORD, latency
-from skipgrid.rtl.layouts import store_layout
+from skipgrid.rtl.grid.weights import latency
+from skipgrid.rtl.layouts import LANES_A_WORD, store_layout
 from streams import Bench, Packing, config
 
 

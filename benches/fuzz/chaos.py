@@ -171,10 +171,7 @@ class ChaoticDevice(SimulatedDevice):
             raise DeviceReset("the accelerator was reset")
         if ended:
             raise PortFault(f"the accelerator {FAULTS[ended]}")
-        flags = self._out_flags[: count.value]
-        ends = np.flatnonzero(flags & 1) + 1
-        packets = [packet.copy() for packet in np.split(self._out[: count.value], ends)[:-1]]
-        return [OutputPacket(words, bool(flags[end - 1] & 2)) for words, end in zip(packets, ends, strict=True)]
+        return [OutputPacket(words, bool(flags & 2)) for words, flags in self._sent(count.value)]
 
 
 def harmless_accesses(config: Config) -> list[RegisterAccess]:

@@ -121,5 +121,10 @@ class SimulatedDevice(Device):
         if status:
             reason = "moved no word for 10 million cycles; is an input packet missing?" if status == 1 else "sent more words than fit"
             raise ToolError(f"the simulated device {reason}")
-        ends = np.flatnonzero(self._out_flags[: count.value] & 1) + 1
-        return [packet.copy() for packet in np.split(self._out[: count.value], ends)[:-1]]
+        return [words for words, _ in self._sent(count.value)]
+
+    def _sent(self, count: int) -> list[tuple[Words, int]]:
+        """The packets among the words that came out last, each with the flags of its last word: 1 for TLAST, 2 for TUSER."""
+        ends = np.flatnonzero(self._out_flags[:count] & 1) + 1
+        packets = np.split(self._out[:count], ends)[:-1]
+        return [(words.copy(), int(self._out_flags[end - 1])) for words, end in zip(packets, ends, strict=True)]

@@ -7,8 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import SLOT_WORDS
 from ..errors import Error
-from ..grid.weights import LANES_A_WORD
-from ..layouts import LoadHeader, LoadTarget, Word
+from ..layouts import LANES_A_WORD, LoadHeader, LoadTarget, Word
 
 WORDS_A_CHANNEL = 3  # bias, scale, bound
 

@@ -49,7 +49,7 @@ class GridStage(wiring.Component):
                 "sums": Out(sums_signature(config)).array(config.rows),
                 "waiting": Out(1),
                 "multiplying": Out(1),
-                "macs": Out(range(config.macs_at_once + 1)),
+                "macs": Out(range(config.pes + 1)),
             }
         )
 

@@ -6,11 +6,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import store_layout
+from ..layouts import LANES_A_WORD, store_layout
 from ..parts.far import near
 from ..parts.vendors import is_ecp5, is_ultraplus
 
-LANES_A_WORD = 4
 WORD_BITS = 8 * LANES_A_WORD
 SPRAMS = 4  # of an iCE40 UltraPlus
 SPRAM_ADDRESS_BITS, SPRAM_BITS = 14, 16

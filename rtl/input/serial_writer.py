@@ -7,7 +7,7 @@ from amaranth.lib.wiring import Out
 from ..config import Config
 from ..errors import Error
 from ..layouts import Token
-from .writer import writer_signature
+from .writer import tensor_begins, writer_signature
 
 KNOWN = ("entry_lost", "pixel_lost", "too_long", "tokens_end", "tensor_ends")
 
@@ -105,14 +105,8 @@ class SerialActivationWriter(wiring.Component):
             m.d.sync += [self.complete.eq(0), self.entries.eq(0), self.pixels.eq(0)]
         with m.If(self.start):
             m.d.sync += [
-                self.busy.eq(1),
-                self.complete.eq(0),
-                self.held_C.eq(self.C),
-                self.held_H.eq(self.H),
-                self.held_W.eq(self.W),
-                self.entries.eq(0),
+                *tensor_begins(self),
                 self.pixels.eq(0),
-                self.rows.eq(0),
                 opening.eq(1),
                 held.eq(0),
                 space.eq(self.C),

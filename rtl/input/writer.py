@@ -1,5 +1,7 @@
 """The activation writer: the tokens of a tensor become nonzeros in CSR by pixel."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -51,6 +53,19 @@ def writer_signature(config: Config) -> wiring.Signature:
             "error": Out(Error),
         }
     )
+
+
+def tensor_begins(writer: Any) -> list[object]:
+    """What a writer of either form knows of a tensor that begins."""
+    return [
+        writer.busy.eq(1),
+        writer.complete.eq(0),
+        writer.held_C.eq(writer.C),
+        writer.held_H.eq(writer.H),
+        writer.held_W.eq(writer.W),
+        writer.entries.eq(0),
+        writer.rows.eq(0),
+    ]
 
 
 class ActivationWriter(wiring.Component):
@@ -185,14 +200,8 @@ class ActivationWriter(wiring.Component):
 
         with m.If(self.start):
             m.d.sync += [
-                self.busy.eq(1),
-                self.complete.eq(0),
-                self.held_C.eq(self.C),
-                self.held_H.eq(self.H),
-                self.held_W.eq(self.W),
-                self.entries.eq(0),
+                *tensor_begins(self),
                 self.pixels.eq(1),
-                self.rows.eq(0),
                 feeding.eq(1),
                 space.eq(self.C),
                 space_less.eq(self.C - 1),

@@ -1,7 +1,7 @@
 """Requantisation: from an accumulator to a coded byte, with ONNX Runtime's rounding."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -28,6 +28,24 @@ def requantiser_signature(config: Config) -> wiring.Signature:
             "results": Out(stream.Signature(Result)),
         }
     )
+
+
+def channel_parameters(m: Module, config: Config, store: data.View, channel: Value, advance: Value | None = None) -> tuple[Value, Value]:
+    """Bias and scale of a channel, a cycle after it is asked for, in which `advance` is 1 if there is such a thing."""
+    found = []
+    for name in ("bias", "scale"):
+        m.submodules[name] = memory = Memory(shape=32, depth=config.channels, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.en.eq(store[name]),
+            write.addr.eq(store.address),
+            write.data.eq(store.data),
+            read.addr.eq(channel),
+        ]
+        if advance is not None:
+            m.d.comb += read.en.eq(advance)
+        found.append(read.data)
+    return found[0], found[1]
 
 
 class Requantiser(wiring.Component):
@@ -71,24 +89,12 @@ class Requantiser(wiring.Component):
                     m.d.sync += register.eq(value)
                 carried[name] = register
 
-        parameters = {}
-        for name, enable in (("bias", self.store.bias), ("scale", self.store.scale)):
-            m.submodules[name] = memory = Memory(shape=32, depth=config.channels, init=[])
-            write, read = memory.write_port(), memory.read_port()
-            m.d.comb += [
-                write.en.eq(enable),
-                write.addr.eq(self.store.address),
-                write.data.eq(self.store.data),
-                read.addr.eq(self.candidates.payload.channel),
-                read.en.eq(advance),
-            ]
-            parameters[name] = read.data
+        bias, scale = channel_parameters(m, config, self.store, self.candidates.payload.channel, advance)
         carry(accumulator=self.candidates.payload.accumulator)
 
         # accumulator + bias, which wraps as ONNX Runtime's int32 does.
         total = Signal(signed(32))
-        m.d.comb += total.eq(carried["accumulator"] + parameters["bias"])
-        scale = parameters["scale"]
+        m.d.comb += total.eq(carried["accumulator"] + bias)
         carried.pop("accumulator")
         carry(joined=True, total=total, mantissa=Cat(scale[:23], Const(1, 1)), exponent=scale[23:31])
 

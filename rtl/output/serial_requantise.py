@@ -2,10 +2,9 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 
 from ..config import Config
-from .requantise import EXPONENT_BIAS, MANTISSA_BITS, requantiser_signature
+from .requantise import EXPONENT_BIAS, MANTISSA_BITS, channel_parameters, requantiser_signature
 
 WHOLE_BITS = 8  # of an output's magnitude; from 2 ** 8 up the clamp decides
 
@@ -29,19 +28,8 @@ class SerialRequantiser(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
-        parameters = {}
-        for name, enable in (("bias", self.store.bias), ("scale", self.store.scale)):
-            m.submodules[name] = memory = Memory(shape=32, depth=config.channels, init=[])
-            write, read = memory.write_port(), memory.read_port()
-            m.d.comb += [
-                write.en.eq(enable),
-                write.addr.eq(self.store.address),
-                write.data.eq(self.store.data),
-                read.addr.eq(self.candidates.payload.channel),
-            ]
-            parameters[name] = read.data
         candidate, result = self.candidates.payload, self.results.payload
-        bias, scale = parameters["bias"], parameters["scale"]
+        bias, scale = channel_parameters(m, config, self.store, candidate.channel)
         mantissa, exponent = Cat(scale[: MANTISSA_BITS - 1], Const(1, 1)), scale[MANTISSA_BITS - 1 : -1]
 
         low = Signal(32)  # the sum; then its magnitude, the multiplier, and the product's lower half
