@@ -98,13 +98,12 @@ def summarise(
 ) -> Summary:
     """Means and totals of a run; reference holds ONNX Runtime's outputs for the same images, if there is an ONNX model."""
     outputs = network.results(np.stack([result.output for result in results]))
-    pes = config.pes
     layers = []
     for number, layer in enumerate(network.layers):
         macs = float(np.mean([result.useful_macs[number] for result in results]))
         cycles = float(np.mean([result.layer_cycles[number] for result in results]))
         zeros = float(np.mean([result.sparsity[number] for result in results]))
-        layers.append(LayerSummary(layer.name, zeros, macs, dense_macs(layer), cycles, macs / pes / cycles))
+        layers.append(LayerSummary(layer.name, zeros, macs, dense_macs(layer), cycles, macs / config.pes / cycles))
     return Summary(
         images=len(results),
         correct=int((recognised(outputs) == labels).sum()),
