@@ -12,7 +12,7 @@ from skipgrid import host
 from skipgrid.benches.fuzz.trials import SMALL
 from skipgrid.golden import Activation, Layer, run_network, size_bits
 from skipgrid.host.compiler.codes import PARAMETERS, shortest_codes
-from skipgrid.host.compiler.program import K, compile_network
+from skipgrid.host.compiler.program import CODE_PARAMETER, compile_network
 from skipgrid.host.network import Network, Port
 from skipgrid.host.network_file import save_network
 from skipgrid.host.run import run_program
@@ -108,4 +108,4 @@ def test_the_code_is_chosen_by_a_sample_or_given() -> None:
 def test_a_code_that_is_not_chosen_is_hardly_longer(zeros: float) -> None:
     rng = np.random.default_rng(0)
     tensor = np.where(rng.random(40_000) < zeros, 0, rng.integers(1, 256, 40_000)).astype(np.uint8)
-    assert size_bits(tensor, K) <= 1.06 * min(size_bits(tensor, k) for k in PARAMETERS)
+    assert size_bits(tensor, CODE_PARAMETER) <= 1.06 * min(size_bits(tensor, k) for k in PARAMETERS)

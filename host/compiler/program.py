@@ -12,7 +12,7 @@ from .lowering import lowered
 from .packets import load_packets, program_packet
 from .placement import place
 
-K = 2  # of the code, where it is not chosen: at most 6 % longer than with the best one, where 60 to 90 % are zeros
+CODE_PARAMETER = 2  # where none is chosen: at most 6 % longer than with the best one, where 60 to 90 % are zeros
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Program:
     k_out: int
 
 
-def compile_network(network: Network, config: Config, k_in: int = K, k_out: int = K) -> Program:
+def compile_network(network: Network, config: Config, k_in: int = CODE_PARAMETER, k_out: int = CODE_PARAMETER) -> Program:
     """Lower a network whose weights all stay on the device; DoesNotFit if they do not.
 
     k_in, k_out: parameters of the code, 0...7, of the input and of the output; `codes.shortest_codes` chooses them.
