@@ -11,6 +11,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -114,12 +115,14 @@ def narrow_layer(fields: dict[str, Any]) -> int:
 
 def pace(profile: str, rng: random.Random) -> Iterator[bool]:
     """In which cycles a side of a stream is willing: always ("full"), in half of them, in one of ten, or in bursts."""
+    if profile == "full":
+        yield from repeat(True)
     while True:
         if profile == "bursts":
             willing = rng.random() < 0.5
             yield from [willing] * rng.randint(1, 20)
         else:
-            yield rng.random() < {"full": 1, "random": 0.5, "stalled": 0.1}[profile]
+            yield rng.random() < {"random": 0.5, "stalled": 0.1}[profile]
 
 
 class Cut(Exception):
