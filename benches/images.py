@@ -13,10 +13,9 @@ from skipgrid.host.compiler.program import Program
 from skipgrid.host.devices.device import Device, DeviceError
 from skipgrid.host.network import Network
 from skipgrid.host.run import Result, load_program, run_input
+from skipgrid.host.stored import check_entries
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.errors import Error
-
-from .stored import check_entries
 
 
 @dataclass(frozen=True)

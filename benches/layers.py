@@ -155,13 +155,13 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
     layer, x = make_layer(workload, seed, clustered=clustered)
     expected = run_layer(x, layer)
     passes = plan(layer, x, config)
-    bands = {item.rows.start: coded_bytes(x[:, item.input_rows], layer.x) for item in passes}
+    bands = {repr(item.under): coded_bytes(item.read(x), layer.x) for item in passes}
     cycles, streamed, exact = 0, 0, True
     channels, held = None, None
     for item in passes:
-        coded = bands[item.rows.start]
+        coded = bands[repr(item.under)]
         k_in = best_k(coded)
-        block = coded_bytes(expected[item.channels, item.rows], layer.y)
+        block = coded_bytes(expected[item.block], layer.y)
         k_out = best_k(block)
         placed = place([item.layer], config)[0]
         if item.channels != channels:
@@ -172,12 +172,12 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
         loading = load_descriptor(item.layer.shape, buffer=0, k_in=k_in, final=True)
         device.load(program_packet([resident, streaming, loading]))
         runs = []
-        if item.input_rows != held:
+        if item.under != held:
             words = [encode(coded, k_in)]
             runs.append(device.run(words, program=1))
             device.run(words, program=2)
         runs.append(device.run([]))
-        channels, held = item.channels, item.input_rows
+        channels, held = item.channels, item.under
         streamed += runs[0].counters["total_cycles"]
         cycles += runs[-1].counters["total_cycles"]
         right = encode(block, k_out)

@@ -4,6 +4,9 @@ A window counts if a stored output is made from it, and once, however many overl
 nobody. Of a window only what lies inside the feature map counts: padding is no work.
 
 *Useful* is a multiplication with a nonzero activation, *dense* one with any. Zeros may be skipped, so useful is at most dense.
+
+present: of the weights (K, C, R, S), which there are. A layer has all of them, but for a filter of some channels only, or with gaps, which
+is written with zeros: these are no work.
 """
 
 from math import ceil, log2
@@ -15,19 +18,25 @@ from numpy.typing import NDArray
 from .layer import Layer
 from .network import check_input, route
 
+Present = NDArray[np.bool_] | None
 
-def dense_macs(layer: Layer) -> int:
+
+def dense_macs(layer: Layer, present: Present = None) -> int:
     """The multiplications of the convolution, those with zeros too; of all experts, and their gate."""
+    if present is not None:
+        return _linked(np.ones(layer.shape, np.int64), layer, present.sum(axis=0))
     gate = 0 if layer.mixture is None else dense_macs(layer.mixture.gate)
     return _activations(layer) * layer.bias.size + gate
 
 
-def useful_macs(x: NDArray[np.integer], layer: Layer) -> int:
+def useful_macs(x: NDArray[np.integer], layer: Layer, present: Present = None) -> int:
     """The multiplications with a nonzero activation: the sum, over the windows that count, of their nonzeros, times K.
 
     x: (C, H, W) in the layer's input type. Where experts are chosen, those of the others do not count, and those of the gate do.
     """
     check_input(x, layer)
+    if present is not None:
+        return _linked((x != layer.x.zero_point).astype(np.int64), layer, present.sum(axis=0))
     macs = _in_windows(np.count_nonzero(x != layer.x.zero_point, axis=0), layer) * layer.bias.size
     if layer.mixture is None:
         return macs
@@ -40,11 +49,16 @@ def limit_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int) ->
     return useful_macs(x, layer) / (rows * lanes)
 
 
-def dense_cycles(layer: Layer, rows: int, lanes: int) -> int:
+def dense_cycles(layer: Layer, rows: int, lanes: int, present: Present = None) -> int:
     """Cycles of a grid of that size that skips nothing, neither zeros nor experts, and whose rows never wait.
 
     As here, a row multiplies one activation a cycle for a group of `lanes` output channels, of which the last may not be full.
     """
+    if present is not None:
+        weights = np.zeros(present.shape[1:], np.int64)
+        for first in range(0, layer.bias.size, lanes):
+            weights += present[first : first + lanes].any(axis=0)
+        return ceil(_linked(np.ones(layer.shape, np.int64), layer, weights) / rows)
     gate = 0 if layer.mixture is None else dense_cycles(layer.mixture.gate, rows, lanes)
     return ceil(_activations(layer) * ceil(layer.bias.size / lanes) / rows) + gate
 
@@ -62,6 +76,15 @@ def _in_windows(pixels: NDArray[np.integer], layer: Layer) -> int:
     of_window = windows[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))
     taken = (_taken(*sizes) for sizes in zip(layer.out_shape[1:], layer.pool, layer.pool_stride, strict=True))
     return int(of_window[np.ix_(*taken)].sum())
+
+
+def _linked(pixels: NDArray[np.int64], layer: Layer, weights: NDArray[np.int64]) -> int:
+    """The sum of what (C, H, W) elements hold, over all windows that count, each times so many weights (C, R, S)."""
+    top, left, bottom, right = layer.pads
+    windows = sliding_window_view(np.pad(pixels, ((0, 0), (top, bottom), (left, right))), layer.weights.shape[2:], axis=(1, 2))
+    rows, columns = (_taken(*sizes) for sizes in zip(layer.out_shape[1:], layer.pool, layer.pool_stride, strict=True))
+    of_window = windows[:, :: layer.stride[0], :: layer.stride[1]][:, rows][:, :, columns].sum(axis=(1, 2))
+    return int((of_window * weights).sum())
 
 
 def _taken(outputs: int, pool: int, stride: int) -> NDArray[np.integer]:

@@ -5,7 +5,8 @@ import io
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -19,7 +20,7 @@ from rich.text import Text
 
 from skipgrid.fpga.board import find_board, find_config
 
-from .files import BadOption, check_folder, check_input, check_link, check_output, check_picture, check_trace, shipped, write
+from .files import BadOption, check_arrays, check_folder, check_input, check_link, check_output, check_picture, check_trace, shipped, write
 
 WIDE = 100_000  # columns, where nothing has to fit into a window
 Value = TypeVar("Value")
@@ -52,6 +53,11 @@ def checked(check: Callable[[Value], object]) -> Callable[[Value | None], Value 
     return callback
 
 
+def shipped_data(path: Path | None) -> Path | None:
+    """The same for a file that need not be named."""
+    return None if path is None else shipped_file(path)
+
+
 def shipped_file(path: Path) -> Path:
     """A callback for a file to read: the package's own of that name does where there is none, which is told."""
     if (found := shipped(path)) != path:
@@ -77,6 +83,7 @@ output_folder = checked(check_folder)
 link_file = checked(check_link)
 trace_file = checked(check_trace)
 picture_file = checked(check_picture)
+out_file = checked(check_arrays)
 
 PresetOption = Annotated[
     str,
@@ -129,6 +136,18 @@ def table(title: str, *columns: str, left: int = 1) -> WholeTable:
     for number, column in enumerate(columns):
         made.add_column(column, justify="left" if number < left else "right", no_wrap=True)
     return made
+
+
+def tails(names: Sequence[str]) -> list[str]:
+    """Names of nodes as a table has them: of paths that converters join, the last one, and of that as many parts as tell them apart."""
+    paths = [name.rsplit(";", 1)[-1].strip("/").split("/") for name in names]
+    found = [path[-1] for path in paths]
+    for parts in range(2, max(map(len, paths), default=0) + 1):
+        if len(set(found)) == len(set(names)):
+            break
+        counts = Counter(found)
+        found = [tail if counts[tail] == 1 else "/".join(path[-parts:]) for tail, path in zip(found, paths, strict=True)]
+    return found if len(set(found)) == len(set(names)) else list(names)
 
 
 def verdict(exact: bool) -> Text:

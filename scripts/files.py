@@ -1,15 +1,22 @@
 """Files that commands read and write: those that the package brings are found anywhere, and none is left half written."""
 
+import io
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from skipgrid.models import MODELS
 
 from .extras import need
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 FOLDER = "models"  # in a clone, and so in the README
 TRACES = (".fst", ".vcd")
+ARRAYS = ".npz"
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -84,6 +91,22 @@ def check_picture(path: Path) -> None:
         raise BadOption(f"pictures are written to a file that ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}, not to {path}")
     check_output(path)
     need("matplotlib")
+
+
+def check_arrays(path: Path) -> None:
+    """The same for arrays."""
+    if path.suffix != ARRAYS:
+        raise BadOption(f"arrays are written to a file that ends in {ARRAYS}, not to {path}")
+    check_output(path)
+
+
+def write_arrays(path: Path, arrays: "Mapping[str, NDArray[Any]]") -> None:
+    """Write arrays by their names."""
+    import numpy as np
+
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    write(path, content.getvalue())
 
 
 def write(path: Path, content: str | bytes) -> None:

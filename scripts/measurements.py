@@ -51,10 +51,10 @@ def measurements() -> dict[str, Measurement]:
 def _digits(name: str) -> dict[str, Any]:
     from .drawing import draw_images
     from .images import read_data
-    from .model_run import measure
+    from .model_run import measure, prepare
 
     images, labels = read_data(DATA)
-    measured = measure(preset(name), MODEL, images, labels)
+    measured = measure(preset(name), prepare(preset(name), MODEL, DATA, None))
     if measured.problem:
         raise measured.problem
     if name == "4x32":

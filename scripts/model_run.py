@@ -1,116 +1,297 @@
-"""A model over images on a device: read and compiled, then run, each output compared with the golden model's and ONNX Runtime's."""
+"""A model over images on a device: read, cut and planned, then run, each output compared with the golden model's and ONNX Runtime's."""
 
-from dataclasses import dataclass
-from math import prod
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipgrid.rtl.config import Config
 
 from .console import bar, building, working
-from .images import check_labels
+from .images import check_inputs, check_labels, drawn_inputs, read_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from skipgrid.benches.images import Summary
-    from skipgrid.host.compiler.program import Program
     from skipgrid.host.devices.device import Device
-    from skipgrid.host.onnx.importer import Imported
-    from skipgrid.host.onnx.runtime import Reference
+    from skipgrid.host.execution import ImageRun
+    from skipgrid.host.network import Network
+    from skipgrid.host.onnx.runtime import Difference, Reference
+    from skipgrid.host.plan import Plan
+
+DRAWN = 1  # images, where no data is given
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A model that is compiled for a configuration, and its images, also as activations, with their labels.
+    """A model that is planned for a configuration, and what it is run over.
 
-    imported, reference: the model in ONNX and in ONNX Runtime, unless it is a network of this package's own.
+    inputs: by name, with all images. labels: None if there are none. network, reference: a network of this package's own, or the model in
+    ONNX Runtime; one of them is None.
     """
 
-    program: "Program"
-    images: "NDArray[Any]"
-    labels: "NDArray[Any]"
-    inputs: "NDArray[np.integer]"
-    imported: "Imported | None"
+    plan: "Plan"
+    inputs: "dict[str, NDArray[Any]]"
+    labels: "NDArray[Any] | None"
+    network: "Network | None"
     reference: "Reference | None"
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def batch(self) -> int:
+        """How many the model takes at once."""
+        return self.plan.cut.model.batch if self.plan.cut else 1
+
+    def given(self, first: int) -> "tuple[dict[str, NDArray[Any]], int]":
+        """The inputs of a batch, the last one filled up, and how many of its images count."""
+        import numpy as np
+
+        batch = self.batch
+        some = {name: tensor[first : first + batch] for name, tensor in self.inputs.items()}
+        count = len(next(iter(some.values())))
+        full = {name: np.concatenate([tensor, tensor[-1:].repeat(batch - count, axis=0)]) for name, tensor in some.items()}
+        if self.network is None:
+            return full, count
+        return {self.network.input.name: self.network.activations(full[self.network.input.name])}, count
 
 
 @dataclass(frozen=True)
+class LayerSummary:
+    """A layer's means over all images; utilisation is useful_macs / (rows * lanes) / cycles, which is at most 1."""
+
+    name: str
+    sparsity_in: float
+    useful_macs: float
+    dense_macs: int
+    cycles: float
+    utilisation: float
+    passes: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run over images gave; cycles are means over the images.
+
+    correct: None without labels. bit_exact_onnxruntime: None if there is no ONNX model to compare with. dense_cycles_per_image: of a dense
+    grid of the same size, as `golden.dense_cycles` says. segments: names of the layers that run from one start each. passes: of all layers
+    of an image. words_per_image: over the ports, those of weights too where they do not stay. device_macs_share: of the model's
+    multiplications, those on the accelerator.
+    """
+
+    images: int
+    correct: int | None
+    bit_exact_golden: bool
+    bit_exact_onnxruntime: bool | None
+    cycles_per_image: float
+    dense_cycles_per_image: int
+    layers: list[LayerSummary]
+    segments: list[list[str]]
+    host_nodes: list[dict[str, str]]
+    device_macs_share: float
+    passes: float
+    words_per_image: float
+
+
+@dataclass
 class Measured:
     """What a run gave.
 
-    summary: of the images that ran. classes: recognised in them. in_float: images whose outputs differ from ONNX Runtime's, where that
-    computes in float32, as `Reference.explains` says; 0 if any differ otherwise. problem: what kept the other images from running, or the
-    outputs from being compared.
+    summary: of the images that ran. outputs: by name. classes: recognised in them. in_float: images whose outputs differ from ONNX
+    Runtime's, where that computes in float32, as `Reference.explains` says; 0 if any differ otherwise. differences: of stored tensors from
+    ONNX Runtime's, of the first image that has any. problem: what kept the other images from running, or the outputs from being compared.
     """
 
-    summary: "Summary"
-    classes: "NDArray[np.intp]"
-    in_float: int
-    problem: Exception | None
+    plan: "Plan"
+    outputs: "dict[str, NDArray[Any]]"
+    runs: "list[ImageRun]"
+    labels: "NDArray[Any] | None"
+    seconds: float = 0.0
+    equal: bool | None = None
+    in_float: int = 0
+    compared: bool = False
+    differences: "list[Difference]" = field(default_factory=list)
+    problem: BaseException | None = None
+
+    @property
+    def classes(self) -> "NDArray[np.intp]":
+        """The class with the largest output, for each image."""
+        from skipgrid.benches.images import recognised
+
+        return recognised(next(iter(self.outputs.values())))
+
+    @property
+    def summary(self) -> Summary:
+        """Means over the images."""
+        from statistics import fmean
+
+        runs, config = self.runs, self.plan.config
+        layers = [
+            LayerSummary(
+                name=first.name,
+                sparsity_in=fmean(run.layers[number].sparsity for run in runs),
+                useful_macs=(macs := fmean(run.layers[number].useful_macs for run in runs)),
+                dense_macs=first.dense_macs,
+                cycles=(cycles := fmean(run.layers[number].cycles for run in runs)),
+                utilisation=macs / config.pes / cycles,
+                passes=fmean(run.layers[number].passes for run in runs),
+            )
+            for number, first in enumerate(runs[0].layers)
+        ]
+        labels = self.labels
+        return Summary(
+            images=len(runs),
+            correct=None if labels is None else int((self.classes == labels[: len(runs)]).sum()),
+            bit_exact_golden=all(layer.exact for run in runs for layer in run.layers),
+            bit_exact_onnxruntime=self.equal,
+            cycles_per_image=fmean(run.cycles for run in runs),
+            dense_cycles_per_image=sum(layer.dense_cycles for layer in runs[0].layers),
+            layers=layers,
+            segments=[[found.layer.name for found in segment.layers] for segment in self.plan.segments],
+            host_nodes=[{"name": node.name, "op": node.op, "why": node.why} for node in self.plan.host_nodes],
+            device_macs_share=self.plan.device_macs_share,
+            passes=fmean(sum(layer.passes for layer in run.layers) for run in runs),
+            words_per_image=fmean(run.words for run in runs),
+        )
 
 
-def prepare(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]") -> Prepared:
-    """Read a model and compile it for the images; an error says why it cannot be, before anything runs."""
-    from skipgrid.host.compiler.codes import shortest_codes
-    from skipgrid.host.compiler.program import compile_network
+def prepare(config: Config, model: Path, data: Path | None, limit: int | None, *, device_only: bool = False) -> Prepared:
+    """Read a model and plan it; an error says why it cannot be, before anything runs."""
+    from skipgrid.host.network import ModelError, Network
     from skipgrid.host.network_file import ENDING, load_network
-    from skipgrid.host.onnx.importer import read_model
+    from skipgrid.host.onnx.cut import Cut, cut_model
+    from skipgrid.host.onnx.model import End
     from skipgrid.host.onnx.runtime import Reference
+    from skipgrid.host.plan import plan_model, plan_network
 
-    imported = None if model.suffix == ENDING else read_model(model)
-    network = imported.network if imported else load_network(model)
-    inputs = network.activations(images)
-    check_labels(labels, prod(network.output_shape))
-    reference = Reference(model) if imported else None
-    program = compile_network(network, config, *shortest_codes(network, inputs))
-    return Prepared(program, images, labels, inputs, imported, reference)
+    network: Network | None = None
+    cut: Cut | None = None
+    ends: tuple[End, ...]
+    if model.suffix == ENDING:
+        network = load_network(model)
+        ends = (End(network.input.name, (None, *network.input.shape), network.input.dtype),)
+        classes = network.output_shape[0] * network.output_shape[1] * network.output_shape[2]
+    else:
+        cut = cut_model(model)
+        ends = cut.model.inputs
+        shape = cut.model.sizes[cut.model.outputs[0].name][1:]
+        classes = 1
+        for size in shape:
+            classes *= size
+    names = [end.name for end in ends]
+    inputs, labels = read_inputs(data, names, limit) if data else (drawn_inputs(ends, limit or DRAWN), None)
+    check_inputs(inputs, ends)
+    if labels is not None:
+        check_labels(labels, classes)
+    if network is not None:
+        network.activations(inputs[network.input.name])
+        return Prepared(plan_network(network, config), inputs, labels, network, None)
+    assert cut is not None
+    plan = plan_model(cut, config)
+    if device_only and plan.host_nodes:
+        raise ModelError(
+            f"{len(plan.host_nodes)} nodes of {model} would run on the host: "
+            + "; ".join(f"node {node.name!r} ({node.op}): {node.why}" for node in plan.host_nodes)
+            + "; leave --device-only away"
+        )
+    return Prepared(plan, inputs, labels, None, Reference(cut))
 
 
-def measure(config: Config, model: Path, images: "NDArray[Any]", labels: "NDArray[Any]", *, trace: Path | None = None) -> Measured:
+def measure(config: Config, prepared: Prepared, *, trace: Path | None = None, compare: bool = False) -> Measured:
     """Run a model over images in simulation."""
     from skipgrid.host.simulation.device import SimulatedDevice
 
-    prepared = prepare(config, model, images, labels)
     if trace:
         trace.parent.mkdir(parents=True, exist_ok=True)
     with building(config.name):
         device = SimulatedDevice(config, trace=trace)
-    result = measure_on(device, prepared)
+    result = measure_on(device, prepared, compare=compare)
     device.close()
     return result
 
 
-def measure_on(device: "Device", prepared: Prepared) -> Measured:
+def measure_on(device: "Device", prepared: Prepared, *, compare: bool = False) -> Measured:
     """Run a model over its images on a device. What has been measured when something fails is in the result, if it is anything."""
+    measured = Measured(prepared.plan, {}, [], prepared.labels)
+    found: list[dict[str, NDArray[Any]]] = []
+    begun = time.monotonic()
+    with bar() as progress:
+        try:
+            for outputs, runs in progress.track(
+                _batches(device, prepared, measured, compare=compare),
+                total=-(-prepared.images // prepared.batch),
+                description=f"images on {device.config.name}",
+            ):
+                found.append(outputs)
+                measured.runs += runs
+        except (ValueError, RuntimeError, OSError, KeyboardInterrupt) as error:
+            if not found:
+                raise
+            measured.problem = error
+    measured.seconds = time.monotonic() - begun
     import numpy as np
 
-    from skipgrid.benches.images import ImageResult, measure_images, recognised, summarise
-
-    config, network, inputs = device.config, prepared.program.network, prepared.inputs
-    results: list[ImageResult] = []
-    problem: Exception | None = None
-    with bar() as progress:
-        runs = measure_images(device, prepared.program, inputs)
-        try:
-            for result in progress.track(runs, total=len(inputs), description=f"images on {config.name}"):
-                results.append(result)  # noqa: PERF402 -- they stay when the next one fails
-        except (ValueError, RuntimeError, OSError) as error:
-            if not results:
-                raise
-            problem = error
-    images, labels = prepared.images[: len(results)], prepared.labels[: len(results)]
-    outputs = network.results(np.stack([result.output for result in results]))
-    expected, in_float = None, 0
-    if prepared.reference and prepared.imported:
+    measured.outputs = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+    if prepared.reference:
         with working("running ONNX Runtime"):
             try:
-                expected = prepared.reference.outputs(images).reshape(outputs.shape)
-                different = [number for number in range(len(images)) if not np.array_equal(outputs[number], expected[number])]
-                # Until one is found that float32 does not explain.
-                explained = (prepared.reference.explains(prepared.imported, images[n : n + 1], expected[n : n + 1]) for n in different)
-                in_float = len(different) if different and all(explained) else 0
+                _compare(prepared, prepared.reference, measured)
             except ValueError as error:
-                problem = problem or error
-    return Measured(summarise(network, config, results, labels, expected), recognised(outputs), in_float, problem)
+                measured.problem = measured.problem or error
+    return measured
+
+
+def _batches(
+    device: "Device", prepared: Prepared, measured: Measured, *, compare: bool
+) -> "Iterator[tuple[dict[str, NDArray[Any]], list[ImageRun]]]":
+    """Batch by batch, the model's outputs and how its images ran."""
+    from skipgrid.host.execution import Runner
+
+    runner = Runner(device, prepared.plan)
+    network, reference = prepared.network, prepared.reference
+    segments = prepared.plan.segments
+    if len(prepared.plan.steps) == 1 and segments[0].program is not None:  # then the inputs of all images are known
+        first = segments[0].layers[0]
+        import numpy as np
+
+        given = [prepared.given(number * prepared.batch)[0][first.source] for number in range(-(-prepared.images // prepared.batch))]
+        runner.choose_codes(segments[0], np.stack([first.read(image) for batch in given for image in batch]))
+    for start in range(0, prepared.images, prepared.batch):
+        tensors, count = prepared.given(start)
+        try:
+            runs = runner.run(tensors, count)
+        except ValueError as error:
+            raise type(error)(f"image {start}: {error}") from None
+        if compare and reference and not measured.differences:
+            measured.compared = True
+            measured.differences = reference.compare(tensors, runner.stored, count)
+        if network is not None:
+            outputs = {network.output.name: network.results(runner.stored[network.output.name])}
+        else:
+            assert prepared.plan.cut is not None
+            outputs = {end.name: runner.stored[end.name] for end in prepared.plan.cut.model.outputs}
+        yield {name: tensor[:count] for name, tensor in outputs.items()}, runs
+
+
+def _compare(prepared: Prepared, reference: "Reference", measured: Measured) -> None:
+    """Say of the images that ran whether ONNX Runtime's outputs are the same, and if not whether its float32 kernels are why."""
+    import numpy as np
+
+    equal, unexplained, in_float = True, False, 0
+    for start in range(0, len(measured.runs), prepared.batch):
+        tensors, count = prepared.given(start)
+        theirs = reference.outputs(tensors)
+        for image in range(count):
+            ours = {name: tensor[start + image] for name, tensor in measured.outputs.items()}
+            if all(np.array_equal(ours[name], theirs[name][image], equal_nan=ours[name].dtype.kind == "f") for name in ours):
+                continue
+            equal = False
+            unexplained = unexplained or not reference.explains(tensors, image)
+            in_float += 1
+    measured.equal, measured.in_float = equal, 0 if unexplained else in_float

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.benches import stored
 from skipgrid.benches.random_networks import random_case
 from skipgrid.golden import Layer, Thresholds, accumulate, coded_bytes, run_network
+from skipgrid.host import stored
 from skipgrid.host.compiler.descriptors import network_program
 from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.compiler.packets import load_packets, program_packet

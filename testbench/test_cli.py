@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,17 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from cli_support import DATA, MODEL, CommandLine, digits
+from onnx_models import run_onnxruntime
 from simulation import SMALL
-from skipgrid.benches.images import ImageResult, Summary, measure_images, summarise
 from skipgrid.host.compiler.fits import DoesNotFit
+from skipgrid.host.execution import Runner
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.importer import import_model
-from skipgrid.host.onnx.runtime import Reference
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS
 from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 from skipgrid.scripts.cli import app
+from skipgrid.scripts.model_run import Measured
 from test_onnx_import_graphs import INPUTS, clip, conv, image, outputs, rounded
 
 PNG = b"\x89PNG"
@@ -37,7 +37,8 @@ TAUGHT = [[name] for name in ("presets", "generate", "run", "boards", "build", "
 SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, the others need not wait
 
 RUN_KEYS = ["images", "correct", "bit_exact_golden", "bit_exact_onnxruntime", "cycles_per_image", "dense_cycles_per_image", "layers"]
-RUN_LAYER_KEYS = ["name", "sparsity_in", "useful_macs", "dense_macs", "cycles", "utilisation"]
+RUN_KEYS += ["segments", "host_nodes", "device_macs_share", "passes", "words_per_image"]
+RUN_LAYER_KEYS = ["name", "sparsity_in", "useful_macs", "dense_macs", "cycles", "utilisation", "passes"]
 BENCH_KEYS = ["preset", "rows", "lanes", "layers", "geomean_utilisation", "mean_speedup"]
 BENCH_LAYER_KEYS = [
     "layer",
@@ -124,12 +125,10 @@ def test_run(skipgrid: CommandLine, tmp_path: Path) -> None:
 def test_run_fails_when_outputs_differ(
     skipgrid: CommandLine, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, whom: str
 ) -> None:
-    def wrong(*arguments: object) -> Summary:
-        return replace(summarise(*arguments), **{key: False})  # type: ignore[arg-type]
-
-    monkeypatch.setattr("skipgrid.benches.images.summarise", wrong)
+    right = vars(Measured)["summary"].fget
+    monkeypatch.setattr(Measured, "summary", property(lambda measured: replace(right(measured), **{key: False})))
     sentence = skipgrid.refuses("run", MODEL, data, "--preset", "1x8", "--json", tmp_path / "run.json")
-    assert sentence == f"the accelerator's outputs differ from those of {whom}"
+    assert sentence.startswith(f"the accelerator's outputs differ from those of {whom}")
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))[key] is False
 
 
@@ -137,7 +136,7 @@ def test_run_fails_when_outputs_differ(
 def test_run_says_where_onnxruntime_computes_in_float(skipgrid: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Clip before the rounding, and an image of which a value lies at a tie: no error, unless anything else differs too."""
     model = rounded(clip(conv(image()))).save(tmp_path / "clip.onnx", "uint8")
-    expected, actual = Reference(model).outputs(INPUTS), outputs(import_model(model), INPUTS)
+    expected, actual = run_onnxruntime(model, INPUTS), outputs(import_model(model), INPUTS)
     (ties,) = np.nonzero((expected != actual).any(axis=(1, 2, 3)))
     np.savez(tmp_path / "ties.npz", images=INPUTS[[0, *ties]], labels=np.zeros(1 + len(ties), int))
     command = ("run", model, tmp_path / "ties.npz", "--preset", "1x8", "--json", tmp_path / "run.json")
@@ -146,7 +145,7 @@ def test_run_says_where_onnxruntime_computes_in_float(skipgrid: CommandLine, tmp
     assert f"equal to ONNX Runtime but for {len(ties)} of {1 + len(ties)} images, by one step at ties" in outcome.output
     assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["bit_exact_onnxruntime"] is False
     monkeypatch.setattr("skipgrid.host.onnx.runtime.Reference.explains", lambda *_: False)
-    assert skipgrid.refuses(*command) == "the accelerator's outputs differ from those of ONNX Runtime"
+    assert skipgrid.refuses(*command).startswith("the accelerator's outputs differ from those of ONNX Runtime")
 
 
 @SIMULATES
@@ -169,19 +168,34 @@ def test_run_keeps_its_results_when_onnxruntime_fails(
 def test_run_keeps_the_results_before_an_image_that_fails(
     skipgrid: CommandLine, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def one(*arguments: Any) -> Iterator[ImageResult]:
-        yield next(measure_images(*arguments))
-        raise DoesNotFit("image 1: it has too many nonzeros")
+    run, ran = Runner.run, list[int]()
 
-    monkeypatch.setattr("skipgrid.benches.images.measure_images", one)
-    drawn = ("--json", tmp_path / "run.json", "--draw", tmp_path / "run.png")
-    outcome = skipgrid("run", MODEL, data, "--preset", "1x8", *drawn)
+    def once(runner: Runner, *arguments: Any) -> Any:
+        if ran:
+            raise DoesNotFit("it has too many nonzeros")
+        ran.append(1)
+        return run(runner, *arguments)
+
+    monkeypatch.setattr(Runner, "run", once)
+    kept = ("--json", tmp_path / "run.json", "--draw", tmp_path / "run.png", "--out", tmp_path / "out.npz")
+    outcome = skipgrid("run", MODEL, data, "--preset", "1x8", *kept)
     assert outcome.code == 1
     assert "1 of 1" in outcome.output
     assert outcome.errors.endswith("skipgrid: image 1: it has too many nonzeros\n")
     report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert (report["images"], report["bit_exact_onnxruntime"]) == (1, True)
     assert (tmp_path / "run.png").read_bytes().startswith(PNG)
+    assert len(np.load(tmp_path / "out.npz")["logits"]) == 1
+
+
+@SIMULATES
+def test_run_without_data_draws_an_image_and_compares_what_is_stored(skipgrid: CommandLine, tmp_path: Path) -> None:
+    outcome = skipgrid("run", MODEL, "--preset", "1x8", "--compare", "--out", tmp_path / "out.npz")
+    assert outcome.code == 0, outcome.errors
+    assert "stored tensors        all equal to ONNX Runtime's" in outcome.output
+    assert "recognised" not in outcome.output
+    (output,) = np.load(tmp_path / "out.npz").values()
+    assert output.shape == (1, 10)
 
 
 def test_run_asks_onnxruntime_before_anything_runs(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
@@ -272,7 +286,6 @@ IMAGES, LABELS = digits(2)
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"images": IMAGES}, "has no array 'labels'; it has 'images'"),
         ({"x": IMAGES, "labels": LABELS}, "has no array 'images'; it has 'x', 'labels'"),
         ({"images": IMAGES.astype(np.float32), "labels": LABELS}, "the images are float32, but the model's input 'images' is uint8"),
         ({"images": IMAGES[:, :, 1:], "labels": LABELS}, "is (N, 1, 28, 28)"),
@@ -314,13 +327,23 @@ def test_run_refuses_what_is_no_model(skipgrid: CommandLine, tmp_path: Path, dat
     assert "model.onnx" in skipgrid.refuses("run", tmp_path / "model.onnx", data)
 
 
-def test_run_names_the_node_that_is_not_supported(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
+@SIMULATES
+def test_run_lists_what_runs_on_the_host(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
     model = onnx.load(MODEL)
     next(node for node in model.graph.node if node.op_type == "MaxPool").op_type = "AveragePool"
+    for value in [*model.graph.value_info]:
+        model.graph.value_info.remove(value)
     onnx.save(model, tmp_path / "model.onnx")
-    sentence = skipgrid.refuses("run", tmp_path / "model.onnx", data)
-    assert "AveragePool" in sentence
-    assert "supported" in sentence
+    command = ("run", tmp_path / "model.onnx", data, "--preset", "1x8")
+    outcome = skipgrid(*command, "--json", tmp_path / "run.json")
+    assert outcome.code == 0, outcome.errors
+    assert "AveragePool" in outcome.output
+    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert [node["op"] for node in report["host_nodes"]] == ["AveragePool"]
+    assert len(report["segments"]) == 2
+    sentence = skipgrid.refuses(*command, "--device-only")
+    assert sentence.startswith("1 nodes of")
+    assert "(AveragePool): ONNX Runtime averages in float32" in sentence
 
 
 def test_generate_refuses(skipgrid: CommandLine, tmp_path: Path) -> None:

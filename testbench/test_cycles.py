@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from onnx_models import run_onnxruntime
 from skipgrid.benches.images import measure_images, summarise
 from skipgrid.benches.layers import bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
 from skipgrid.golden import dense_cycles
 from skipgrid.host.compiler.codes import shortest_codes
 from skipgrid.host.compiler.program import compile_network
 from skipgrid.host.onnx.importer import import_model
-from skipgrid.host.onnx.runtime import Reference
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import preset
 from skipgrid.scripts.figures import kept
@@ -147,7 +147,7 @@ def assert_digits_are_right(device: SimulatedDevice, count: int) -> None:
         images, labels = data["images"][:count], data["labels"][:count]
     inputs = network.activations(images)
     results = list(measure_images(device, compile_network(network, device.config, *shortest_codes(network, inputs)), inputs))
-    summary = summarise(network, device.config, results, labels, Reference(MODELS / "lenet5.onnx").outputs(images))
+    summary = summarise(network, device.config, results, labels, run_onnxruntime(MODELS / "lenet5.onnx", images))
     assert summary.images == count
     assert summary.bit_exact_golden
     assert summary.bit_exact_onnxruntime

@@ -33,14 +33,14 @@ def check(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
     times = np.zeros(layer.out_shape, int)
     joined = np.zeros(layer.out_shape, layer.y.dtype)
     for item in passes:
-        band = x[:, item.input_rows]
+        band = item.read(x)
         assert item.layer.shape == band.shape
         assert np.count_nonzero(band != layer.x.zero_point) <= config.entries
         assert band[0].size + 1 <= config.pixels
         assert group_weights(item.layer) * groups(item.layer, config) <= config.weights
         assert groups(item.layer, config) * config.lanes <= config.channels
-        times[item.channels, item.rows] += 1
-        joined[item.channels, item.rows] = run_layer(band, item.layer)
+        times[item.block] += 1
+        joined[item.block] = run_layer(band, item.layer)
     assert (times == 1).all()
     assert np.array_equal(joined, run_layer(x, layer))
     return passes
@@ -55,17 +55,48 @@ def test_passes_make_the_whole_layer(seed: int) -> None:
     try:
         check(layer, x, LOOSE)
     except DoesNotFit:
-        # Then one row of the output alone sees more than fits.
-        alone = [_under(layer, x, row) for row in range(layer.out_shape[1])]
-        assert any(np.count_nonzero(band != held.zero_point) > LOOSE.entries or band[0].size >= LOOSE.pixels for band in alone)
+        # Then one pixel of the output alone sees more than fits.
+        _, rows, columns = layer.out_shape
+        alone = [_seen(layer, x, row, column) for row in range(rows) for column in range(columns)]
+        assert any(np.count_nonzero(part != held.zero_point) > LOOSE.entries or part[0].size >= LOOSE.pixels for part in alone)
 
 
-def _under(layer: Layer, x: NDArray[np.integer], row: int) -> NDArray[np.integer]:
-    """The input rows under a row of the stored output: those of its pool's windows."""
-    windows = range(row * layer.pool_stride[0], row * layer.pool_stride[0] + layer.pool[0])
-    top = windows[0] * layer.stride[0] - layer.pads[0]
-    behind = windows[-1] * layer.stride[0] - layer.pads[0] + layer.weights.shape[2]
-    return x[:, max(top, 0) : max(behind, 0)]
+def _seen(layer: Layer, x: NDArray[np.integer], row: int, column: int) -> NDArray[np.integer]:
+    """The input under a pixel of the stored output: that of its pool's windows."""
+    under = []
+    for axis, at in enumerate((row, column)):
+        windows = range(at * layer.pool_stride[axis], at * layer.pool_stride[axis] + layer.pool[axis])
+        first = windows[0] * layer.stride[axis] - layer.pads[axis]
+        behind = windows[-1] * layer.stride[axis] - layer.pads[axis] + layer.weights.shape[2 + axis]
+        under.append(slice(max(first, 0), max(behind, 0)))
+    return x[:, under[0], under[1]]
+
+
+def test_a_row_that_is_too_long_is_cut() -> None:
+    layer, x = layer_of(9, 40)  # three rows of forty are more than 64 pixels
+    passes = check(layer, x, LOOSE)
+    assert {item.block[2].start for item in passes} == {0, 20}
+    assert passes[0].under[2] == slice(0, 21)
+    narrow = LOOSE.replaced(features=64)
+    layer, x = layer_of(6, 10)
+    assert {
+        item.layer.shape[2]
+        for item in check(layer.replaced(weights=layer.weights.repeat(16, axis=1), shape=(16, 6, 10)), x.repeat(16, axis=0), narrow)
+    }
+
+
+def test_groups_that_read_other_channels_are_apart() -> None:
+    rng = np.random.default_rng(0)
+    apart = np.zeros((16, 16, 3, 3), np.int8)
+    apart[range(16), range(16)] = rng.integers(1, 64, (16, 3, 3))
+    layer = layer_of(12, 12)[0].replaced(
+        weights=apart, bias=np.zeros(16, np.int32), scale=np.full(16, 0.01, np.float32), shape=(16, 12, 12)
+    )
+    x = rng.integers(0, 3, (16, 12, 12)).astype(np.uint8)
+    wide = LOOSE.replaced(channels=64, pixels=1024, entries=4096)
+    assert [(item.block[0], item.under[0]) for item in check(layer, x, wide)] == [(slice(n, n + 4),) * 2 for n in (0, 4, 8, 12)]
+    tiny = np.ascontiguousarray(x[:, :1, :1])
+    assert len(check(layer.replaced(shape=(16, 1, 1)), tiny, wide)) == 1  # where a pass costs more than it saves
 
 
 @pytest.mark.parametrize("config", [*PRESETS.values(), ULX3S], ids=lambda config: config.name)
@@ -96,7 +127,7 @@ def layer_of(
 
 def bands_of(passes: list[Pass]) -> list[tuple[int, int, int, int]]:
     """Of each pass the first output row and the one behind the last, and the same of the input."""
-    return [(item.rows.start, item.rows.stop, item.input_rows.start, item.input_rows.stop) for item in passes]
+    return [(item.block[1].start, item.block[1].stop, item.under[1].start, item.under[1].stop) for item in passes]
 
 
 def test_a_layer_that_fits_is_one_pass() -> None:
@@ -123,7 +154,7 @@ def test_rows_that_see_only_padding_are_in_a_band_with_others() -> None:
 def test_a_stride_over_the_whole_input() -> None:
     layer, x = layer_of(3, 3, R=1, stride=100, top=5)
     (only,) = check(layer, x, LOOSE)
-    assert only.rows == slice(0, 1)
+    assert only.block[1] == slice(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -135,17 +166,16 @@ def test_a_stride_over_the_whole_input() -> None:
 )
 def test_what_takes_more_words_is_loaded_once(R: int, order: list[tuple[int, int]]) -> None:
     layer, x = layer_of(12, 10, K=16, R=R, top=R // 2, bottom=R // 2)
-    assert [(item.channels.start, item.rows.start) for item in check(layer, x, LOOSE)] == order
+    assert [(item.channels.start, item.block[1].start) for item in check(layer, x, LOOSE)] == order
 
 
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (layer_of(9, 40), "conv: one row of its output needs 81 pixels of its input, but loose holds 64"),
-        (layer_of(9, 10, R=9, top=0, bottom=0), "conv: one row of its output needs 91 pixels of its input, but loose holds 64"),
+        (layer_of(30, 10, R=30, top=0, bottom=0), "conv: one pixel of its output needs 91 pixels of its input, but loose holds 64"),
         (
             make_layer(WORKLOADS["AlexNetI Conv3"], 0),
-            "AlexNetI Conv3: one row of its output needs [0-9,]+ nonzero activations",
+            "AlexNetI Conv3: one pixel of its output needs [0-9,]+ nonzero activations",
         ),
     ],
 )
@@ -226,7 +256,7 @@ def run_pass(device: SimulatedDevice, item: Pass, band: NDArray[np.integer]) -> 
 def test_sizes_at_the_edges_of_a_descriptor_on_the_device(device: SimulatedDevice, case: str, layer: Layer) -> None:
     x = np.random.default_rng(1).integers(0, 256, layer.shape).astype(np.uint8)
     (only,) = plan(layer, x, device.config)
-    assert np.array_equal(run_pass(device, only, x[:, only.input_rows]), run_layer(x, layer)), case
+    assert np.array_equal(run_pass(device, only, only.read(x)), run_layer(x, layer)), case
 
 
 @ONE_WORKER
@@ -244,7 +274,7 @@ def test_random_layers_in_bands_on_the_device(device: SimulatedDevice) -> None:
             continue
         joined = np.empty(layer.out_shape, layer.y.dtype)
         for item in passes:
-            joined[item.channels, item.rows] = run_pass(device, item, x[:, item.input_rows])
+            joined[item.block] = run_pass(device, item, item.read(x))
         assert np.array_equal(joined, run_layer(x, layer)), f"seed {seed}"
-        banded += passes[0].rows != passes[-1].rows
+        banded += passes[0].block[1] != passes[-1].block[1]
     assert banded > 30

@@ -12,12 +12,12 @@ from skipgrid.host.compiler.descriptors import network_program
 from skipgrid.host.compiler.packets import load_packets, program_packet
 from skipgrid.host.devices.device import Device, DeviceError, Words
 from skipgrid.host.run import set_router
+from skipgrid.host.stored import stored_tensors
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import SLOT_WORDS
 from skipgrid.rtl.errors import Error
 
 from ..random_networks import Case
-from ..stored import stored_tensors
 
 Tensor = NDArray[np.integer]
 FULL = (Error.ENTRIES_FULL, Error.PIXELS_FULL)  # what a network may run into, because of its input

@@ -1,10 +1,11 @@
-"""Layers too big for the chip: the passes, over groups of output channels and bands of rows, in which one is run.
+"""Layers too big for the chip: the passes, over channels and bands of rows and columns, in which one is run.
 
-A pass computes a block of the output: some of the channels, where the weights of all are too many, and some of the rows, where
-the input of all has too many nonzeros or pixels. It is a layer like any other, with fewer channels and another height.
+A pass computes a block of the output: some of the channels, where the weights of all are too many or where they read other channels of
+the input than the rest, and some of the rows and columns, where the input of all has too many nonzeros, pixels or columns. It is a layer
+like any other, with fewer channels and another size.
 
     for item in plan(layer, x, config):
-        y[item.channels, item.rows] = run_layer(x[:, item.input_rows], item.layer)
+        y[item.block] = run_layer(item.read(x), item.layer)
 """
 
 from dataclasses import dataclass, replace
@@ -18,123 +19,265 @@ from skipgrid.rtl.config import Config
 
 from .fits import DoesNotFit, check_fits, choosing, group_weights, groups
 
+Slices = tuple[slice, slice, slice]
+ROWS, COLUMNS = 1, 2  # axes of a tensor (C, H, W)
+BEGINNING = 250  # cycles that a pass takes beside its multiplications: to begin, to end, and to fill and empty the pipeline
+
 
 @dataclass(frozen=True)
 class Pass:
     """A part of a layer that fits the chip.
 
-    layer: what is computed, from some rows of the input to a block of the output.
-    channels, rows: the block's place in the layer's output.
-    input_rows: the band of the layer's input, with its halo: the rows that neighbouring bands hold as well.
+    layer: what is computed, from a part of the input to a block of the output.
+    block: (channels, rows, columns) of the layer's output.
+    under: (channels, rows, columns) of the layer's input, with the halo: what neighbouring passes hold as well.
     """
 
     layer: Layer
+    block: Slices
+    under: Slices
+
+    def read(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
+        """The part of an input (C, H, W) that the pass reads."""
+        return x[self.under]
+
+    @property
+    def channels(self) -> slice:
+        """Of the output."""
+        return self.block[0]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Some output channels of a layer, and the input channels between the first and the last one that they read."""
+
     channels: slice
-    rows: slice
-    input_rows: slice
+    reads: slice
+
+
+@dataclass(frozen=True)
+class Band:
+    """A part of one axis: of the output, of the input, and how much padding the input has before and behind."""
+
+    out: slice
+    under: slice
+    pads: tuple[int, int]
 
 
 def plan(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
     """The passes of a layer over an input (C, H, W), in their order: as few groups and bands as the memories allow.
 
     Each element of the output is in one pass. Input rows behind the last window are in none. DoesNotFit if the memories hold
-    no group of `lanes` channels, or not even the input rows under one row of the output; or if there are several passes, but
+    no group of `lanes` channels, or not even the input under one pixel of the output; or if there are several passes, but
     winners to be chosen from all of the output; or if the layer has experts.
     """
     if layer.mixture is not None:
         raise DoesNotFit(f"{layer.name}: a layer with experts is computed with its network, not by itself in passes")
-    bands = cut_rows(layer, x, config)
-    channels = cut_channels(layer, config)
+    cuts = cut_channels(layer, config)
+    nonzeros = _Nonzeros(x, layer)
+    bands = {(cut.reads.start, cut.reads.stop): _bands(layer, cut, nonzeros, config) for cut in cuts}
+    of = [bands[cut.reads.start, cut.reads.stop] for cut in cuts]
     # What the outer loop goes over is loaded once; what the inner loop goes over again in each round, unless it is a single part
     # that stays. The order is the one in which fewer words travel: on a board they take the time, not the cycles.
-    if (len(channels) - 1) * _input_words(bands, x) <= (len(bands) - 1) * _weight_words(layer, config):
-        order = [(band, cut) for cut in channels for band in bands]
-    else:
-        order = [(band, cut) for band in bands for cut in channels]
+    by_channels = [_pass(layer, cut, band) for cut, its in zip(cuts, of, strict=True) for band in its]
+    order = by_channels
+    if len(bands) == 1 and len(cuts) > 1 and len(of[0]) > 1:
+        words = sum(_input_words(_pass(layer, cuts[0], band), x) for band in of[0])
+        if (len(cuts) - 1) * words > (len(of[0]) - 1) * _weight_words(layer, config):
+            order = [_pass(layer, cut, band) for band in of[0] for cut in cuts]
     winners = choosing(layer)
-    if winners is not None and len(channels if winners.per_pixel else order) > 1:
-        of = "all channels of a pixel" if winners.per_pixel else "a whole output"
-        raise DoesNotFit(f"{layer.name}: winners are chosen from {of}, but {config.name} computes this one in {len(order)} passes")
-    return [replace(band, layer=with_channels(band.layer, cut), channels=cut) for band, cut in order]
+    if winners is not None and len(cuts if winners.per_pixel else order) > 1:
+        what = "all channels of a pixel" if winners.per_pixel else "a whole output"
+        raise DoesNotFit(f"{layer.name}: winners are chosen from {what}, but {config.name} computes this one in {len(order)} passes")
+    return order
 
 
-def cut_channels(layer: Layer, config: Config) -> list[slice]:
-    """The output channels in as many groups at once as the weight and channel memories hold, which is one or more."""
-    at_once = min(config.weights // group_weights(layer), config.channels // config.lanes) * config.lanes
-    K = len(layer.bias)
-    return [slice(first, min(first + at_once, K)) for first in range(0, K, at_once)]
+def cut_channels(layer: Layer, config: Config) -> list[Cut]:
+    """The output channels in as many groups at once as the weight and channel memories hold, which is one or more.
+
+    Where groups read other input channels than each other, as those of a depthwise layer do, fewer at once take fewer cycles: then as
+    many as take the fewest.
+    """
+    K, C = layer.weights.shape[:2]
+    every = range(0, K, config.lanes)
+    read = np.asarray(layer.weights.any(axis=(2, 3)))  # (K, C)
+    reads = [_between(np.asarray(read[first : first + config.lanes].any(axis=0))) for first in every]
+    found: list[tuple[float, list[Cut]]] = []
+    at_once = max(1, min(config.weights // group_weights(layer), config.channels // config.lanes))
+    apart = len({(each.start, each.stop) for each in reads}) > 1
+    sizes = {at_once} | ({1 << power for power in range((len(reads) - 1).bit_length())} if apart else set())
+    for size in sorted(sizes, reverse=True):
+        cuts = []
+        for first in range(0, len(reads), size):
+            some = reads[first : first + size]
+            channels = slice(first * config.lanes, min((first + size) * config.lanes, K))
+            cuts.append(Cut(channels, slice(min(each.start for each in some), max(each.stop for each in some)) if apart else slice(0, C)))
+        each_weights = [(cut.reads.stop - cut.reads.start) * int(np.prod(layer.weights.shape[2:])) for cut in cuts]
+        counts = [-(-(cut.channels.stop - cut.channels.start) // config.lanes) for cut in cuts]
+        if size > 1 and any(weights * count > config.weights for weights, count in zip(each_weights, counts, strict=True)):
+            continue
+        if size * config.lanes > config.channels:
+            continue
+        taps = layer.weights.shape[2] * layer.weights.shape[3] / (layer.stride[0] * layer.stride[1])
+        pixels = layer.shape[1] * layer.shape[2] / 2  # of which so many are not zero, roughly
+        multiplying = sum((cut.reads.stop - cut.reads.start) * count for cut, count in zip(cuts, counts, strict=True))
+        found.append((multiplying * pixels * taps / config.rows + BEGINNING * len(cuts), cuts))
+    return min(found, key=lambda each: each[0])[1] if found else [Cut(slice(0, min(config.lanes, K)), slice(0, C))]
 
 
-def with_channels(layer: Layer, channels: slice) -> Layer:
-    """The layer with some of its output channels."""
-    return layer.replaced(weights=layer.weights[channels], bias=layer.bias[channels], scale=layer.scale[channels])
+def apart_saves(layer: Layer, config: Config) -> bool:
+    """Whether a layer takes fewer cycles in passes of its own than among others, where each group goes over all input channels."""
+    cuts = cut_channels(layer, config)
+    if len(cuts) == 1 or cuts[0].reads == slice(0, layer.shape[0]):
+        return False
+    K, C, R, S = layer.weights.shape
+    an_entry = layer.shape[1] * layer.shape[2] / 2 * R * S / (layer.stride[0] * layer.stride[1]) / config.rows
+    together = -(-K // config.lanes) * C * an_entry
+    alone = (
+        sum((cut.reads.stop - cut.reads.start) * -(-(cut.channels.stop - cut.channels.start) // config.lanes) for cut in cuts) * an_entry
+    )
+    return bool(alone + BEGINNING * (len(cuts) + 2) < together)
 
 
-def cut_rows(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
-    """The layer, with all its channels, in bands that are each as high as fits: so bands and halos are as few as possible."""
+def with_channels(layer: Layer, cut: Cut) -> Layer:
+    """The layer with some of its output channels, reading some of its input channels."""
+    return layer.replaced(
+        weights=np.ascontiguousarray(layer.weights[cut.channels, cut.reads]),
+        bias=layer.bias[cut.channels],
+        scale=layer.scale[cut.channels],
+        shape=(cut.reads.stop - cut.reads.start, *layer.shape[1:]),
+    )
+
+
+def check_passes(layer: Layer, config: Config) -> None:
+    """DoesNotFit if a configuration cannot compute a layer in passes, whatever its input."""
+    if layer.mixture is not None:
+        check_fits(layer, config)
+        return
+    for cut in {(cut.reads.stop - cut.reads.start): cut for cut in cut_channels(layer, config)}.values():
+        one = Cut(slice(cut.channels.start, min(cut.channels.start + config.lanes, cut.channels.stop)), cut.reads)
+        _bands(layer, one, _Nonzeros(None, layer), config)
+
+
+def _between(read: NDArray[np.bool_]) -> slice:
+    """The channels between the first and the last one that are read; one, if none is."""
+    some = np.flatnonzero(read)
+    return slice(int(some[0]), int(some[-1]) + 1) if some.size else slice(0, 1)
+
+
+class _Nonzeros:
+    """How many activations of a part of an input are not zero; without an input, as many as there can be."""
+
+    def __init__(self, x: NDArray[np.integer] | None, layer: Layer) -> None:
+        self._x, self._layer = x, layer
+        self._sums: dict[tuple[int, int], NDArray[np.int64]] = {}
+
+    def among(self, channels: slice, rows: slice, columns: slice) -> int:
+        """Those of a part."""
+        if self._x is None:
+            return int((channels.stop - channels.start) * (rows.stop - rows.start) * (columns.stop - columns.start))
+        key = channels.start, channels.stop
+        if key not in self._sums:
+            pixels = np.count_nonzero(self._x[channels] != self._layer.x.zero_point, axis=0)
+            self._sums[key] = np.pad(pixels.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+        sums = self._sums[key]
+        corners = sums[rows.stop, columns.stop] - sums[rows.start, columns.stop] - sums[rows.stop, columns.start]
+        return int(corners + sums[rows.start, columns.start])
+
+
+def _bands(layer: Layer, cut: Cut, nonzeros: _Nonzeros, config: Config) -> list[tuple[Band, Band]]:
+    """Bands of rows, in as few bands of columns as one row of the output takes, each as high as fits: so few, with few halos."""
+    first_group = Cut(slice(cut.channels.start, min(cut.channels.start + config.lanes, cut.channels.stop)), cut.reads)
+    one = with_channels(layer, first_group)
+    columns = layer.out_shape[2]
+    refused: list[DoesNotFit] = []
+    for count in sorted({-(-columns // width) for width in range(1, columns + 1)}):
+        width = -(-columns // count)
+        # Each band of columns but the last one is as wide, so that the first row of the output is cut as all of them are.
+        places = [_band(layer, COLUMNS, first, min(first + width, columns)) for first in range(0, columns, width)]
+        try:
+            return [(rows, place) for place in places for rows in _rows(layer, one, cut, place, nonzeros, config)]
+        except DoesNotFit as error:
+            refused.append(error)
+    raise refused[-1]
+
+
+def _rows(layer: Layer, one: Layer, cut: Cut, columns: Band, nonzeros: _Nonzeros, config: Config) -> list[Band]:
+    """The bands of rows, for one band of columns; DoesNotFit, in a sentence for the smallest band."""
+
+    def check(rows: Band) -> None:
+        part = one.replaced(
+            shape=(one.shape[0], rows.under.stop - rows.under.start, columns.under.stop - columns.under.start),
+            pads=(rows.pads[0], columns.pads[0], rows.pads[1], columns.pads[1]),
+        )
+        some = nonzeros.among(cut.reads, rows.under, columns.under)
+        for what, size, limit in (
+            ("pixels", part.shape[1] * part.shape[2] + 1, config.pixels),
+            ("nonzero activations", some, config.entries),
+        ):
+            if size > limit:
+                raise DoesNotFit(
+                    f"{layer.name}: one {smallest} of its output needs {size:,} {what} of its input, but {config.name} holds {limit:,}"
+                )
+        check_fits(part, config)
+
     rows = layer.out_shape[1]
+    smallest = "pixel" if columns.out.stop - columns.out.start == 1 else "row"
     # Bands begin where a row of the output sees the input: those that see only padding cost nothing, and join a neighbour's band.
-    edges = [0, *[row for row in range(rows) if _seen(layer, row)][1:], rows]
-    bands: list[Pass] = []
-    while edges[0] < rows:
-        first, behind, *higher = edges
-        band = _band(layer, first, behind)
-        _check_fits(band, x, config)
-        for further in higher:
-            wider = _band(layer, first, further)
-            if not _fits(wider, x, config):
-                break
-            band = wider
-        bands.append(band)
-        edges = edges[edges.index(band.rows.stop) :]
+    edges = [0, *[row for row in range(rows) if _seen(layer, ROWS, row)][1:], rows]
+    bands: list[Band] = []
+    at = 0
+    while edges[at] < rows:
+        check(_band(layer, ROWS, edges[at], edges[at + 1]))
+        fits, does_not = at + 1, len(edges)  # numbers of edges; what is higher needs more of everything
+        while does_not - fits > 1:
+            middle = (fits + does_not) // 2
+            try:
+                check(_band(layer, ROWS, edges[at], edges[middle]))
+                fits = middle
+            except DoesNotFit:
+                does_not = middle
+        bands.append(_band(layer, ROWS, edges[at], edges[fits]))
+        at = fits
     return bands
 
 
-def _input_rows(layer: Layer, row: int) -> range:
-    """The input rows under a row of the stored output, which is one or, where a pool follows, several windows high; padding too."""
-    top = row * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
-    return range(top, top + (layer.pool[0] - 1) * layer.stride[0] + layer.weights.shape[2])
+def _under(layer: Layer, axis: int, place: int) -> range:
+    """Of an axis, the input under a place of the stored output: one or, where a pool follows, several windows long; padding too."""
+    at = axis - 1
+    start = place * layer.pool_stride[at] * layer.stride[at] - layer.pads[at]
+    return range(start, start + (layer.pool[at] - 1) * layer.stride[at] + layer.weights.shape[axis + 1])
 
 
-def _seen(layer: Layer, row: int) -> range:
-    """The same without padding; empty if the row sees nothing else."""
-    under = _input_rows(layer, row)
-    return range(max(under.start, 0), min(under.stop, layer.shape[1]))
+def _seen(layer: Layer, axis: int, place: int) -> range:
+    """The same without padding; empty if nothing else is seen."""
+    under = _under(layer, axis, place)
+    return range(max(under.start, 0), min(under.stop, layer.shape[axis]))
 
 
-def _band(layer: Layer, first: int, behind: int) -> Pass:
-    """The rows first...behind - 1 of the stored output as a layer of their own."""
-    C, _, W = layer.shape
-    seen = [rows for row in range(first, behind) if (rows := _seen(layer, row))] or [range(1)]  # a tensor has a row or more
+def _band(layer: Layer, axis: int, first: int, behind: int) -> Band:
+    """The places first...behind - 1 of an axis of the stored output."""
+    seen = [places for place in range(first, behind) if (places := _seen(layer, axis, place))] or [range(1)]  # a tensor has one or more
     held = slice(seen[0].start, seen[-1].stop)
-    top, bottom = held.start - _input_rows(layer, first).start, _input_rows(layer, behind - 1).stop - held.stop
-    pads = (top, layer.pads[1], max(bottom, 0), layer.pads[3])
-    band = layer.replaced(shape=(C, held.stop - held.start, W), pads=pads)
-    return Pass(band, slice(0, len(layer.bias)), slice(first, behind), held)
+    before = held.start - _under(layer, axis, first).start
+    return Band(slice(first, behind), held, (before, max(_under(layer, axis, behind - 1).stop - held.stop, 0)))
 
 
-def _check_fits(band: Pass, x: NDArray[np.integer], config: Config) -> None:
-    """DoesNotFit, in a sentence for the smallest band, unless a band's input and one group of its channels fit the memories."""
-    name, (_, H, W) = band.layer.name, band.layer.shape
-    nonzeros = np.count_nonzero(x[:, band.input_rows] != band.layer.x.zero_point)
-    for what, size, limit in (("pixels", H * W + 1, config.pixels), ("nonzero activations", nonzeros, config.entries)):
-        if size > limit:
-            raise DoesNotFit(f"{name}: one row of its output needs {size:,} {what} of its input, but {config.name} holds {limit:,}")
-    check_fits(with_channels(band.layer, slice(0, config.lanes)), config)
+def _pass(layer: Layer, cut: Cut, band: tuple[Band, Band]) -> Pass:
+    rows, columns = band
+    part = with_channels(layer, cut)
+    part = replace(
+        part,
+        shape=(part.shape[0], rows.under.stop - rows.under.start, columns.under.stop - columns.under.start),
+        pads=(rows.pads[0], columns.pads[0], rows.pads[1], columns.pads[1]),
+    )
+    return Pass(part, (cut.channels, rows.out, columns.out), (cut.reads, rows.under, columns.under))
 
 
-def _fits(band: Pass, x: NDArray[np.integer], config: Config) -> bool:
-    try:
-        _check_fits(band, x, config)
-    except DoesNotFit:
-        return False
-    return True
-
-
-def _input_words(bands: list[Pass], x: NDArray[np.integer]) -> int:
-    """Words of all bands' input streams, halos twice."""
-    coded = [coded_bytes(x[:, band.input_rows], band.layer.x) for band in bands]
-    return sum(-(-size_bits(tensor, best_k(tensor)) // 32) for tensor in coded)
+def _input_words(item: Pass, x: NDArray[np.integer]) -> int:
+    """Words of a pass's input stream."""
+    coded = coded_bytes(item.read(x), item.layer.x)
+    return -(-size_bits(coded, best_k(coded)) // 32)
 
 
 def _weight_words(layer: Layer, config: Config) -> int:

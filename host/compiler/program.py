@@ -10,7 +10,7 @@ from .buffers import check_pixels
 from .descriptors import network_program
 from .lowering import lowered
 from .packets import load_packets, program_packet
-from .placement import place
+from .placement import Placed, place
 
 CODE_PARAMETER = 2  # where none is chosen: at most 6 % longer than with the best one, where 60 to 90 % are zeros
 
@@ -31,8 +31,18 @@ def compile_network(network: Network, config: Config, k_in: int = CODE_PARAMETER
 
     k_in, k_out: parameters of the code, 0...7, of the input and of the output; `codes.shortest_codes` chooses them.
     """
+    placed, program = _program(network, config, k_in, k_out)
+    return Program(network, [*load_packets(placed, config), program_packet(program)], len(program), k_in, k_out)
+
+
+def check_resident(network: Network, config: Config) -> None:
+    """DoesNotFit if a network's weights do not all stay on the device."""
+    _program(network, config, CODE_PARAMETER, CODE_PARAMETER)
+
+
+def _program(network: Network, config: Config, k_in: int, k_out: int) -> tuple[list[Placed], list[Words]]:
+    """Where the layers of a network lie, and their descriptors."""
     parts = [part for layer in network.layers for part in lowered(layer)]
     placed = place(parts, config)
     check_pixels(parts, config)
-    program = network_program(placed, config, k_in=k_in, k_out=k_out)
-    return Program(network, [*load_packets(placed, config), program_packet(program)], len(program), k_in, k_out)
+    return placed, network_program(placed, config, k_in=k_in, k_out=k_out)

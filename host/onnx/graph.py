@@ -1,9 +1,7 @@
-"""An ONNX graph as a chain of nodes with their constants at hand."""
+"""ONNX nodes with their constants at hand."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -42,6 +40,7 @@ class Node:
     def __init__(self, proto: onnx.NodeProto, constants: dict[str, Constant]) -> None:
         contributed = proto.domain == CONTRIBUTED[0] and proto.op_type in CONTRIBUTED[1]
         known = proto.domain in ("", "ai.onnx") or contributed
+        self.proto = proto
         self.operator = proto.op_type if known else f"{proto.domain}::{proto.op_type}"
         self.inputs = tuple(proto.input)
         self.outputs = tuple(proto.output)
@@ -51,6 +50,11 @@ class Node:
 
     def __str__(self) -> str:
         return f"{self.name!r} ({self.operator})"
+
+    @property
+    def reads(self) -> list[str]:
+        """The tensors that it reads, those too that only its subgraphs name."""
+        return list(_reads(self.proto))
 
     def refuse(self, problem: str) -> NoReturn:
         """Raise ModelError about this node."""
@@ -112,100 +116,16 @@ class Node:
         return Activation("uint8" if value.dtype == np.uint8 else "int8", int(value.item()))
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """The graph's input or output. shape: of one image; dtype: float32, uint8 or int8."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A graph that goes from one input to one output without branches. nodes: in that order."""
-
-    name: str
-    input: Tensor
-    output: Tensor
-    nodes: tuple[Node, ...]
-
-
-def read_chain(path: Path) -> Chain:
-    """The graph of an ONNX file. FileNotFoundError if it is not there; ModelError if it is no ONNX model or no chain."""
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-    except OSError:
-        raise
-    except Exception as error:  # of protocol buffers, of the checker, of external data: a damaged file can meet any of them
-        raise ModelError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
-    _check_quantised(model.graph, path)
-    constants = _constants(model.graph)
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise ModelError(f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs; supported are models with one of each")
-    output = model.graph.output[0]
-    nodes = tuple(_walk(model.graph, inputs[0].name, output.name, constants))
-    return Chain(path.stem, _tensor(inputs[0], "input"), _tensor(output, "output"), nodes)
+def _reads(proto: onnx.NodeProto) -> Iterator[str]:
+    yield from filter(None, proto.input)
+    for attribute in proto.attribute:
+        for graph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+            own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+            own |= {name for inner in graph.node for name in inner.output}
+            read = [name for inner in graph.node for name in _reads(inner)] + [value.name for value in graph.output]
+            yield from (name for name in read if name not in own)
 
 
 def first_line(error: Exception) -> str:
     """What an exception of another package says, in one line: that names itself and its reason."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _check_quantised(graph: onnx.GraphProto, path: Path) -> None:
-    """ModelError, before anything else is said of it, if nothing of a model is quantised, or only while it runs."""
-    operators = {proto.op_type for proto in graph.node}
-    if "DynamicQuantizeLinear" in operators:
-        raise ModelError(f"{path} is quantised dynamically, so that its scales are not known before it runs; {QUANTISE}")
-    if not operators.intersection(QUANTISED):
-        raise ModelError(f"{path} is not quantised, but a model in float; {QUANTISE}")
-
-
-def _constants(graph: onnx.GraphProto) -> dict[str, Constant]:
-    """Every constant by name: initializers, Constant nodes, and those behind QuantizeLinear and DequantizeLinear."""
-    constants = {tensor.name: Constant(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
-    for proto in graph.node:
-        node = Node(proto, constants)
-        if node.operator == "Constant" and "value" in node.attributes:
-            constants[node.outputs[0]] = Constant(onnx.numpy_helper.to_array(node.attributes["value"]))
-        elif node.operator == "DequantizeLinear" and node.is_constant(0):
-            node.only("block_size", 0)
-            values, scale = node.plain(0, "input"), node.plain(1, "scale")
-            zero_point = node.plain(2, "zero point") if node.has(2) else np.zeros(1, values.dtype)
-            axis = node.attributes.get("axis", 1) % max(values.ndim, 1) if scale.size > 1 else 0
-            constants[node.outputs[0]] = Constant(values, scale, zero_point, axis)
-    return constants
-
-
-def _walk(graph: onnx.GraphProto, start: str, end: str, constants: dict[str, Constant]) -> Iterator[Node]:
-    """The nodes from one tensor to another; ModelError where the way branches or stops."""
-    readers: dict[str, list[Node]] = defaultdict(list)
-    for proto in graph.node:
-        node = Node(proto, constants)
-        for name in set(node.inputs):
-            readers[name].append(node)
-    tensor, before = start, "the model's input"
-    while tensor != end or readers[tensor]:
-        if len(readers[tensor]) != 1 or tensor == end:
-            where = [str(node) for node in readers[tensor]] + ["the model's output"] * (tensor == end)
-            raise ModelError(f"{before}: {tensor!r} goes to {' and '.join(where) or 'nowhere'}; supported is a chain without branches")
-        node = readers[tensor][0]
-        if len([name for name in node.outputs if name]) != 1:
-            node.refuse(f"{len(node.outputs)} outputs are not supported; supported is one")
-        yield node
-        tensor, before = node.outputs[0], f"node {node}"
-
-
-def _tensor(value: onnx.ValueInfoProto, end: str) -> Tensor:
-    """One end of the graph; ModelError for a type or shape that no image has."""
-    kind = value.type.tensor_type
-    if kind.elem_type not in (FLOAT, UINT8, INT8):
-        name = onnx.TensorProto.DataType.Name(kind.elem_type)
-        raise ModelError(f"the model's {end} {value.name!r} is {name}; supported are FLOAT, UINT8 and INT8")
-    sizes = [dimension.dim_value for dimension in kind.shape.dim]
-    if len(sizes) < 2 or (end == "input" and 0 in sizes[1:]):
-        raise ModelError(f"the model's {end} {value.name!r} has the sizes {sizes}; supported are a batch and after it sizes that are given")
-    return Tensor(value.name, tuple(sizes[1:]), np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)))

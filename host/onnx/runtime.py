@@ -1,14 +1,14 @@
 """The same model in ONNX Runtime's CPU provider: its outputs, to compare with, and why they may differ by one step.
 
-Between a Conv, Gemm or MatMul and its rounding there may be a Clip, a Relu or a pooling that ONNX Runtime has no integer kernel for. It
-then computes that layer in float32, where every product and sum is rounded, so that a value near the middle between two steps can come
-out at the other one. `Reference.explains` follows ONNX Runtime's own tensors from layer to layer and says whether that, and nothing else,
-makes two outputs differ.
+Between a Conv, Gemm or MatMul and its rounding there may be a Clip, a Relu or a pooling that ONNX Runtime has no integer kernel for; and
+of some models it makes int8 layers uint8 ones, and finds no integer kernel for those at the seams. It then computes a layer in float32,
+where every product and sum is rounded, so that a value near the middle between two steps can come out at the other one.
+`Reference.explains` follows ONNX Runtime's own tensors from layer to layer and says whether that, and nothing else, makes two outputs
+differ.
 """
 
-import re
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,77 +18,82 @@ from numpy.typing import NDArray
 
 from skipgrid.golden import Layer, accumulate, max_pool, run_layer
 
-from ..network import ModelError
-from .graph import first_line
-from .importer import Imported
+from .cut import Cut
+from .session import ask, integer_nodes, opened
 
 ROUNDING = 2.0**-24  # of a float32 number, relative
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where a stored tensor differs from ONNX Runtime's: the layer, the first element, both values, and how many elements differ."""
+
+    layer: str
+    element: tuple[int, ...]
+    ours: int
+    theirs: int
+    count: int
 
 
 class Reference:
-    """A model that ONNX Runtime can run; ModelError if it cannot."""
+    """A model in ONNX Runtime's default session; ModelError if it cannot run it."""
 
-    def __init__(self, model: Path) -> None:
-        self.model = model
-        self._session = _session(str(model), model)
+    def __init__(self, cut: Cut) -> None:
+        self.cut = cut
+        self._session = opened(cut.model.path, cut.model.path)
+        self._exposing: tuple[onnxruntime.InferenceSession, set[str]] | None = None
 
-    def outputs(self, images: NDArray[np.generic]) -> NDArray[Any]:
-        """The model's outputs, batch first; ModelError if ONNX Runtime fails."""
-        return self._run(self._session, images)[-1]
+    def outputs(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
+        """The model's outputs by name, for a whole batch; ModelError if ONNX Runtime fails."""
+        names = [end.name for end in self.cut.model.outputs]
+        return dict(zip(names, ask(self._session, self.cut.model.path, tensors, names), strict=True))
 
-    def explains(self, imported: Imported, image: NDArray[np.generic], output: NDArray[np.generic]) -> bool:
-        """Whether float32 kernels are all that makes ONNX Runtime's output for an image another one than the golden model's.
+    def stored(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
+        """What layers read and store, by name, for a whole batch. Where ONNX Runtime has to show it, it may take other kernels."""
+        names = list(dict.fromkeys(name for found in self.cut.layers for name in (found.source, found.output) if name not in tensors))
+        return dict(tensors) | dict(zip(names, ask(self._shown()[0], self.cut.model.path, tensors, names), strict=True))
 
-        output: ONNX Runtime's, of the same image (1, ...).
+    def compare(self, tensors: Tensors, stored: Tensors, count: int) -> list[Difference]:
+        """Each layer whose stored tensor differs from ONNX Runtime's, among the first images of a batch, in order."""
+        theirs = self.stored(tensors)
+        differences = []
+        for found in self.cut.layers:
+            if found.output not in stored:
+                continue
+            ours = stored[found.output][:count]
+            other = theirs[found.output][:count].reshape(ours.shape)
+            wrong = np.argwhere(ours != other)
+            if len(wrong):
+                first = tuple(int(place) for place in wrong[0])
+                differences.append(Difference(found.layer.name, first, int(ours[first]), int(other[first]), len(wrong)))
+        return differences
+
+    def explains(self, tensors: Tensors, image: int) -> bool:
+        """Whether each layer gives, for ONNX Runtime's own input of it, ONNX Runtime's output, but for what float32 arithmetic can do.
+
+        Then nothing but ONNX Runtime's float32 kernels makes its outputs for an image of a batch other ones than the golden model's.
         """
-        network = imported.network
-        model = onnx.load(self.model)
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in imported.tensors if name != network.output.name)
-        *tensors, last = self._run(_session(model.SerializeToString(), self.model), image, imported.tensors)
-        x = network.activations(image)[0]
-        for layer, tensor, in_float in zip(network.layers, [*tensors, last], imported.in_float, strict=True):
-            stored, exact = tensor.reshape(layer.out_shape), run_layer(x, layer)
-            low, high = _reach(x, layer) if in_float else (exact, exact)
-            near = np.abs(stored.astype(int) - exact) <= 1
-            if stored.dtype != layer.y.dtype or not (near & (stored >= low) & (stored <= high)).all():
+        theirs, (_, integer) = self.stored(tensors), self._shown()
+        for found in self.cut.layers:
+            x, stored = found.read(theirs[found.source][image]), theirs[found.output][image].reshape(found.place.shape)
+            exact = run_layer(x, found.layer)
+            low, high = (exact, exact) if found.nodes[0].name in integer else _reach(x, found.layer)
+            near = np.abs(stored.astype(int) - found.stored(exact)) <= 1
+            if stored.dtype != exact.dtype or not (near & (stored >= found.stored(low)) & (stored <= found.stored(high))).all():
                 return False
-            x = stored
-        return np.array_equal(network.results(x[np.newaxis]), output.reshape(1, *network.output.shape))
+        return True
 
-    def _run(
-        self, session: onnxruntime.InferenceSession, images: NDArray[np.generic], names: tuple[str, ...] | None = None
-    ) -> list[NDArray[Any]]:
-        """Some outputs for all images, a batch at a time: one image, or as many as the model is fixed at, the last batch filled up."""
-        put = session.get_inputs()[0]
-        batch = put.shape[0] if isinstance(put.shape[0], int) else 1
-        found: list[list[NDArray[Any]]] = []
-        try:
-            for first in range(0, len(images), batch):
-                some = images[first : first + batch]
-                full = np.concatenate([some, some[-1:].repeat(batch - len(some), axis=0)])
-                found.append([tensor[: len(some)] for tensor in session.run(names, {put.name: full})])
-        except Exception as error:  # ONNX Runtime's have no class of their own in common
-            raise _failure(self.model, error) from error
-        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
-
-
-def _session(model: str | bytes, path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above
-        raise _failure(path, error) from error
-
-
-def _failure(model: Path, error: Exception) -> ModelError:
-    """The error in one sentence, without where in ONNX Runtime's sources it was found, and with what can be done."""
-    reason = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*?\) (?=[A-Z])", "", first_line(error)).rstrip(".")
-    return ModelError(
-        f"ONNX Runtime {version('onnxruntime')} cannot run {model}, so that its outputs cannot be compared: {reason};"
-        " write the model with an opset and operators that it knows, or save its network with skipgrid.host.network_file.save_network and"
-        " run that file, which is compared with the golden model alone"
-    )
+    def _shown(self) -> tuple[onnxruntime.InferenceSession, set[str]]:
+        """A session that gives all stored tensors, and the nodes that it computes with integers."""
+        if self._exposing is None:
+            model = onnx.ModelProto()
+            model.CopyFrom(self.cut.model.proto)
+            known = {value.name for value in model.graph.output} | {value.name for value in model.graph.input}
+            names = dict.fromkeys(name for found in self.cut.layers for name in (found.source, found.output) if name not in known)
+            model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+            self._exposing = opened(model, self.cut.model.path), integer_nodes(model, self.cut.model.path)
+        return self._exposing
 
 
 def _reach(x: NDArray[np.integer], layer: Layer) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import Activation, Layer, Thresholds, run_layer, run_network
-from skipgrid.host.compiler.buffers import check_held, stored_shapes
-from skipgrid.host.compiler.fits import chooses_apart
 from skipgrid.rtl.config import Config
+
+from .compiler.buffers import check_held, stored_shapes
+from .compiler.fits import chooses_apart
 
 Tensor = NDArray[np.integer]
 

@@ -1,0 +1,217 @@
+"""A planned model on a device: parts on the host by ONNX Runtime, segments on the accelerator, each output beside the golden model's.
+
+runner = Runner(device, plan_model(cut_model("model.onnx"), device.config))
+run = runner.run({"input": images})
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skipgrid.golden import (
+    Layer,
+    Thresholds,
+    best_k,
+    coded_bytes,
+    decode,
+    dense_cycles,
+    dense_macs,
+    encode,
+    from_coded,
+    run_layer,
+    run_network,
+    sparsity,
+    useful_macs,
+)
+from skipgrid.rtl.config import Config
+
+from .compiler.codes import SAMPLE, shortest_codes
+from .compiler.descriptors import network_program
+from .compiler.fits import DoesNotFit
+from .compiler.lowering import lowered
+from .compiler.packets import channel_packet, program_packet, weight_packet
+from .compiler.passes import plan
+from .compiler.placement import place
+from .compiler.program import Program, compile_network
+from .devices.device import Device
+from .onnx.cut import Cut
+from .onnx.layers import Found
+from .onnx.parts import Part
+from .plan import Plan, Segment, halves
+from .run import load_program, run_input
+from .stored import check_entries
+
+
+@dataclass
+class LayerRun:
+    """One layer over one image.
+
+    cycles: of all its passes; where layers run from one start, of its part of the run. exact: whether what was read of the accelerator
+    equals the golden model's output, of the last layer that ran from a start. words: that were sent to the accelerator and read from it.
+    """
+
+    name: str
+    sparsity: float
+    useful_macs: int
+    dense_macs: int
+    dense_cycles: int
+    cycles: int
+    passes: int
+    exact: bool
+
+
+@dataclass
+class ImageRun:
+    """One image: the cycles of all segments, and its layers in their order.
+
+    words: sent to the accelerator and read from it, for this image. problem: why something of it ran otherwise than planned; empty as a
+    rule.
+    """
+
+    cycles: int = 0
+    words: int = 0
+    layers: list[LayerRun] = field(default_factory=list)
+
+
+class Runner:
+    """Runs a plan on a device, one batch at a time.
+
+    stored: of the last batch, each tensor that the accelerator or the host gave, by name.
+    """
+
+    def __init__(self, device: Device, plan: Plan) -> None:
+        self.device = device
+        self.plan = plan
+        self.stored: dict[str, NDArray[Any]] = {}
+        self._programs: dict[Segment, Program] = {}
+        self._thresholds: dict[Segment, Thresholds] = {}
+        self._loaded: Segment | None = None
+        self._weights: tuple[int, slice] | None = None  # of which layer's channels the device holds the weights, between two passes
+
+    def choose_codes(self, segment: Segment, inputs: NDArray[np.integer]) -> None:
+        """Compile a segment with the codes that are short for some of its inputs (N, C, H, W)."""
+        network = segment.network
+        self._programs[segment] = compile_network(network, self.device.config, *shortest_codes(network, inputs[:SAMPLE]))
+
+    def run(self, tensors: Mapping[str, NDArray[Any]], count: int) -> list[ImageRun]:
+        """Run a batch, of which the first `count` images matter, from the model's inputs; outputs are in `stored` then.
+
+        DeviceError if the device reports an error; DoesNotFit if an image has more nonzeros than any cut can take.
+        """
+        self.stored = dict(tensors)
+        images = [ImageRun() for _ in range(count)]
+        for step in self.plan.steps:
+            if isinstance(step, Part):
+                self.stored.update(step.run(self.stored))
+                continue
+            first, last = step.layers[0], step.layers[-1]
+            outputs = []
+            for image, run in enumerate(images):
+                x = first.read(self.stored[first.source][image])
+                outputs.append(last.stored(self._segment(step, x, run)))
+            outputs += outputs[-1:] * (len(self.stored[first.source]) - count)
+            self.stored[last.output] = np.stack(outputs)
+        return images
+
+    def _segment(self, segment: Segment, x: NDArray[np.integer], run: ImageRun) -> NDArray[np.integer]:
+        """Run one segment over one image's input; its output, as the last layer stores it."""
+        if segment.program is None:
+            return self._passes(segment.layers[0], x, run)
+        layers = segment.network.layers
+        thresholds = self._thresholds.setdefault(segment, Thresholds())
+        try:
+            check_entries(x, [part for layer in layers for part in lowered(layer)], thresholds, self.device.config)
+        except DoesNotFit:
+            if any(layer.winners is not None or layer.mixture is not None for layer in layers):
+                raise
+            for part in halves(segment, self.device.config):
+                x = self._segment(part, x, run)
+            return x
+        if segment not in self._programs:
+            self.choose_codes(segment, x[np.newaxis])
+        program = self._programs[segment]
+        if self._loaded is not segment:
+            load_program(self.device, program)
+            self._loaded, self._weights = segment, None
+            run.words += sum(map(len, program.packets))
+        expected = run_network(x, layers, thresholds)
+        result = run_input(self.device, program, x)
+        run.cycles += result.cycles
+        run.words += sum(_stream_words(tensor, held, k) for tensor, held, k in _ends(x, result.output, layers, program))
+        exact = np.array_equal(result.output, expected[-1])
+        for found, tensor, cycles in zip(segment.layers, [x, *expected[:-1]], result.layer_cycles, strict=True):
+            run.layers.append(_layer_run(found, tensor, self.device.config, cycles=cycles, passes=1, exact=exact))
+        return result.output
+
+    def _passes(self, found: Found, x: NDArray[np.integer], run: ImageRun) -> NDArray[np.integer]:
+        """Run one layer in passes over one image's input."""
+        config, first = self.device.config, x
+        cycles, count, exact = 0, 0, True
+        self._loaded = None
+        for part in lowered(found.layer):
+            expected = run_layer(x, part)
+            y = np.empty_like(expected)
+            for item in plan(part, x, config):
+                coded, block = coded_bytes(item.read(x), part.x), coded_bytes(expected[item.block], part.y)
+                k_in, k_out = best_k(coded), best_k(block)
+                placed = place([item.layer], config)
+                packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out))]
+                if self._weights != (id(part), item.channels):
+                    packets += [weight_packet(placed[0], config), channel_packet(placed[0], config)]
+                    self._weights = id(part), item.channels
+                for packet in packets:
+                    self.device.load(packet)
+                words = encode(coded, k_in)
+                answer = self.device.run([words])
+                shape = item.layer.out_shape
+                y[item.block] = from_coded(decode(answer.packets[0], prod(shape), k_out), shape, part.y)
+                cycles += answer.counters["total_cycles"]
+                run.words += sum(map(len, packets)) + len(words) + len(answer.packets[0])
+                count += 1
+            exact = exact and np.array_equal(y, expected)
+            x = y
+        self._weights = None
+        run.cycles += cycles
+        run.layers.append(_layer_run(found, first, config, cycles=cycles, passes=count, exact=exact))
+        return x
+
+
+def _ends(
+    x: NDArray[np.integer], y: NDArray[np.integer], layers: tuple[Layer, ...], program: Program
+) -> list[tuple[NDArray[np.integer], Any, int]]:
+    return [(x, layers[0].x, program.k_in), (y, layers[-1].y, program.k_out)]
+
+
+def _stream_words(tensor: NDArray[np.integer], held: Any, k: int) -> int:
+    """Words of a tensor's stream."""
+    return len(encode(coded_bytes(tensor, held), k))
+
+
+def _layer_run(found: Found, x: NDArray[np.integer], config: Config, *, cycles: int, passes: int, exact: bool) -> LayerRun:
+    layer, present = found.layer, found.present
+    return LayerRun(
+        name=layer.name,
+        sparsity=sparsity(coded_bytes(x, layer.x)),
+        useful_macs=useful_macs(x, layer, present),
+        dense_macs=dense_macs(layer, present),
+        dense_cycles=dense_cycles(layer, config.rows, config.lanes, present),
+        cycles=cycles,
+        passes=passes,
+        exact=exact,
+    )
+
+
+def run_golden(cut: Cut, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """All tensors that a model's parts and layers give for a batch, the layers computed by the golden model."""
+    stored = dict(tensors)
+    for step in cut.steps:
+        if isinstance(step, Part):
+            stored.update(step.run(stored))
+        else:
+            images = stored[step.source]
+            stored[step.output] = np.stack([step.stored(run_layer(step.read(image), step.layer)) for image in images])
+    return stored

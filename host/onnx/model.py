@@ -1,0 +1,201 @@
+"""An ONNX file as a graph: nodes in order, constants and sizes at hand, whatever of it can run on the accelerator."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from ..network import ModelError
+from .graph import QUANTISE, QUANTISED, Constant, Node, first_line
+from .session import ask, opened
+
+CODES = (np.dtype(np.uint8), np.dtype(np.int8))
+DRAWN = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")  # never constant
+FOLDED_BYTES = 1 << 28  # of a constant that is computed before the model runs
+
+
+@dataclass(frozen=True)
+class End:
+    """An input or output of a model. shape: with the batch, which is None where the model takes any."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[np.generic]
+
+    @property
+    def of_image(self) -> tuple[int, ...]:
+        """The shape without the batch, of which all is known."""
+        return tuple(size or 0 for size in self.shape[1:])
+
+
+class Model:
+    """A model that ONNX Runtime can run; ModelError says why a file is none.
+
+    batch: how many images it takes at once: as many as it is fixed at, or 1.
+    nodes: those that an output depends on, in an order in which each comes behind what it reads; none whose result is constant.
+    constants: every constant tensor by name. sizes: of every other tensor, with the batch. dtypes: likewise.
+    readers: of each tensor, the nodes that read it. maker: of each tensor, the node that gives it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.proto = _loaded(path)
+        graph = self.proto.graph
+        self.opset = next((each.version for each in self.proto.opset_import if each.domain in ("", "ai.onnx")), 1)
+        self.constants = {tensor.name: Constant(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+        self.inputs = tuple(_end(value, "input") for value in graph.input if value.name not in self.constants)
+        self.outputs = tuple(_end(value, "output") for value in graph.output)
+        if not self.inputs:
+            raise ModelError(f"{path} has no input; supported are models that compute something of data")
+        self.batch = self._batch()
+        self.sizes, self.dtypes = self._sizes()
+        self.nodes = tuple(self._live(self._fold()))
+        self.readers: dict[str, list[Node]] = defaultdict(list)
+        self.maker: dict[str, Node] = {}
+        for node in self.nodes:
+            self.maker.update(dict.fromkeys(filter(None, node.outputs), node))
+            for name in dict.fromkeys(node.reads):
+                self.readers[name].append(node)
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self.path.stem
+
+    def is_code(self, tensor: str) -> bool:
+        """Whether a tensor has 8 bits, and is no constant."""
+        return self.dtypes.get(tensor) in CODES
+
+    def _batch(self) -> int:
+        """Images at once; ModelError if sizes other than the batch are open, or if inputs differ in it."""
+        found: dict[int | None, str] = {}
+        for each in self.inputs:
+            if not each.shape:
+                raise ModelError(f"the model's input {each.name!r} is a single number; supported are tensors with a batch")
+            if None in each.shape[1:]:
+                sizes = ", ".join("?" if size is None else str(size) for size in each.shape)
+                raise ModelError(
+                    f"the model's input {each.name!r} is ({sizes}); only the batch may be left open: fix the other sizes with"
+                    " python -m onnxruntime.tools.make_dynamic_shape_fixed"
+                )
+            found[each.shape[0]] = each.name
+        fixed = {size: name for size, name in found.items() if size is not None}
+        if len(fixed) > 1:
+            listed = " and ".join(f"{name!r} takes {size}" for size, name in fixed.items())
+            raise ModelError(f"the model's inputs differ in their batch: {listed}; supported is one batch for all")
+        return next(iter(fixed), 1)
+
+    def _sizes(self) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype[Any]]]:
+        """Shape and type of each tensor that a node gives, as ONNX Runtime finds them: it runs once, over zeros."""
+        dtypes = {end.name: end.dtype for end in self.inputs}
+        zeros = {end.name: np.zeros((self.batch, *end.of_image), end.dtype) for end in self.inputs}
+        names = [name for proto in self.proto.graph.node for name in proto.output if name]
+        exposed = onnx.ModelProto()
+        exposed.CopyFrom(self.proto)
+        known = {value.name for value in exposed.graph.output}
+        exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        results = ask(opened(exposed, self.path, options), self.path, zeros, names)
+        sizes = {name: values.shape for name, values in zeros.items()}
+        for name, values in zip(names, results, strict=True):
+            if isinstance(values, np.ndarray):
+                sizes[name], dtypes[name] = values.shape, values.dtype
+        return sizes, dtypes
+
+    def _fold(self) -> Iterator[Node]:
+        """All nodes but those whose result is constant, which goes to `constants`."""
+        for proto in self.proto.graph.node:
+            node = Node(proto, self.constants)
+            if node.operator == "Shape" and node.inputs[0] in self.sizes:
+                size = np.array(self.sizes[node.inputs[0]], np.int64)
+                self.constants[node.outputs[0]] = Constant(size[node.attributes.get("start", 0) : node.attributes.get("end", len(size))])
+            else:
+                constant = all(map(node.is_constant, range(len(node.inputs)))) or not any(node.inputs)
+                if not constant or node.operator in DRAWN or not self._folded(node, proto):
+                    yield node
+
+    def _folded(self, node: Node, proto: onnx.NodeProto) -> bool:
+        """Whether the result of a node whose inputs are constant is kept."""
+        put = self.constants.get(node.inputs[0]) if node.inputs else None
+        if node.operator == "DequantizeLinear":
+            if put is None or put.scale is not None or node.attributes.get("block_size", 0):
+                return False
+            values, scale = put.values, node.plain(1, "scale")
+            zero_point = node.plain(2, "zero point") if node.has(2) else np.zeros(1, values.dtype)
+            axis = node.attributes.get("axis", 1) % max(values.ndim, 1) if scale.size > 1 else 0
+            self.constants[node.outputs[0]] = Constant(values, scale, zero_point, axis)
+            return True
+        if put is not None and put.scale is not None:
+            moved = _moved(node, put)
+            if moved is not None:
+                self.constants[node.outputs[0]] = moved
+            return moved is not None
+        given = [self.constants[name] for name in node.inputs if name]
+        if any(each.scale is not None for each in given) or sum(each.values.nbytes for each in given) > FOLDED_BYTES:
+            return False
+        single = onnx.ModelProto(ir_version=self.proto.ir_version, opset_import=self.proto.opset_import)
+        single.graph.name = "constant"
+        single.graph.node.append(proto)
+        for name in filter(None, dict.fromkeys(node.inputs)):
+            single.graph.initializer.append(onnx.numpy_helper.from_array(self.constants[name].values, name))
+        single.graph.output.extend(onnx.ValueInfoProto(name=name) for name in node.outputs if name)
+        results = ask(opened(single, self.path), self.path, {}, None)
+        self.constants.update({name: Constant(values) for name, values in zip(filter(None, node.outputs), results, strict=True)})
+        return True
+
+    def _live(self, nodes: Iterator[Node]) -> list[Node]:
+        """Of some nodes, in order, those that an output depends on."""
+        wanted = {end.name for end in self.outputs}
+        live = []
+        for node in reversed(list(nodes)):
+            if wanted.intersection(node.outputs):
+                wanted.update(node.reads)
+                live.append(node)
+        return live[::-1]
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    """The file; OSError if it is not there, ModelError if it is no quantised ONNX model."""
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(str(path) if model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF else model)
+    except OSError:
+        raise
+    except Exception as error:  # of protocol buffers, of the checker, of external data: a damaged file can meet any of them
+        raise ModelError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
+    operators = Counter(proto.op_type for proto in model.graph.node)
+    if operators["DynamicQuantizeLinear"]:
+        raise ModelError(f"{path} is quantised dynamically, so that its scales are not known before it runs; {QUANTISE}")
+    if not any(operators[name] for name in QUANTISED):
+        raise ModelError(f"{path} is not quantised, but a model in float; {QUANTISE}")
+    return model
+
+
+def _end(value: onnx.ValueInfoProto, what: str) -> End:
+    kind = value.type.tensor_type
+    if not kind.elem_type:
+        raise ModelError(f"the model's {what} {value.name!r} is no tensor; supported are tensors")
+    sizes = [dimension.dim_value or None for dimension in kind.shape.dim]
+    return End(value.name, tuple(sizes), np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)))
+
+
+def _moved(node: Node, constant: Constant) -> Constant | None:
+    """A quantised constant behind a node that only moves it; None if the node does more."""
+    values, axis = constant.values, constant.axis
+    single = constant.scale is None or constant.scale.size == 1
+    if node.operator == "Identity":
+        return constant
+    if node.operator == "Transpose":
+        order = list(node.attributes.get("perm", range(values.ndim)[::-1]))
+        return Constant(values.transpose(order), constant.scale, constant.zero_point, 0 if single else order.index(axis))
+    if node.operator == "Reshape" and single:
+        target = [int(size) for size in node.plain(1, "shape").ravel()]
+        target = [values.shape[place] if size == 0 else size for place, size in enumerate(target)]
+        return Constant(values.reshape(target), constant.scale, constant.zero_point, 0)
+    return None

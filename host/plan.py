@@ -1,0 +1,144 @@
+"""A cut model for one configuration: which layers run from one start, which in passes, and which do not fit and go to the host."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from skipgrid.rtl.config import Config
+
+from .compiler.fits import DoesNotFit
+from .compiler.lowering import lowered
+from .compiler.passes import apart_saves, check_passes
+from .compiler.program import Program, check_resident, compile_network
+from .network import Network, Port
+from .onnx.cut import Cut, HostNode
+from .onnx.layers import Found
+from .onnx.parts import Part
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Layers of the accelerator, each reading what the one before it stores.
+
+    program: with which they run from one start, all weights resident; None for one layer that runs in passes.
+    """
+
+    layers: tuple[Found, ...]
+    program: Program | None
+
+    @property
+    def network(self) -> Network:
+        """The layers as a network, whose ends are tensors of 8 bits."""
+        return network_of(self.layers)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What runs where and in which order: parts of the model on the host, segments on the accelerator.
+
+    name: of the model or network. config: what it is planned for. steps: in their order.
+    cut: the model as it was cut for this configuration; None for a network of this package's own, which is one segment.
+    """
+
+    name: str
+    config: Config
+    steps: tuple[Part | Segment, ...]
+    cut: Cut | None = None
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The accelerator's."""
+        return [step for step in self.steps if isinstance(step, Segment)]
+
+    @property
+    def host_nodes(self) -> tuple[HostNode, ...]:
+        """What the host computes, and why."""
+        return self.cut.host_nodes if self.cut else ()
+
+    @property
+    def device_macs_share(self) -> float:
+        """The share of the model's multiplications that run on the accelerator."""
+        return self.cut.device_macs_share if self.cut else 1.0
+
+
+def plan_model(cut: Cut, config: Config) -> Plan:
+    """A model's plan for a configuration; ModelError if nothing of it fits."""
+    refused = {}
+    for found in cut.layers:
+        try:
+            for part in lowered(found.layer):
+                check_passes(part, config)
+        except DoesNotFit as error:
+            refused[found] = str(error)
+    if refused:
+        cut = cut.without(refused)
+    return Plan(cut.model.name, config, tuple(_grouped(cut, config)), cut)
+
+
+def plan_network(network: Network, config: Config) -> Plan:
+    """The plan of a network of this package's own: one segment; DoesNotFit if its weights do not stay on the device."""
+    first, last = network.layers[0], network.layers[-1]
+    founds = []
+    for number, layer in enumerate(network.layers):
+        source = network.input.name if layer is first else f"{network.output.name} {number}"
+        output = network.output.name if layer is last else f"{network.output.name} {number + 1}"
+        take = np.arange(prod(layer.shape)).reshape(layer.shape)
+        place = np.arange(prod(layer.out_shape)).reshape(layer.out_shape)
+        founds.append(Found(layer, (), source, take, output, place, np.zeros(layer.out_shape, layer.y.dtype), None, asked=False))
+    return Plan(network.name, config, (_segment(tuple(founds), config),))
+
+
+def network_of(layers: tuple[Found, ...]) -> Network:
+    """Layers that follow each other as a network."""
+    first, last = layers[0], layers[-1]
+    return Network(
+        first.layer.name if len(layers) == 1 else f"{first.layer.name} to {last.layer.name}",
+        tuple(found.layer for found in layers),
+        Port(first.source, first.layer.shape, first.layer.x),
+        Port(last.output, last.layer.out_shape, last.layer.y),
+    )
+
+
+def halves(segment: Segment, config: Config) -> list[Segment]:
+    """A segment in two, or in passes if it is one layer: what is done where an image has too many nonzeros for it."""
+    if len(segment.layers) == 1:
+        return [Segment(segment.layers, None)]
+    middle = len(segment.layers) // 2
+    return [_segment(some, config) for some in (segment.layers[:middle], segment.layers[middle:])]
+
+
+def _grouped(cut: Cut, config: Config) -> Iterator[Part | Segment]:
+    """The steps of a cut, with layers that can run from one start put together: as many as fit."""
+    waiting: list[Found] = []
+    for step in [*cut.steps, None]:
+        if isinstance(step, Found) and waiting and cut.follows(waiting[-1], step) and _resident((*waiting, step), config):
+            waiting.append(step)
+            continue
+        if waiting:
+            yield _segment(tuple(waiting), config)
+            waiting = []
+        if isinstance(step, Found):
+            waiting = [step]
+            if not _resident((step,), config):
+                yield Segment((step,), None)
+                waiting = []
+        elif step is not None:
+            yield step
+
+
+def _resident(layers: tuple[Found, ...], config: Config) -> bool:
+    """Whether layers run from one start, and gain from it."""
+    if apart_saves(layers[-1].layer, config):
+        return False
+    try:
+        check_resident(network_of(layers), config)
+    except DoesNotFit:
+        return False
+    return True
+
+
+def _segment(layers: tuple[Found, ...], config: Config) -> Segment:
+    """The segment of layers that fit."""
+    return Segment(layers, compile_network(network_of(layers), config))
