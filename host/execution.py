@@ -51,7 +51,7 @@ class LayerRun:
     """One layer over one image.
 
     cycles: of all its passes; where layers run from one start, of its part of the run. exact: whether what was read of the accelerator
-    equals the golden model's output, of the last layer that ran from a start. words: that were sent to the accelerator and read from it.
+    equals the golden model's output, of the last layer that ran from a start.
     """
 
     name: str
@@ -68,11 +68,11 @@ class LayerRun:
 class ImageRun:
     """One image: the cycles of all segments, and its layers in their order.
 
-    words: sent to the accelerator and read from it, for this image. problem: why something of it ran otherwise than planned; empty as a
-    rule.
+    starts: of the accelerator. words: sent to it and read from it, for this image.
     """
 
     cycles: int = 0
+    starts: int = 0
     words: int = 0
     layers: list[LayerRun] = field(default_factory=list)
 
@@ -141,6 +141,7 @@ class Runner:
         expected = run_network(x, layers, thresholds)
         result = run_input(self.device, program, x)
         run.cycles += result.cycles
+        run.starts += 1
         run.words += sum(_stream_words(tensor, held, k) for tensor, held, k in _ends(x, result.output, layers, program))
         exact = np.array_equal(result.output, expected[-1])
         for found, tensor, cycles in zip(segment.layers, [x, *expected[:-1]], result.layer_cycles, strict=True):
@@ -176,6 +177,7 @@ class Runner:
             x = y
         self._weights = None
         run.cycles += cycles
+        run.starts += count
         run.layers.append(_layer_run(found, first, config, cycles=cycles, passes=count, exact=exact))
         return x
 

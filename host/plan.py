@@ -58,6 +58,11 @@ class Plan:
         return self.cut.host_nodes if self.cut else ()
 
     @property
+    def rewritten(self) -> tuple[str, ...]:
+        """What was done to the model."""
+        return self.cut.rewritten if self.cut else ()
+
+    @property
     def device_macs_share(self) -> float:
         """The share of the model's multiplications that run on the accelerator."""
         return self.cut.device_macs_share if self.cut else 1.0
@@ -65,6 +70,14 @@ class Plan:
 
 def plan_model(cut: Cut, config: Config) -> Plan:
     """A model's plan for a configuration; ModelError if nothing of it fits."""
+    refused = refused_layers(cut, config)
+    if refused:
+        cut = cut.without(refused)
+    return Plan(cut.model.name, config, tuple(_grouped(cut, config)), cut)
+
+
+def refused_layers(cut: Cut, config: Config) -> dict[Found, str]:
+    """The layers for which a configuration has no room, not even in passes, and why."""
     refused = {}
     for found in cut.layers:
         try:
@@ -72,9 +85,7 @@ def plan_model(cut: Cut, config: Config) -> Plan:
                 check_passes(part, config)
         except DoesNotFit as error:
             refused[found] = str(error)
-    if refused:
-        cut = cut.without(refused)
-    return Plan(cut.model.name, config, tuple(_grouped(cut, config)), cut)
+    return refused
 
 
 def plan_network(network: Network, config: Config) -> Plan:

@@ -12,6 +12,7 @@ from skipgrid import __version__
 from .bench import bench
 from .boards import boards
 from .build import build
+from .check import check
 from .console import safe_streams
 from .docs import docs
 from .extras import missing
@@ -22,6 +23,7 @@ from .fuzz import fuzz
 from .generate import generate
 from .info import info
 from .interrupts import Interrupted, interruptible
+from .plan import plan
 from .presets import presets
 from .run import run
 from .simulate import simulate
@@ -52,6 +54,8 @@ app = typer.Typer(
 )
 app.command()(presets)
 app.command()(generate)
+app.command()(check)
+app.command()(plan)
 app.command()(run)
 app.add_typer(bench, name="bench")
 app.command(rich_help_panel=BOARDS)(boards)

@@ -9,6 +9,7 @@ from skipgrid.rtl.config import Config
 
 from .console import bar, building, working
 from .images import check_inputs, check_labels, drawn_inputs, read_inputs
+from .interrupts import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,7 +231,7 @@ def measure_on(device: "Device", prepared: Prepared, *, compare: bool = False) -
             ):
                 found.append(outputs)
                 measured.runs += runs
-        except (ValueError, RuntimeError, OSError, KeyboardInterrupt) as error:
+        except (ValueError, RuntimeError, OSError, Interrupted) as error:
             if not found:
                 raise
             measured.problem = error

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS
 from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 from skipgrid.scripts.cli import app
+from skipgrid.scripts.interrupts import Interrupted
 from skipgrid.scripts.model_run import Measured
 from test_onnx_import_graphs import INPUTS, clip, conv, image, outputs, rounded
 
 PNG = b"\x89PNG"
-TAUGHT = [[name] for name in ("presets", "generate", "run", "boards", "build", "flash", "simulate", "info", "synth")] + [
+TAUGHT = [[name] for name in ("presets", "generate", "check", "plan", "run", "boards", "build", "flash", "simulate", "info", "synth")] + [
     ["bench", "layers"],
     ["bench", "topk"],
     ["bench", "router"],
@@ -165,23 +167,34 @@ def test_run_keeps_its_results_when_onnxruntime_fails(
 
 
 @SIMULATES
+@pytest.mark.parametrize(
+    ("failure", "sentence", "code"),
+    [(DoesNotFit("it has too many nonzeros"), "image 1: it has too many nonzeros", 1), (Interrupted(signal.SIGINT), "interrupted", 130)],
+    ids=["too many nonzeros", "Ctrl-C"],
+)
 def test_run_keeps_the_results_before_an_image_that_fails(
-    skipgrid: CommandLine, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    skipgrid: CommandLine,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: BaseException,
+    sentence: str,
+    code: int,
 ) -> None:
     run, ran = Runner.run, list[int]()
 
     def once(runner: Runner, *arguments: Any) -> Any:
         if ran:
-            raise DoesNotFit("it has too many nonzeros")
+            raise failure
         ran.append(1)
         return run(runner, *arguments)
 
     monkeypatch.setattr(Runner, "run", once)
     kept = ("--json", tmp_path / "run.json", "--draw", tmp_path / "run.png", "--out", tmp_path / "out.npz")
     outcome = skipgrid("run", MODEL, data, "--preset", "1x8", *kept)
-    assert outcome.code == 1
+    assert outcome.code == code
     assert "1 of 1" in outcome.output
-    assert outcome.errors.endswith("skipgrid: image 1: it has too many nonzeros\n")
+    assert outcome.errors.endswith(f"skipgrid: {sentence}\n")
     report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert (report["images"], report["bit_exact_onnxruntime"]) == (1, True)
     assert (tmp_path / "run.png").read_bytes().startswith(PNG)

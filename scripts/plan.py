@@ -1,0 +1,76 @@
+"""skipgrid plan: what of a model runs where, and in which order."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from skipgrid.fpga.board import find_config
+from skipgrid.fpga.units import with_settings
+
+from .console import JsonOption, SettingsOption, from_options, known_board, known_preset, output, shipped_file, table, tails, write_json
+from .devices import chosen_config
+
+MEMORIES = ("weights", "channels", "layers", "features", "pixels")
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="An int8 model, as ONNX Runtime's static quantisation writes it.", callback=shipped_file)
+]
+
+
+def plan(
+    model: ModelArgument,
+    preset_name: Annotated[
+        str | None, typer.Option("--preset", "-p", help="The accelerator; otherwise 4x32.", callback=known_preset)
+    ] = None,
+    board_name: Annotated[
+        str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.", callback=known_board)
+    ] = None,
+    settings: SettingsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Show in which steps a model runs: parts on the host, segments on the accelerator, layer by layer where they run in passes.
+
+    A segment's layers run from one start, with all weights resident. Words go over the ports: those that are loaded (weights, parameters,
+    programs), and those of the streams. How a large layer is cut and how long its code is depend on the nonzeros of its input; here half
+    of all activations are. Behind each memory's name stands how much of it the accelerator has.
+
+    Examples:
+
+    - `skipgrid plan models/lenet5.onnx --preset 1x8`
+
+    - `skipgrid plan your.onnx --board icebreaker --json plan.json`
+    """
+    from skipgrid.host.forecast import forecast
+    from skipgrid.host.onnx.cut import cut_model
+    from skipgrid.host.plan import plan_model
+
+    with from_options():
+        config = with_settings(chosen_config(preset_name, board_name) or find_config("4x32"), settings or [])
+    planned = plan_model(cut_model(model), config)
+    steps = forecast(planned)
+    shown = table(f"{model.name} on {config.name}", "where", "what", "passes", "loaded", "streamed", *MEMORIES, left=2)
+    shown.add_row("", "of", "", "words", "words", *(f"{getattr(config, name):,}" for name in MEMORIES))
+    shown.add_section()
+    short = dict(zip((names := [name for step in steps for name in step.names]), tails(names), strict=True))
+    for step in steps:
+        what = ", ".join(short[name] for name in step.names) or "between floats and 8 bits"
+        if step.on == "host":
+            shown.add_row("host", what, *[""] * (3 + len(MEMORIES)))
+            continue
+        figures = (step.passes, step.load_words, step.stream_words, *(getattr(step, name) for name in MEMORIES))
+        shown.add_row("accelerator", what, *(f"{figure:,}" for figure in figures))
+    output.print(shown)
+    for sentence in planned.rewritten:
+        output.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    output.print(f"{planned.device_macs_share:.2%} of the multiplications run on the accelerator", highlight=False)
+    write_json(
+        json,
+        {
+            "model": model.name,
+            "accelerator": config.name,
+            "steps": [asdict(step) for step in steps],
+            "rewritten": list(planned.rewritten),
+            "device_macs_share": planned.device_macs_share,
+        },
+    )
