@@ -1,10 +1,12 @@
 """A cut model for one configuration: which layers run from one start, which in passes, and which do not fit and go to the host."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skipgrid.rtl.config import Config
 
@@ -70,6 +72,7 @@ class Plan:
 
 def plan_model(cut: Cut, config: Config) -> Plan:
     """A model's plan for a configuration; ModelError if nothing of it fits."""
+    cut = with_folded(cut, config)
     refused = refused_layers(cut, config)
     if refused:
         cut = cut.without(refused)
@@ -86,6 +89,39 @@ def refused_layers(cut: Cut, config: Config) -> dict[Found, str]:
         except DoesNotFit as error:
             refused[found] = str(error)
     return refused
+
+
+def with_folded(cut: Cut, config: Config) -> Cut:
+    """The same cut, with those layers folded for which a configuration would have no room otherwise."""
+    new = {found: folded(found, config) for found in refused_layers(cut, config)}
+    return replace(cut, steps=tuple(step if isinstance(step, Part) else new.get(step, step) for step in cut.steps))
+
+
+def folded(found: Found, config: Config) -> Found:
+    """A fully connected layer that reads a vector longer than a row of a feature map, as one that reads several rows.
+
+    The same if it is no such layer, or if the vector cannot be divided into as many channels as a row holds.
+    """
+    layer = found.layer
+    inputs, height, width = layer.shape
+    if (height, width) != (1, 1) or any(layer.pads) or inputs <= config.features:
+        return found
+    channels = max((each for each in range(1, config.features + 1) if inputs % each == 0), default=1)
+    rows = inputs // channels
+    if rows > config.side or rows + 1 > config.pixels:
+        return found
+    shape = (channels, rows, 1)
+
+    def in_rows(vectors: NDArray[Any]) -> NDArray[Any]:
+        """(..., inputs) as (..., channels, rows, 1)."""
+        return np.ascontiguousarray(np.moveaxis(vectors.reshape(*vectors.shape[:-1], rows, channels), -1, -2)[..., np.newaxis])
+
+    return replace(
+        found,
+        layer=layer.replaced(weights=in_rows(layer.weights.reshape(len(layer.bias), inputs)), shape=shape),
+        take=in_rows(found.take.reshape(-1)),
+        present=None if found.present is None else in_rows(found.present.reshape(len(layer.bias), inputs)),
+    )
 
 
 def plan_network(network: Network, config: Config) -> Plan:

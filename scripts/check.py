@@ -78,9 +78,9 @@ def check(
 def _report(cut: "Cut", config: Config) -> dict[str, Any]:
     """How a model is planned for one accelerator."""
     from skipgrid.host.network import ModelError
-    from skipgrid.host.plan import plan_model, refused_layers
+    from skipgrid.host.plan import plan_model, refused_layers, with_folded
 
-    refused = refused_layers(cut, config)
+    refused = refused_layers(with_folded(cut, config), config)
     report: dict[str, Any] = {"accelerator": config.name, "layers": len(cut.layers), "starts": 0, "in_passes": 0}
     report |= {"does_not_fit": [{"layer": found.layer.name, "why": why} for found, why in refused.items()], "device_macs_share": 0.0}
     try:

@@ -66,6 +66,23 @@ def test_what_does_not_fit_runs_on_the_host(model: Path) -> None:
 
 
 @pytest.mark.xdist_group("small")
+def test_a_vector_longer_than_a_row_is_folded(tmp_path: Path) -> None:
+    graph = Graph((400,), "uint8").add("DequantizeLinear", "f", Y_SCALE, Y_ZERO)
+    rng = np.random.default_rng(2)
+    weights = graph.dequantised(rng.integers(-9, 10, (400, 5)).astype(np.int8), np.float32(0.002), np.int8(0))
+    cut = cut_model(rounded(graph.add("MatMul", "wide", weights)).save(tmp_path / "wide.onnx", "uint8"))
+    plan = plan_model(cut, SMALL)
+    (segment,) = plan.segments
+    assert segment.layers[0].layer.shape == (200, 2, 1)  # of 256 columns x channels
+    x = np.where(rng.random((1, 400)) < 0.5, rng.integers(0, 256, (1, 400)), 100).astype(np.uint8)
+    runner = Runner(SimulatedDevice(SMALL), plan)
+    (run,) = runner.run({"x": x}, 1)
+    assert run.layers[0].exact
+    np.testing.assert_array_equal(runner.stored["y_out"], run_golden(cut, {"x": x})["y_out"])
+    assert len(np.unique(runner.stored["y_out"])) > 3
+
+
+@pytest.mark.xdist_group("small")
 def test_an_image_with_too_many_nonzeros_is_cut_smaller(tmp_path: Path) -> None:
     large = Graph((3, 12, 11), "uint8").add("DequantizeLinear", "x_float", np.float32(0.013), np.uint8(7))
     cut = cut_model(three_layers(large).save(tmp_path / "large.onnx", "uint8"))
@@ -95,15 +112,15 @@ def test_check_and_plan(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 
 def test_check_fails_where_a_layer_does_not_fit(skipgrid: CommandLine, tmp_path: Path) -> None:
-    graph = Graph((200,), "uint8").add("DequantizeLinear", "f", Y_SCALE, Y_ZERO)
-    weights = graph.dequantised(np.ones((200, 5), np.int8), np.float32(0.01), np.int8(0))
+    graph = Graph((211,), "uint8").add("DequantizeLinear", "f", Y_SCALE, Y_ZERO)
+    weights = graph.dequantised(np.ones((211, 5), np.int8), np.float32(0.01), np.int8(0))
     second = graph.dequantised(np.ones((5, 3), np.int8), np.float32(0.01), np.int8(0))
     wide = rounded(graph.add("MatMul", "wide", weights)).add("DequantizeLinear", "g", Y_SCALE, Y_ZERO)
     model = rounded(wide.add("MatMul", "small", second), "last").save(tmp_path / "wide.onnx", "uint8")
     outcome = skipgrid("check", model, "--board", "icebreaker")
     assert outcome.code == 1
     assert (
-        "there are 200 columns x channels of its input, but icebreaker holds 128; set features=256 in its configuration" in outcome.output
+        "there are 211 columns x channels of its input, but icebreaker holds 128; set features=256 in its configuration" in outcome.output
     )
     assert skipgrid("check", model, "--board", "icebreaker", "--set", "features=256").code == 0
     assert skipgrid("check", model).code == 0  # on others it does
