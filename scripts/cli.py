@@ -25,6 +25,7 @@ from .info import info
 from .interrupts import Interrupted, interruptible
 from .plan import plan
 from .presets import presets
+from .quantise import quantise
 from .run import run
 from .simulate import simulate
 from .synth import synth
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.command()(presets)
 app.command()(generate)
+app.command()(quantise)
 app.command()(check)
 app.command()(plan)
 app.command()(run)

@@ -20,7 +20,19 @@ from rich.text import Text
 
 from skipgrid.fpga.board import find_board, find_config
 
-from .files import BadOption, check_arrays, check_folder, check_input, check_link, check_output, check_picture, check_trace, shipped, write
+from .files import (
+    BadOption,
+    check_arrays,
+    check_folder,
+    check_input,
+    check_link,
+    check_model,
+    check_output,
+    check_picture,
+    check_trace,
+    shipped,
+    write,
+)
 
 WIDE = 100_000  # columns, where nothing has to fit into a window
 Value = TypeVar("Value")
@@ -84,6 +96,7 @@ link_file = checked(check_link)
 trace_file = checked(check_trace)
 picture_file = checked(check_picture)
 out_file = checked(check_arrays)
+model_file = checked(check_model)
 
 PresetOption = Annotated[
     str,

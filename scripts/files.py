@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FOLDER = "models"  # in a clone, and so in the README
 TRACES = (".fst", ".vcd")
 ARRAYS = ".npz"
+ONNX = ".onnx"
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -97,6 +98,13 @@ def check_arrays(path: Path) -> None:
     """The same for arrays."""
     if path.suffix != ARRAYS:
         raise BadOption(f"arrays are written to a file that ends in {ARRAYS}, not to {path}")
+    check_output(path)
+
+
+def check_model(path: Path) -> None:
+    """The same for an ONNX model."""
+    if path.suffix != ONNX:
+        raise BadOption(f"models are written to a file that ends in {ONNX}, not to {path}")
     check_output(path)
 
 

@@ -344,7 +344,7 @@ def test_images_that_hold_no_numbers(value: float, tmp_path: Path) -> None:
 
 def test_models_that_are_not_quantised(tmp_path: Path) -> None:
     graph = Graph((C, 9, 8)).add("Conv", "conv", WEIGHTS.astype(np.float32)).add("Relu", "left")
-    sentence = r"model\.onnx is not quantised, but a model in float; quantise it with onnxruntime\.quantization\.quantize_static\("
+    sentence = r"model\.onnx is not quantised, but a model in float; quantise it with `skipgrid quantise FLOAT\.onnx --calibrate "
     with pytest.raises(ModelError, match=sentence):
         imported(graph, tmp_path, "float32")
     graph.tensor = "conv_out"

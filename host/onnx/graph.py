@@ -15,10 +15,7 @@ from ..network import ModelError
 FLOAT, UINT8, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8, onnx.TensorProto.INT8
 CONTRIBUTED = ("com.microsoft", ("QGemm", "QuantizeLinear", "DequantizeLinear"))  # ONNX Runtime's own, and which of them are read
 QUANTISED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QGemm", "QLinearMatMul")  # a quantised model has one of these
-QUANTISE = (
-    "quantise it with onnxruntime.quantization.quantize_static(FLOAT.onnx, INT8.onnx, READER, weight_type=QuantType.QInt8,"
-    " extra_options={'WeightSymmetric': True})"
-)
+QUANTISE = "quantise it with `skipgrid quantise FLOAT.onnx --calibrate DATA.npz -o INT8.onnx`"
 
 
 @dataclass(frozen=True, eq=False)

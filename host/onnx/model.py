@@ -1,7 +1,7 @@
 """An ONNX file as a graph: nodes in order, constants and sizes at hand, whatever of it can run on the accelerator."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.proto = _loaded(path)
+        self.proto = _quantised(path)
         graph = self.proto.graph
         self.opset = next((each.version for each in self.proto.opset_import if each.domain in ("", "ai.onnx")), 1)
         self.constants = {tensor.name: Constant(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
@@ -52,7 +52,7 @@ class Model:
         self.outputs = tuple(_end(value, "output") for value in graph.output)
         if not self.inputs:
             raise ModelError(f"{path} has no input; supported are models that compute something of data")
-        self.batch = self._batch()
+        self.batch = batch_of(self.inputs)
         self.sizes, self.dtypes = self._sizes()
         self.nodes = tuple(self._live(self._fold()))
         self.readers: dict[str, list[Node]] = defaultdict(list)
@@ -70,25 +70,6 @@ class Model:
     def is_code(self, tensor: str) -> bool:
         """Whether a tensor has 8 bits, and is no constant."""
         return self.dtypes.get(tensor) in CODES
-
-    def _batch(self) -> int:
-        """Images at once; ModelError if sizes other than the batch are open, or if inputs differ in it."""
-        found: dict[int | None, str] = {}
-        for each in self.inputs:
-            if not each.shape:
-                raise ModelError(f"the model's input {each.name!r} is a single number; supported are tensors with a batch")
-            if None in each.shape[1:]:
-                sizes = ", ".join("?" if size is None else str(size) for size in each.shape)
-                raise ModelError(
-                    f"the model's input {each.name!r} is ({sizes}); only the batch may be left open: fix the other sizes with"
-                    " python -m onnxruntime.tools.make_dynamic_shape_fixed"
-                )
-            found[each.shape[0]] = each.name
-        fixed = {size: name for size, name in found.items() if size is not None}
-        if len(fixed) > 1:
-            listed = " and ".join(f"{name!r} takes {size}" for size, name in fixed.items())
-            raise ModelError(f"the model's inputs differ in their batch: {listed}; supported is one batch for all")
-        return next(iter(fixed), 1)
 
     def _sizes(self) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype[Any]]]:
         """Shape and type of each tensor that a node gives, as ONNX Runtime finds them: it runs once, over zeros."""
@@ -160,8 +141,28 @@ class Model:
         return live[::-1]
 
 
-def _loaded(path: Path) -> onnx.ModelProto:
-    """The file; OSError if it is not there, ModelError if it is no quantised ONNX model."""
+def batch_of(inputs: Sequence[End]) -> int:
+    """Images at once, for a model with these inputs; ModelError if sizes other than the batch are open, or if inputs differ in it."""
+    found: dict[int | None, str] = {}
+    for each in inputs:
+        if not each.shape:
+            raise ModelError(f"the model's input {each.name!r} is a single number; supported are tensors with a batch")
+        if None in each.shape[1:]:
+            sizes = ", ".join("?" if size is None else str(size) for size in each.shape)
+            raise ModelError(
+                f"the model's input {each.name!r} is ({sizes}); only the batch may be left open: fix the other sizes with"
+                " python -m onnxruntime.tools.make_dynamic_shape_fixed"
+            )
+        found[each.shape[0]] = each.name
+    fixed = {size: name for size, name in found.items() if size is not None}
+    if len(fixed) > 1:
+        listed = " and ".join(f"{name!r} takes {size}" for size, name in fixed.items())
+        raise ModelError(f"the model's inputs differ in their batch: {listed}; supported is one batch for all")
+    return next(iter(fixed), 1)
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """The file, whatever its numbers are; OSError if it is not there, ModelError if it is no ONNX model."""
     try:
         model = onnx.load(path)
         onnx.checker.check_model(str(path) if model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF else model)
@@ -169,6 +170,12 @@ def _loaded(path: Path) -> onnx.ModelProto:
         raise
     except Exception as error:  # of protocol buffers, of the checker, of external data: a damaged file can meet any of them
         raise ModelError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
+    return model
+
+
+def _quantised(path: Path) -> onnx.ModelProto:
+    """The same; ModelError too if it is not quantised, with scales that are known before it runs."""
+    model = read_model(path)
     operators = Counter(proto.op_type for proto in model.graph.node)
     if operators["DynamicQuantizeLinear"]:
         raise ModelError(f"{path} is quantised dynamically, so that its scales are not known before it runs; {QUANTISE}")
