@@ -1,6 +1,8 @@
 """The documentation: generated pages are up to date, figures are not stale, examples run, links lead somewhere."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +108,23 @@ def examples() -> list[object]:
 def test_examples_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     exec(compile(block, "example", "exec"), {})
+
+
+def texts() -> Iterator[str]:
+    """All texts in the sources of what reads and runs models, with … for each value that is put in."""
+    for path in [*ROOT.glob("host/**/*.py"), *ROOT.glob("scripts/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant):
+                yield str(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+
+
+def test_the_sentences_of_troubleshooting_are_those_of_the_commands() -> None:
+    page = (ROOT / "docs" / "your-own-model.md").read_text(encoding="utf-8")
+    said = list(texts())
+    sentences = re.findall(r"^\| `([^`]+)` \|", page.partition("## Troubleshooting")[2], re.MULTILINE)
+    assert len(sentences) > 20
+    for sentence in sentences:
+        parts = ".*".join(map(re.escape, sentence.split("…")))
+        assert any(re.search(parts, text) for text in said), f"no command says: {sentence}"
