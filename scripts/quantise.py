@@ -140,10 +140,9 @@ def _correct(path: Path, tensors: "Mapping[str, NDArray[Any]]", labels: "NDArray
     if labels is None:
         return None
     from skipgrid.host.onnx.quantise import scores
-    from skipgrid.host.onnx.session import opened
 
     with working(f"running {path} over {len(labels):,} images"):
-        found = scores(path, opened(path, path), tensors, batch)
+        found = scores(path, tensors, batch)
     if found is None:
         return None
     check_labels(labels, found.shape[1])
@@ -162,9 +161,8 @@ def _zeros(path: Path, tensors: "Mapping[str, NDArray[Any]]") -> tuple[float | N
         except ModelError as error:  # what is written may be of use all the same
             _note(str(error))
             return None, []
-    values = sum(size for _, size in found.values())
-    mean = sum(share * size for share, size in found.values()) / values
-    return mean, [LayerZeros(name, size, share) for name, (share, size) in found.items()]
+    layers = [LayerZeros(*each) for each in found]
+    return sum(layer.zeros * layer.values for layer in layers) / sum(layer.values for layer in layers), layers
 
 
 def _show(out: Path, report: Report) -> None:

@@ -192,6 +192,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
 NONSENSE = {
     "presets": ["--json", "{folder}"],
+    "quantise": ["{file}", "--calibrate", "{file}", "-o", "{folder}/x.bin"],
     "run": ["{folder}", "digits"],
     "bench layers": ["--table", "{folder}"],
     "bench density": ["--plot", "{folder}/x.txt"],

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cli_support import CommandLine
-from onnx_models import Graph
+from onnx_models import Graph, run_onnxruntime
 from skipgrid.host.execution import run_golden
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.cut import cut_model
@@ -102,8 +102,7 @@ def test_the_command(skipgrid: CommandLine, model: Path, data: Path, tmp_path: P
     assert f"{kept['int8_correct']} of 24" in outcome.output
     assert [layer["name"] for layer in kept["layers"]] == [found.layer.name for found in cut_model(out).layers]
     assert 0 < kept["layers"][0]["zeros"] < kept["layers"][1]["zeros"] < 1
-    scores = read_float_model(model).session.run(None, {"x": IMAGES})[0]
-    assert kept["float_correct"] == int((scores.argmax(axis=1) == LABELS).sum())
+    assert kept["float_correct"] == int((run_onnxruntime(model, IMAGES).argmax(axis=1) == LABELS).sum())
 
 
 def test_a_model_without_labels_or_layers(skipgrid: CommandLine, tmp_path: Path) -> None:

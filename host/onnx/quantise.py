@@ -5,7 +5,7 @@ accelerator, and ONNX Runtime has integer kernels for them on every machine. Of 
 in float32 where it cannot. Weights are int8 and symmetric, as the grid multiplies them, with a scale for each output channel.
 
 On x86 processors without VNNI, ONNX Runtime's kernels add two products of uint8 and int8 in 16 bits, which saturate if weights reach
-beyond -64...63; the accelerator's sums never do. `reduce_range` keeps weights within, for outputs that can be compared on any machine.
+beyond +-64; the accelerator's sums never do. `reduce_range` keeps weights within, for outputs that can be compared on any machine.
 Sources: ONNX Runtime's guide to quantisation; its pull request 12088, "x86/64 U8S8 Gemm Precision Fix".
 """
 
@@ -49,7 +49,6 @@ class FloatModel:
 
     path: Path
     proto: onnx.ModelProto
-    session: onnxruntime.InferenceSession
     inputs: tuple[End, ...]
     batch: int
 
@@ -74,14 +73,13 @@ def read_float_model(path: Path) -> FloatModel:
                 f"{path} is already quantised, as node {node.name or node.output[0]!r} ({node.op_type}) shows; `skipgrid run` takes it as"
                 " it is, or quantise the float model that it was made of"
             )
-    session = opened(path, path)
-    inputs = tuple(_end(each) for each in session.get_inputs())
+    inputs = tuple(_end(each) for each in opened(path, path).get_inputs())
     if not inputs:
         raise ModelError(f"{path} has no input; supported are models that compute something of data")
     for each in inputs:
         if each.dtype.kind == "f" and each.dtype != np.float32:
             raise ModelError(f"the model's input {each.name!r} is {each.dtype}; supported are models in float32: export it as such")
-    return FloatModel(path, proto, session, inputs, batch_of(inputs))
+    return FloatModel(path, proto, inputs, batch_of(inputs))
 
 
 def quantise(
@@ -134,11 +132,12 @@ def batches(tensors: Tensors, batch: int) -> Iterator[tuple[dict[str, NDArray[An
         yield {name: np.concatenate([tensor, tensor[-1:].repeat(batch - count, axis=0)]) for name, tensor in some.items()}, count
 
 
-def scores(path: Path, session: onnxruntime.InferenceSession, images: Tensors, batch: int) -> NDArray[Any] | None:
-    """A number for each image and class (N, classes); None unless the model has one output, which is that.
+def scores(path: Path, images: Tensors, batch: int) -> NDArray[Any] | None:
+    """A model's output for each image and class (N, classes), by ONNX Runtime; None unless it has one output, of that shape.
 
-    session: of the model at `path`, which takes so many images at once. ModelError if ONNX Runtime fails.
+    batch: how many images the model takes at once. ModelError if ONNX Runtime fails.
     """
+    session = opened(path, path)
     found = []
     for given, count in batches(images, batch):
         outputs = ask(session, path, given, None)
@@ -148,15 +147,15 @@ def scores(path: Path, session: onnxruntime.InferenceSession, images: Tensors, b
     return np.concatenate(found)
 
 
-def zeros_read(cut: Cut, images: Tensors) -> dict[str, tuple[float, int]]:
-    """Of each layer, by name: the mean share of zeros among the values that it reads, and how many values these are for an image."""
+def zeros_read(cut: Cut, images: Tensors) -> list[tuple[str, int, float]]:
+    """Of each layer, in order: its name, how many values of an image it reads, and the mean share of zeros among them."""
     reference = Reference(cut)
-    shares: dict[str, list[float]] = {found.layer.name: [] for found in cut.layers}
+    shares: list[list[float]] = [[] for _ in cut.layers]
     for given, count in batches(images, cut.model.batch):
         stored = reference.stored(given)
-        for found in cut.layers:
-            shares[found.layer.name] += [sparsity(coded_bytes(found.read(image), found.layer.x)) for image in stored[found.source][:count]]
-    return {found.layer.name: (float(np.mean(shares[found.layer.name])), found.take.size) for found in cut.layers}
+        for found, its in zip(cut.layers, shares, strict=True):
+            its += [sparsity(coded_bytes(found.read(image), found.layer.x)) for image in stored[found.source][:count]]
+    return [(found.layer.name, found.take.size, float(np.mean(its))) for found, its in zip(cut.layers, shares, strict=True)]
 
 
 def saturates() -> bool:
@@ -186,12 +185,14 @@ def _prepare(model: FloatModel, target: Path) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Where what the tools log is not shown; what matters of it is in their exceptions."""
+    """Where what the tools and their sessions log is not shown; what matters of it is in their exceptions."""
     before = logging.root.manager.disable
     logging.disable()
+    onnxruntime.set_default_logger_severity(4)  # fatal errors alone
     try:
         yield
     finally:
+        onnxruntime.set_default_logger_severity(2)  # warnings, as at the beginning
         logging.disable(before)
 
 
