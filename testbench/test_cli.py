@@ -29,7 +29,9 @@ from skipgrid.scripts.model_run import Measured
 from test_onnx_import_graphs import INPUTS, clip, conv, image, outputs, rounded
 
 PNG = b"\x89PNG"
-TAUGHT = [[name] for name in ("presets", "generate", "quantise", "check", "plan", "run", "boards", "build", "flash", "simulate", "info", "synth")] + [
+TAUGHT = [
+    [name] for name in ("presets", "generate", "quantise", "check", "plan", "run", "boards", "build", "flash", "simulate", "info", "synth")
+] + [
     ["bench", "layers"],
     ["bench", "topk"],
     ["bench", "router"],
