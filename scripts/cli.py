@@ -13,6 +13,7 @@ from .bench import bench
 from .boards import boards
 from .build import build
 from .check import check
+from .compile import compile_model
 from .console import safe_streams
 from .docs import docs
 from .extras import missing
@@ -59,6 +60,7 @@ app.command()(quantise)
 app.command()(check)
 app.command()(plan)
 app.command()(run)
+app.command("compile")(compile_model)
 app.add_typer(bench, name="bench")
 app.command(rich_help_panel=BOARDS)(boards)
 app.command(rich_help_panel=BOARDS)(build)

@@ -1,0 +1,127 @@
+"""skipgrid compile: what runs a model on the accelerator without Python."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skipgrid.fpga.board import find_config
+from skipgrid.fpga.units import with_settings
+
+from .console import (
+    SettingsOption,
+    from_options,
+    known_board,
+    known_preset,
+    output,
+    output_folder,
+    shipped_data,
+    shipped_file,
+    table,
+    tails,
+    working,
+)
+from .devices import chosen_config
+from .files import write_arrays
+from .model_run import prepare
+from .staging import staged
+
+if TYPE_CHECKING:
+    from skipgrid.reference.compiled import Compiled
+
+PRESET = "4x32"
+
+
+def compile_model(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="An int8 model, as ONNX Runtime's static quantisation writes it; or a network in an .npz.",
+            callback=shipped_file,
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA.npz]",
+            help="The images whose streams are written, as `skipgrid run` takes them. Without data, one is drawn at random.",
+            callback=shipped_data,
+        ),
+    ] = None,
+    preset_name: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            "-p",
+            help="The accelerator: one of those that `skipgrid presets` lists.",
+            show_default=PRESET,
+            callback=known_preset,
+        ),
+    ] = None,
+    board_name: Annotated[
+        str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.", callback=known_board)
+    ] = None,
+    folder: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Where to write the files; made if it is missing.", callback=output_folder),
+    ] = Path("out"),
+    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
+    settings: SettingsOption = None,
+) -> None:
+    """Write what firmware, or a bench in plain Verilog, needs to run a model on the accelerator without Python.
+
+    DIR gets `manifest.json` (the model's steps in their order: parts of the host, and segments of the accelerator with packets, programs,
+    codes and shapes), each packet, and for each image the input and the output stream of each start, as `.bin`, as `.hex` for $readmemh
+    and in `model.h` for C; `inputs.npz` and `outputs.npz`; and `README.md`, which says how it is used. Outputs are the golden model's, and
+    nothing is simulated. Passes of a large layer are written for the images given, since they depend on their nonzeros.
+
+    Examples:
+
+    - `skipgrid compile models/lenet5.onnx models/digits.npz --limit 2 -o out/lenet5`
+
+    - `skipgrid compile your.onnx --preset 1x8 --set weights=16384 -o out/yours`
+
+    - `skipgrid compile your.onnx your.npz --board ulx3s-85f -o out/yours`
+    """
+    chosen = chosen_config(preset_name, board_name)
+    with from_options():
+        config = with_settings(chosen or find_config(PRESET), settings or [])
+    prepared = prepare(config, model, data, limit)
+    with staged(folder) as place, working(f"compiling {model.name} for {config.name}"):
+        from skipgrid.host.starts import plan_starts
+        from skipgrid.reference.compiled import Compiled
+        from skipgrid.reference.compiled_files import compiled_files
+
+        starts = plan_starts(prepared.plan, [prepared.given(first) for first in range(0, prepared.images, prepared.batch)])
+        compiled = Compiled(prepared.plan, starts, prepared.network)
+        for file, content in compiled_files(compiled):
+            (place / file).write_bytes(content)
+        outputs = starts.outputs
+        if prepared.network is not None:
+            outputs = {name: prepared.network.results(codes) for name, codes in outputs.items()}
+        write_arrays(place / "inputs.npz", prepared.inputs)
+        write_arrays(place / "outputs.npz", outputs)
+    _show(compiled, f"{model.name} on {config.name}")
+    output.print(f"{folder}: manifest.json, README.md, model.h, {len(compiled.words):,} lists of words", highlight=False, soft_wrap=True)
+
+
+def _show(compiled: "Compiled", title: str) -> None:
+    """The steps of the accelerator, and how many nodes run on the host."""
+    shown = table(title, "segment", "layers", "packets", "their words", "starts, first image", "words in", "words out", left=2)
+    for segment in compiled.segments:
+        names = tails([layer["name"] for layer in segment["layers"]])
+        starts = [start for stage in segment["images"][0] for start in stage["starts"]]
+        shown.add_row(
+            segment["name"],
+            names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}",
+            f"{len(segment['packets']):,}",
+            f"{sum(packet['words'] for packet in segment['packets']):,}",
+            f"{len(starts):,}",
+            f"{sum(start['input']['words'] for start in starts):,}",
+            f"{sum(start['output']['words'] for start in starts):,}",
+        )
+    output.print(shown)
+    hosted = [node for part in compiled.parts for node in part["nodes"] if "why" in node]
+    if hosted:
+        output.print(f"{len(hosted)} nodes run on the host, which README.md lists", highlight=False, soft_wrap=True)
