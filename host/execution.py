@@ -7,7 +7,7 @@ run = runner.run({"input": images})
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from skipgrid.golden import (
     Layer,
     Thresholds,
-    best_k,
     coded_bytes,
     decode,
     dense_cycles,
@@ -30,12 +29,8 @@ from skipgrid.golden import (
 from skipgrid.rtl.config import Config
 
 from .compiler.codes import SAMPLE, shortest_codes
-from .compiler.descriptors import network_program
 from .compiler.fits import DoesNotFit
 from .compiler.lowering import lowered
-from .compiler.packets import channel_packet, program_packet, weight_packet
-from .compiler.passes import plan
-from .compiler.placement import place
 from .compiler.program import Program, compile_network
 from .devices.device import Device
 from .onnx.cut import Cut
@@ -43,6 +38,7 @@ from .onnx.layers import Found
 from .onnx.parts import Part
 from .plan import Plan, Segment, halves
 from .run import load_program, run_input
+from .starts import pass_starts
 from .stored import check_entries
 
 
@@ -90,7 +86,6 @@ class Runner:
         self._programs: dict[Segment, Program] = {}
         self._thresholds: dict[Segment, Thresholds] = {}
         self._loaded: Segment | None = None
-        self._weights: tuple[int, slice] | None = None  # of which layer's channels the device holds the weights, between two passes
 
     def choose_codes(self, segment: Segment, inputs: NDArray[np.integer]) -> None:
         """Compile a segment with the codes that are short for some of its inputs (N, C, H, W)."""
@@ -136,7 +131,7 @@ class Runner:
         program = self._programs[segment]
         if self._loaded is not segment:
             load_program(self.device, program)
-            self._loaded, self._weights = segment, None
+            self._loaded = segment
             run.words += sum(map(len, program.packets))
         expected = run_network(x, layers, thresholds)
         result = run_input(self.device, program, x)
@@ -156,26 +151,17 @@ class Runner:
         for part in lowered(found.layer):
             expected = run_layer(x, part)
             y = np.empty_like(expected)
-            for item in plan(part, x, config):
-                coded, block = coded_bytes(item.read(x), part.x), coded_bytes(expected[item.block], part.y)
-                k_in, k_out = best_k(coded), best_k(block)
-                placed = place([item.layer], config)
-                packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out))]
-                if self._weights != (id(part), item.channels):
-                    packets += [weight_packet(placed[0], config), channel_packet(placed[0], config)]
-                    self._weights = id(part), item.channels
-                for packet in packets:
+            for start in pass_starts(part, x, expected, config):
+                for packet in start.packets:
                     self.device.load(packet)
-                words = encode(coded, k_in)
-                answer = self.device.run([words])
-                shape = item.layer.out_shape
-                y[item.block] = from_coded(decode(answer.packets[0], prod(shape), k_out), shape, part.y)
+                answer = self.device.run([start.sent])
+                shape = cast(tuple[int, int, int], y[start.block].shape)
+                y[start.block] = from_coded(decode(answer.packets[0], prod(shape), start.k_out), shape, part.y)
                 cycles += answer.counters["total_cycles"]
-                run.words += sum(map(len, packets)) + len(words) + len(answer.packets[0])
+                run.words += sum(map(len, start.packets)) + len(start.sent) + len(answer.packets[0])
                 count += 1
             exact = exact and np.array_equal(y, expected)
             x = y
-        self._weights = None
         run.cycles += cycles
         run.starts += count
         run.layers.append(_layer_run(found, first, config, cycles=cycles, passes=count, exact=exact))

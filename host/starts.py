@@ -6,7 +6,7 @@ for stage in found.images[segment][0]: ...           # how the first image goes 
 The golden model computes what comes back, and ONNX Runtime the parts of the host.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
@@ -144,24 +144,27 @@ def _through(
     return (Stage(layers, (start,)),), outputs[-1]
 
 
+def pass_starts(layer: Layer, x: Tensor, y: Tensor, config: Config) -> Iterator[Start]:
+    """The passes of a layer, as the accelerator computes it, over an input (C, H, W), of which y comes; DoesNotFit if there are none."""
+    loaded: slice | None = None  # the channels whose weights lie there
+    for item in plan(layer, x, config):
+        coded, block = coded_bytes(item.read(x), layer.x), coded_bytes(y[item.block], layer.y)
+        k_in, k_out = best_k(coded), best_k(block)
+        placed = place([item.layer], config)
+        packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out))]
+        if item.channels != loaded:
+            packets += [weight_packet(placed[0], config), channel_packet(placed[0], config)]
+            loaded = item.channels
+        cycles = _least_cycles(item.read(x), item.layer, config)
+        yield Start(packets, k_in, k_out, item.under, item.block, encode(coded, k_in), encode(block, k_out), cycles)
+
+
 def _in_passes(layer: Layer, x: Tensor, config: Config) -> tuple[tuple[Stage, ...], Tensor]:
     """The stages of a layer that runs in passes over an input (C, H, W), and what it stores."""
     stages = []
     for part in lowered(layer):
         y = run_layer(x, part)
-        starts: list[Start] = []
-        loaded: slice | None = None  # the channels whose weights lie there
-        for item in plan(part, x, config):
-            coded, block = coded_bytes(item.read(x), part.x), coded_bytes(y[item.block], part.y)
-            k_in, k_out = best_k(coded), best_k(block)
-            placed = place([item.layer], config)
-            packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out))]
-            if item.channels != loaded:
-                packets += [weight_packet(placed[0], config), channel_packet(placed[0], config)]
-                loaded = item.channels
-            cycles = _least_cycles(item.read(x), item.layer, config)
-            starts.append(Start(packets, k_in, k_out, item.under, item.block, encode(coded, k_in), encode(block, k_out), cycles))
-        stages.append(Stage((part,), tuple(starts)))
+        stages.append(Stage((part,), tuple(pass_starts(part, x, y, config))))
         x = y
     return tuple(stages), x
 
