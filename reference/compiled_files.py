@@ -123,13 +123,12 @@ def _readme(compiled: Compiled) -> str:
     """The content of README.md."""
     manifest, config = compiled.manifest, compiled.plan.config
     status = REGISTERS["STATUS"]
-    images = manifest["images"]
     values = {
         "model": manifest["model"],
         "version": manifest["generator"]["version"],
         "name": config.name,
         "hash": f"{config.hash:#010x}",
-        "images": "one" if images == 1 else f"{images:,}",
+        "images": f"{manifest['images']:,}",
         "steps": _steps(manifest["steps"]),
         "host": _host(compiled.parts),
         "registers": _router(compiled.segments),

@@ -124,4 +124,4 @@ def _show(compiled: "Compiled", title: str) -> None:
     output.print(shown)
     hosted = [node for part in compiled.parts for node in part["nodes"] if "why" in node]
     if hosted:
-        output.print(f"{len(hosted)} nodes run on the host, which README.md lists", highlight=False, soft_wrap=True)
+        output.print(f"nodes on the host: {len(hosted)}, which README.md lists", highlight=False)
