@@ -93,10 +93,15 @@ def plan_starts(plan: Plan, batches: Sequence[tuple[Mapping[str, NDArray[Any]], 
         read = [first.read(image) for tensors, count in zip(stored, counts, strict=True) for image in tensors[first.source][:count]]
         if step.program is not None:
             programs[step] = _compiled(step, read, plan.config)
-        thresholds = Thresholds()
-        gone = [_through(step, programs.get(step), x, thresholds, plan.config) for x in read]
-        images[step] = [stages for stages, _ in gone]
-        given = iter([last.stored(y) for _, y in gone])
+        thresholds, images[step], gone = Thresholds(), [], []
+        for number, x in enumerate(read):
+            try:
+                stages, y = _through(step, programs.get(step), x, thresholds, plan.config)
+            except DoesNotFit as error:
+                raise DoesNotFit(f"image {number}: {error}") from None
+            images[step].append(stages)
+            gone.append(last.stored(y))
+        given = iter(gone)
         for tensors, count in zip(stored, counts, strict=True):
             some = list(islice(given, count))
             tensors[last.output] = np.stack(some + some[-1:] * (len(tensors[first.source]) - count))

@@ -21,7 +21,7 @@ from onnx_models import Graph, run_onnxruntime
 from simulation import SMALL
 from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
-from skipgrid.golden import decode, run_network
+from skipgrid.golden import decode, encode, run_network
 from skipgrid.host.network_file import load_network
 from skipgrid.host.simulation.toolchain import verilator_environment
 from skipgrid.reference import compiled_files
@@ -317,6 +317,30 @@ def test_an_image_with_many_nonzeros_runs_in_stages(skipgrid: CommandLine, tmp_p
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert "All of the model runs on the accelerator." in readme
     assert "for the images given, and for no others" in readme
+
+
+def test_an_input_in_another_order(skipgrid: CommandLine, tmp_path: Path) -> None:
+    """Three images with their channels last, of which the model takes two at once."""
+    graph = Graph((9, 8, 3), "int8").add("DequantizeLinear", "x_float", X_SCALE, np.int8(-7)).add("Transpose", "turn", perm=[0, 3, 1, 2])
+    graph.input.type.tensor_type.shape.dim[0].dim_value = 2
+    rounded(conv(graph), zero_point=np.int8(-100)).save(tmp_path / "model.onnx", "int8", (6, 7, 6))
+    images = (INPUTS[:3].transpose(0, 2, 3, 1).astype(int) - 128).astype(np.int8)
+    np.savez(tmp_path / "images.npz", x=images)
+    outcome = skipgrid("compile", tmp_path / "model.onnx", tmp_path / "images.npz", *OPTIONS, "-o", tmp_path / "compiled")
+    assert outcome.code == 0, outcome.errors
+    (segment,) = segments(tmp_path / "compiled")
+    assert (segment["reads"]["tensor_shape"], segment["reads"]["shape"], segment["reads"]["zero_point"]) == ([9, 8, 3], [3, 9, 8], -7)
+    take = words(tmp_path / "compiled", segment["reads"]["order"]["indices"]).view(np.int32)
+    every = list(starts(tmp_path / "compiled"))
+    assert len(every) == 3
+    for pixels, start in zip(images, every, strict=True):
+        x = pixels.reshape(-1)[take].reshape(segment["reads"]["shape"])
+        coded = (x.astype(int) + 7).astype(np.uint8).transpose(1, 2, 0).reshape(-1)
+        np.testing.assert_array_equal(words(tmp_path / "compiled", start["input"]["name"]), encode(coded, start["k_in"]))
+    with np.load(tmp_path / "compiled" / "outputs.npz") as outputs:
+        pairs = [run_onnxruntime(tmp_path / "model.onnx", images[[first, second]]) for first, second in ((0, 1), (2, 2))]
+        np.testing.assert_array_equal(outputs["y_out"], np.concatenate(pairs)[:3])
+        np.testing.assert_array_equal(outputs["y_out"][2], given(tmp_path / "compiled", segment, 2))
 
 
 @needs_c
