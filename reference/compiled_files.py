@@ -133,6 +133,7 @@ def _readme(compiled: Compiled) -> str:
         "host": _host(compiled.parts),
         "registers": _router(compiled.segments),
         "passes": " ".join(filter(None, (_passes(compiled.segments), _kept(compiled)))),
+        "others": _others(compiled),
         "busy": f"{status.mask('busy'):#x}",
         "quantise": _quantise(compiled),
         "coding": "### The run-length code\n\n" + section("formats.md", "The run-length code"),
@@ -197,6 +198,17 @@ def _passes(segments: list[dict[str, Any]]) -> str:
     return (
         "How many passes there are, and which parts they read, depends on which elements of an image are nonzero: **those in this folder"
         " are for the images given, and for no others.**"
+    )
+
+
+def _others(compiled: Compiled) -> str:
+    """What is said of other images."""
+    if not any(segment["program"] for segment in compiled.segments):
+        return ""
+    return (
+        "\nThe `program` of a segment, where it has one, takes other images too, whose inputs are coded with its `k_in`, as long as"
+        f" no two tensors that follow each other in it have more than {compiled.plan.config.entries:,} nonzero elements together;"
+        " with more, the run may end in an error.\n\n"
     )
 
 

@@ -317,6 +317,7 @@ def test_an_image_with_many_nonzeros_runs_in_stages(skipgrid: CommandLine, tmp_p
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert "All of the model runs on the accelerator." in readme
     assert "for the images given, and for no others" in readme
+    assert "no two tensors that follow each other in it have more than 256 nonzero elements together" in readme
 
 
 def test_an_input_in_another_order(skipgrid: CommandLine, tmp_path: Path) -> None:
