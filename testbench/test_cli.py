@@ -30,7 +30,22 @@ from test_onnx_import_graphs import INPUTS, clip, conv, image, outputs, rounded
 
 PNG = b"\x89PNG"
 TAUGHT = [
-    [name] for name in ("presets", "generate", "quantise", "check", "plan", "run", "compile", "boards", "build", "flash", "simulate", "info", "synth")
+    [name]
+    for name in (
+        "presets",
+        "generate",
+        "quantise",
+        "check",
+        "plan",
+        "run",
+        "compile",
+        "boards",
+        "build",
+        "flash",
+        "simulate",
+        "info",
+        "synth",
+    )
 ] + [
     ["bench", "layers"],
     ["bench", "topk"],
