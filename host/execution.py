@@ -85,6 +85,7 @@ class Runner:
         self.stored: dict[str, NDArray[Any]] = {}
         self._programs: dict[Segment, Program] = {}
         self._thresholds: dict[Segment, Thresholds] = {}
+        self._halves: dict[Segment, list[Segment]] = {}  # of those that were too small for an image
         self._loaded: Segment | None = None
 
     def choose_codes(self, segment: Segment, inputs: NDArray[np.integer]) -> None:
@@ -123,7 +124,9 @@ class Runner:
         except DoesNotFit:
             if any(layer.winners is not None or layer.mixture is not None for layer in layers):
                 raise
-            for part in halves(segment, self.device.config):
+            if segment not in self._halves:
+                self._halves[segment] = halves(segment, self.device.config)
+            for part in self._halves[segment]:
                 x = self._segment(part, x, run)
             return x
         if segment not in self._programs:
