@@ -1,35 +1,15 @@
-"""The steps that a quantised chain consists of, whichever of ONNX Runtime's int8 formats it was written in."""
+"""What a layer consists of before it is one, whichever of ONNX Runtime's int8 formats it was written in."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden.layer import Activation
-
 from .graph import Constant, Node
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Quantise:
-    """From float to 8 bits. scale: the value of one step."""
-
-    node: Node
-    scale: np.float32
-    activation: Activation
-
-
-@dataclass(frozen=True)
-class Dequantise:
-    """From 8 bits to float. scale: the value of one step."""
-
-    node: Node
-    scale: np.float32
-    activation: Activation
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +46,3 @@ class Pool:
     node: Node
     size: Pair
     stride: Pair
-
-
-Step = Quantise | Dequantise | Linear | Clamp | Pool
