@@ -92,11 +92,14 @@ class Cut:
         return [step for step in self.steps if (tensor in step.inputs if isinstance(step, Part) else step.source == tensor)]
 
 
-def cut_model(path: str | Path) -> Cut:
-    """Read a model and cut it; FileNotFoundError, or ModelError if ONNX Runtime cannot run it, or if no node has a layer."""
-    model = Model(Path(path))
+def cut_model(path: str | Path, *, host_only: bool = False) -> Cut:
+    """Read a model and cut it; FileNotFoundError, or ModelError if ONNX Runtime cannot run it, or if no node has a layer.
+
+    host_only: whether a model that is not quantised, or of which no node has a layer, is cut too, into parts of the host.
+    """
+    model = Model(Path(path), quantised=not host_only)
     layers, why = _layers(model)
-    if not layers:
+    if not layers and not host_only:
         named = {node.name: node for node in model.nodes}
         reasons = "; ".join(f"node {named[name]}: {reason}" for name, reason in why.items()) or "it has no Conv, Gemm or MatMul"
         raise ModelError(f"nothing of {path} would run on the accelerator: {reasons}")
@@ -226,7 +229,7 @@ def _steps(model: Model, layers: list[Found]) -> Iterator[Part | Found]:
     at_hand = {end.name for end in model.inputs}
     wanted = {found.source: at(found.source) for found in layers if found.source not in made and found.source not in at_hand}
     wanted |= {end.name: at(end.name) for end in model.outputs if end.name not in made and end.name not in at_hand}
-    last = max([*wanted.values(), *(at(found.output) for found in layers)])
+    last = max([*wanted.values(), *(at(found.output) for found in layers)], default=-1)
     for number in range(last + 1):
         outputs = [name for name, its in wanted.items() if its == number]
         if outputs:

@@ -41,7 +41,7 @@ class Node:
         self.operator = proto.op_type if known else f"{proto.domain}::{proto.op_type}"
         self.inputs = tuple(proto.input)
         self.outputs = tuple(proto.output)
-        self.name = proto.name or proto.output[0]
+        self.name = proto.name
         self.attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in proto.attribute}
         self._constants = constants
 

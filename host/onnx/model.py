@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 
 from ..network import ModelError
-from .graph import QUANTISE, QUANTISED, Constant, Node, first_line
+from .graph import INT8, QUANTISE, QUANTISED, UINT8, Constant, Node, first_line
 from .session import ask, opened
 
 CODES = (np.dtype(np.uint8), np.dtype(np.int8))
@@ -34,7 +34,7 @@ class End:
 
 
 class Model:
-    """A model that ONNX Runtime can run; ModelError says why a file is none.
+    """A model that ONNX Runtime can run; ModelError says why a file is none. quantised: whether one that is not quantised is refused.
 
     batch: how many images it takes at once: as many as it is fixed at, or 1.
     nodes: those that an output depends on, in an order in which each comes behind what it reads; none whose result is constant.
@@ -42,10 +42,13 @@ class Model:
     readers: of each tensor, the nodes that read it. maker: of each tensor, the node that gives it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, quantised: bool = True) -> None:
         self.path = path
-        self.proto = _quantised(path)
+        self.proto = read_model(path)
+        if quantised:
+            _check_quantised(self.proto, path)
         graph = self.proto.graph
+        _name(graph)
         self.opset = next((each.version for each in self.proto.opset_import if each.domain in ("", "ai.onnx")), 1)
         self.constants = {tensor.name: Constant(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
         self.inputs = tuple(_end(value, "input") for value in graph.input if value.name not in self.constants)
@@ -173,22 +176,33 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _quantised(path: Path) -> onnx.ModelProto:
-    """The same; ModelError too if it is not quantised, with scales that are known before it runs."""
-    model = read_model(path)
+def _check_quantised(model: onnx.ModelProto, path: Path) -> None:
+    """ModelError unless a model has operators that quantisers write, or an input of 8 bits."""
     operators = Counter(proto.op_type for proto in model.graph.node)
     if operators["DynamicQuantizeLinear"]:
         raise ModelError(f"{path} is quantised dynamically, so that its scales are not known before it runs; {QUANTISE}")
-    if not any(operators[name] for name in QUANTISED):
+    codes = any(value.type.tensor_type.elem_type in (UINT8, INT8) for value in model.graph.input)
+    if not codes and not any(operators[name] for name in QUANTISED):
         raise ModelError(f"{path} is not quantised, but a model in float; {QUANTISE}")
-    return model
+
+
+def _name(graph: onnx.GraphProto) -> None:
+    """Give nodes without a name that of the first tensor they give, so that each has a name of its own; ONNX Runtime refuses two alike."""
+    taken = {proto.name for proto in graph.node}
+    for proto in graph.node:
+        if not proto.name:
+            name = next(filter(None, proto.output), proto.op_type)
+            while name in taken:
+                name += "_"
+            proto.name = name
+            taken.add(name)
 
 
 def _end(value: onnx.ValueInfoProto, what: str) -> End:
     kind = value.type.tensor_type
     if not kind.elem_type:
         raise ModelError(f"the model's {what} {value.name!r} is no tensor; supported are tensors")
-    sizes = [dimension.dim_value or None for dimension in kind.shape.dim]
+    sizes = [dimension.dim_value if dimension.HasField("dim_value") else None for dimension in kind.shape.dim]
     return End(value.name, tuple(sizes), np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)))
 
 

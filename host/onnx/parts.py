@@ -36,7 +36,7 @@ class Part:
         part = onnx.ModelProto(ir_version=whole.ir_version, opset_import=whole.opset_import, functions=whole.functions)
         part.graph.name = whole.graph.name or "part"
         part.graph.node.extend(self.protos)
-        used = {name for proto in self.protos for name in Node(proto, {}).reads}
+        used = {name for proto in self.protos for name in Node(proto, {}).reads} | set(self.outputs)
         part.graph.initializer.extend(each for each in whole.graph.initializer if each.name in used)
         for name in self.inputs:
             kind = onnx.helper.np_dtype_to_tensor_dtype(self.model.dtypes[name])
