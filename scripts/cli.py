@@ -24,6 +24,7 @@ from .fuzz import fuzz
 from .generate import generate
 from .info import info
 from .interrupts import Interrupted, interruptible
+from .operators import operators
 from .plan import plan
 from .presets import presets
 from .quantise import quantise
@@ -71,6 +72,7 @@ app.command(rich_help_panel=BOARDS)(synth)
 app.command(rich_help_panel=DEVELOPERS)(fuzz)
 app.command(rich_help_panel=DEVELOPERS)(figures)
 app.command(rich_help_panel=DEVELOPERS)(docs)
+app.command(rich_help_panel=DEVELOPERS)(operators)
 
 
 def _show_version(asked: bool) -> None:

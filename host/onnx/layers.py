@@ -487,7 +487,10 @@ class _Growth:
 
     def _connect(self, weights: Constant, bias: Constant | None, axis: int) -> None:
         """A fully connected layer: of all of an input, or of each of its vectors along the last axis."""
-        node, inputs = self.node, self.index.shape[-1]
+        node = self.node
+        if not self.index.ndim:
+            node.refuse("its input has one axis, the batch; supported are (N, C) and more")
+        inputs = self.index.shape[-1]
         if weights.values.ndim != 2 or weights.values.shape[1 - axis] != inputs:
             node.refuse(f"weights of shape {weights.values.shape} are not supported; supported here is {inputs} along axis {1 - axis}")
         values, scale = weights_of(node, weights, axis)

@@ -39,15 +39,15 @@ def weights_of(node: Node, weights: Constant, axis: int) -> tuple[NDArray[np.int
 
 
 def bias_of(node: Node, bias: Constant, channels: int) -> Constant:
-    """The bias (K,): int32 with scales (K,), or float32 without."""
-    if bias.values.size != channels or bias.values.shape[-1] != channels:
+    """The bias (K,): int32 with scales (K,), or float32 without. One number, as a Gemm may have it, is that of all channels."""
+    if bias.values.size != 1 and not bias.values.size == bias.values.shape[-1] == channels:
         node.refuse(
             f"a bias of shape {bias.values.shape} is not supported; supported is one value for each of the {channels} output channels"
         )
     if bias.values.dtype != (np.float32 if bias.scale is None else np.int32) or (bias.zero_point is not None and np.any(bias.zero_point)):
         node.refuse(f"a bias of {bias.values.dtype} is not supported; supported are float32, and int32 with a scale and the zero point 0")
     scale = None if bias.scale is None else np.broadcast_to(bias.scale.reshape(-1), channels)
-    return Constant(bias.values.reshape(channels), scale)
+    return Constant(np.broadcast_to(bias.values.reshape(-1), channels), scale)
 
 
 def padding(node: Node, shape: Shape, size: Pair, stride: Pair, *, signal: bool = False) -> Pads:

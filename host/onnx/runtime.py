@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from skipgrid.golden import Layer, accumulate, max_pool, run_layer
 
 from .cut import Cut
+from .parts import Part
 from .session import ask, integer_nodes, opened
 
 ROUNDING = 2.0**-24  # of a float32 number, relative
@@ -41,17 +42,21 @@ class Reference:
 
     def __init__(self, cut: Cut) -> None:
         self.cut = cut
+        self._ends = [end.name for end in cut.model.outputs]
         self._session = opened(cut.model.path, cut.model.path)
         self._exposing: tuple[onnxruntime.InferenceSession, set[str]] | None = None
 
     def outputs(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
         """The model's outputs by name, for a whole batch; ModelError if ONNX Runtime fails."""
-        names = [end.name for end in self.cut.model.outputs]
-        return dict(zip(names, ask(self._session, self.cut.model.path, tensors, names), strict=True))
+        return dict(zip(self._ends, ask(self._session, self.cut.model.path, tensors, self._ends), strict=True))
 
     def stored(self, tensors: Tensors) -> dict[str, NDArray[Any]]:
-        """What layers read and store, by name, for a whole batch. Where ONNX Runtime has to show it, it may take other kernels."""
-        names = list(dict.fromkeys(name for found in self.cut.layers for name in (found.source, found.output) if name not in tensors))
+        """What layers read and store, and the outputs, by name, for a whole batch.
+
+        Where ONNX Runtime has to show what it stores, it may take other kernels.
+        """
+        read_or_stored = [name for found in self.cut.layers for name in (found.source, found.output)]
+        names = [name for name in dict.fromkeys([*read_or_stored, *self._ends]) if name not in tensors]
         return dict(tensors) | dict(zip(names, ask(self._shown()[0], self.cut.model.path, tensors, names), strict=True))
 
     def compare(self, tensors: Tensors, stored: Tensors, count: int) -> list[Difference]:
@@ -72,10 +77,17 @@ class Reference:
     def explains(self, tensors: Tensors, image: int) -> bool:
         """Whether each layer gives, for ONNX Runtime's own input of it, ONNX Runtime's output, but for what float32 arithmetic can do.
 
-        Then nothing but ONNX Runtime's float32 kernels makes its outputs for an image of a batch other ones than the golden model's.
+        And whether each part of the host gives just that. Then nothing but ONNX Runtime's float32 kernels makes its outputs for an image
+        of a batch other ones than the golden model's.
         """
         theirs, (_, integer) = self.stored(tensors), self._shown()
-        for found in self.cut.layers:
+        for found in self.cut.steps:
+            if isinstance(found, Part):
+                for name, ours in found.run(theirs).items():
+                    some = image if ours.shape[:1] == (self.cut.model.batch,) else slice(None)
+                    if not np.array_equal(ours[some], theirs[name][some], equal_nan=ours.dtype.kind == "f"):
+                        return False
+                continue
             x, stored = found.read(theirs[found.source][image]), theirs[found.output][image].reshape(found.place.shape)
             exact = run_layer(x, found.layer)
             low, high = (exact, exact) if found.nodes[0].name in integer else _reach(x, found.layer)
