@@ -63,24 +63,95 @@ class Graph:
         return path
 
 
+class Branches:
+    """A float network under construction, of any graph; weights are drawn.
+
+    inputs: their shapes, with the batch.
+    """
+
+    def __init__(self, rng: np.random.Generator, **inputs: Sequence[int]) -> None:
+        self.rng = rng
+        self.inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+        self.shapes = {name: tuple(shape) for name, shape in inputs.items()}
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def several(self, operator: str, count: int, *tensors: Any, **attributes: Any) -> list[str]:
+        """Append a node, of which inputs that are no names are constants; the names of its outputs."""
+        names = []
+        for value in tensors:
+            if not isinstance(value, str):
+                self.constants.append(numpy_helper.from_array(np.asarray(value), f"constant{len(self.constants)}"))
+            names.append(value if isinstance(value, str) else self.constants[-1].name)
+        name = f"{operator.lower()}{len(self.nodes)}"
+        outputs = [f"{name}_out{number}" for number in range(count)]
+        self.nodes.append(helper.make_node(operator, names, outputs, name, **attributes))
+        inferred = onnx.shape_inference.infer_shapes(self._model([]), strict_mode=True, data_prop=True).graph.value_info
+        self.shapes |= {value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim) for value in inferred}
+        return outputs
+
+    def add(self, operator: str, *tensors: Any, **attributes: Any) -> str:
+        """The same of one output."""
+        return self.several(operator, 1, *tensors, **attributes)[0]
+
+    def weights(self, *shape: int) -> NDArray[np.float32]:
+        """Drawn, of such a size that sums stay small."""
+        return np.asarray(self.rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:])), np.float32)
+
+    def conv(self, tensor: str, channels: int, size: int | Sequence[int] = 3, *, relu: bool = True, **attributes: Any) -> str:
+        """A convolution with a bias, of images or signals, padded so that their size stays; and a Relu."""
+        taps = (size,) * (len(self.shapes[tensor]) - 2) if isinstance(size, int) else tuple(size)
+        pads = [(each - 1) // 2 for each in taps] + [each // 2 for each in taps]
+        weights = self.weights(channels, self.shapes[tensor][1] // attributes.get("group", 1), *taps)
+        out = self.add("Conv", tensor, weights, self.weights(channels, 1).reshape(-1) / 4, **{"pads": pads, **attributes})
+        return self.add("Relu", out) if relu else out
+
+    def gemm(self, tensor: str, features: int) -> str:
+        """A fully connected layer of (N, C)."""
+        return self.add("Gemm", tensor, self.weights(features, self.shapes[tensor][1]), self.weights(features, 1).reshape(-1), transB=1)
+
+    def save(self, path: Path, *outputs: str) -> Path:
+        """Write the model."""
+        onnx.save(onnx.shape_inference.infer_shapes(self._model(outputs)), path)
+        return path
+
+    def drawn(self, count: int) -> list[dict[str, NDArray[np.float32]]]:
+        """So many random batches for all inputs."""
+        names = [value.name for value in self.inputs]
+        return [{name: self.rng.standard_normal(self.shapes[name]).astype(np.float32) for name in names} for _ in range(count)]
+
+    def _model(self, outputs: Sequence[str]) -> onnx.ModelProto:
+        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, self.shapes[name]) for name in outputs]
+        graph = helper.make_graph(self.nodes, "network", self.inputs, ends, self.constants)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, images: NDArray[np.float32]) -> None:
-        self.batches = iter([{"x": images}])
+    def __init__(self, batches: Sequence[dict[str, NDArray[np.float32]]]) -> None:
+        self.batches = iter(batches)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         return next(self.batches, None)
 
 
-def quantised(source: Path, images: NDArray[np.float32], quant_format: str, activation: str, per_channel: bool, **options: Any) -> Path:
+def quantised(
+    source: Path,
+    images: NDArray[np.float32] | Sequence[dict[str, NDArray[np.float32]]],
+    quant_format: str,
+    activation: str,
+    per_channel: bool,
+    **options: Any,
+) -> Path:
     """ONNX Runtime's static quantisation of the model in a file: the file beside it that holds the int8 model.
 
-    quant_format: "QDQ" or "QOperator"; activation: "uint8" or "int8". Weights stay within +-64, where every x86 machine is exact.
+    images: of the input "x", or batches of all inputs. quant_format: "QDQ" or "QOperator"; activation: "uint8" or "int8". Weights stay
+    within +-64, where every x86 machine is exact.
     """
     target = source.with_suffix(".int8.onnx")
     quantize_static(
         source,
         target,
-        _Calibration(images),
+        _Calibration([{"x": images}] if isinstance(images, np.ndarray) else images),
         quant_format=QuantFormat[quant_format],
         activation_type=QuantType.QUInt8 if activation == "uint8" else QuantType.QInt8,
         weight_type=QuantType.QInt8,

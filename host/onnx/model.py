@@ -1,7 +1,7 @@
 """An ONNX file as a graph: nodes in order, constants and sizes at hand, whatever of it can run on the accelerator."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ class Model:
     batch: how many images it takes at once: as many as it is fixed at, or 1.
     nodes: those that an output depends on, in an order in which each comes behind what it reads; none whose result is constant.
     constants: every constant tensor by name. sizes: of every other tensor, with the batch. dtypes: likewise.
-    readers: of each tensor, the nodes that read it. maker: of each tensor, the node that gives it.
+    readers: of each tensor, the nodes that read it; all_readers: those too that no output depends on, which ONNX Runtime keeps.
+    maker: of each tensor, the node that gives it.
     """
 
     def __init__(self, path: Path, *, quantised: bool = True) -> None:
@@ -57,13 +58,10 @@ class Model:
             raise ModelError(f"{path} has no input; supported are models that compute something of data")
         self.batch = batch_of(self.inputs)
         self.sizes, self.dtypes = self._sizes()
-        self.nodes = tuple(self._live(self._fold()))
-        self.readers: dict[str, list[Node]] = defaultdict(list)
-        self.maker: dict[str, Node] = {}
-        for node in self.nodes:
-            self.maker.update(dict.fromkeys(filter(None, node.outputs), node))
-            for name in dict.fromkeys(node.reads):
-                self.readers[name].append(node)
+        nodes = list(self._fold())
+        self.nodes = tuple(self._live(nodes))
+        self.readers, self.all_readers = _readers(self.nodes), _readers(nodes)
+        self.maker = {name: node for node in self.nodes for name in node.outputs if name}
 
     @property
     def name(self) -> str:
@@ -133,11 +131,11 @@ class Model:
         self.constants.update({name: Constant(values) for name, values in zip(filter(None, node.outputs), results, strict=True)})
         return True
 
-    def _live(self, nodes: Iterator[Node]) -> list[Node]:
+    def _live(self, nodes: list[Node]) -> list[Node]:
         """Of some nodes, in order, those that an output depends on."""
         wanted = {end.name for end in self.outputs}
         live = []
-        for node in reversed(list(nodes)):
+        for node in reversed(nodes):
             if wanted.intersection(node.outputs):
                 wanted.update(node.reads)
                 live.append(node)
@@ -184,6 +182,14 @@ def _check_quantised(model: onnx.ModelProto, path: Path) -> None:
     codes = any(value.type.tensor_type.elem_type in (UINT8, INT8) for value in model.graph.input)
     if not codes and not any(operators[name] for name in QUANTISED):
         raise ModelError(f"{path} is not quantised, but a model in float; {QUANTISE}")
+
+
+def _readers(nodes: Iterable[Node]) -> dict[str, list[Node]]:
+    found: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        for name in dict.fromkeys(node.reads):
+            found[name].append(node)
+    return found
 
 
 def _name(graph: onnx.GraphProto) -> None:

@@ -1,34 +1,49 @@
-"""A part of a model as a model of its own, which ONNX Runtime runs on the host."""
+"""A part of a model as a model of its own, which ONNX Runtime runs on the host.
+
+It has to choose the same kernels for the part as for these nodes in the whole model. On x86, ONNX Runtime has fewer for int8 than for
+uint8, and so makes uint8 of a tensor between one QuantizeLinear and one DequantizeLinear, but not at a model's ends. Where a part begins
+or ends at such a tensor, the same is done here; and where a tensor has readers in other parts or in layers too, it is an output of the
+part, so that ONNX Runtime leaves it as it is.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from .graph import Node
+from .graph import UINT8, Node
 from .model import Model
 from .session import ask, opened
+
+PAIR = ("QuantizeLinear", "DequantizeLinear")
+SIGN = np.uint8(128)  # what an int8 code and its uint8 one differ in
 
 
 class Part:
     """All that lies between some tensors that are at hand and some that are wanted.
 
-    inputs: of the tensors at hand, those that are read. outputs: what is wanted. names: of its nodes.
+    inputs: of the tensors at hand, those that are read. outputs: what is wanted. shifted: those of both that are int8, but uint8 in the
+    part's own model. held: further outputs of that, which nobody asks for.
     """
 
     def __init__(self, model: Model, at_hand: Collection[str], outputs: list[str]) -> None:
         self.outputs = outputs
         self.model = model
-        self.protos, self.inputs = _between(model, at_hand, outputs)
+        protos, self.inputs = _between(model, at_hand, outputs)
+        self.shifted = {name for name in (*self.inputs, *outputs) if _in_one_pair(model, name)}
+        self.protos = [_shifted(proto, self.shifted) for proto in protos]
+        self.held = _held(model, protos, outputs)
         self._session = None
 
     def run(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The outputs for tensors at hand, each with the whole batch."""
         if self._session is None:
             self._session = opened(self.proto(), self.model.path)
-        given = {name: tensors[name] for name in self.inputs}
-        return dict(zip(self.outputs, ask(self._session, self.model.path, given, self.outputs), strict=True))
+        given = {name: tensors[name].view(np.uint8) ^ SIGN if name in self.shifted else tensors[name] for name in self.inputs}
+        results = dict(zip(self.outputs, ask(self._session, self.model.path, given, self.outputs), strict=True))
+        return {name: (tensor ^ SIGN).view(np.int8) if name in self.shifted else tensor for name, tensor in results.items()}
 
     def proto(self) -> onnx.ModelProto:
         """The part as a model."""
@@ -38,10 +53,13 @@ class Part:
         part.graph.node.extend(self.protos)
         used = {name for proto in self.protos for name in Node(proto, {}).reads} | set(self.outputs)
         part.graph.initializer.extend(each for each in whole.graph.initializer if each.name in used)
+        for name in self.shifted:
+            zero_point = self.model.maker[name].plain(2, "zero point").view(np.uint8) ^ SIGN
+            part.graph.initializer.append(onnx.numpy_helper.from_array(zero_point, _zero_point_of(name)))
         for name in self.inputs:
-            kind = onnx.helper.np_dtype_to_tensor_dtype(self.model.dtypes[name])
+            kind = UINT8 if name in self.shifted else onnx.helper.np_dtype_to_tensor_dtype(self.model.dtypes[name])
             part.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, self.model.sizes[name]))
-        part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.outputs)
+        part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (*self.outputs, *self.held))
         return part
 
 
@@ -55,3 +73,48 @@ def _between(model: Model, at_hand: Collection[str], outputs: list[str]) -> tupl
             wanted.update(name for name in Node(proto, {}).reads if name not in at_hand)
             inputs += [name for name in Node(proto, {}).reads if name in at_hand]
     return protos[::-1], list(dict.fromkeys(inputs[::-1]))
+
+
+def _in_one_pair(model: Model, tensor: str) -> bool:
+    """Whether an int8 tensor lies between a QuantizeLinear and a DequantizeLinear with one reader, and nothing else reads it."""
+    maker, readers = model.maker.get(tensor), model.all_readers[tensor]
+    if model.dtypes[tensor] != np.int8 or maker is None or [maker.operator, *(each.operator for each in readers)] != [*PAIR]:
+        return False
+    (reader,) = readers
+    if any(not each.is_constant(2) or "output_dtype" in each.attributes for each in (maker, reader)):
+        return False
+    edges = [name for node in model.all_readers[reader.outputs[0]] for name in node.reads if name == reader.outputs[0]]
+    return len(edges) == 1 and not {tensor, reader.outputs[0]}.intersection(end.name for end in model.outputs)
+
+
+def _zero_point_of(tensor: str) -> str:
+    return f"{tensor} zero point"
+
+
+def _shifted(proto: onnx.NodeProto, shifted: Collection[str]) -> onnx.NodeProto:
+    """A node as it is with uint8 instead of int8 tensors: QuantizeLinear and DequantizeLinear have another zero point."""
+    tensor = proto.output[0] if proto.op_type == "QuantizeLinear" else proto.input[0] if proto.op_type == "DequantizeLinear" else ""
+    if tensor not in shifted:
+        return proto
+    changed = onnx.NodeProto()
+    changed.CopyFrom(proto)
+    changed.input[2] = _zero_point_of(tensor)
+    return changed
+
+
+def _held(model: Model, protos: list[onnx.NodeProto], outputs: list[str]) -> list[str]:
+    """Of the int8 tensors that a part quantises and wants not, those that other nodes read too, be it as floats."""
+    own = {name for proto in protos for name in proto.output}
+    held = []
+    for name in (proto.output[0] for proto in protos if proto.op_type == "QuantizeLinear"):
+        readers = model.all_readers[name]
+        readers = readers + [
+            other for each in readers if each.operator == "DequantizeLinear" for other in model.all_readers[each.outputs[0]]
+        ]
+        if (
+            model.dtypes[name] == np.int8
+            and name not in outputs
+            and not all(own.issuperset(filter(None, each.outputs)) for each in readers)
+        ):
+            held.append(name)
+    return held

@@ -1,0 +1,47 @@
+"""Parts of the host take the kernels that ONNX Runtime takes for these nodes in the whole model."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onnx_models import Branches, quantised
+from skipgrid.host.execution import run_golden
+from skipgrid.host.onnx.cut import cut_model
+from skipgrid.host.onnx.runtime import Reference
+
+AVERAGE = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1]}
+
+
+def behind_a_layer(net: Branches) -> list[str]:
+    return [net.add("AveragePool", net.conv("x", 8), **AVERAGE)]
+
+
+def before_a_layer(net: Branches) -> list[str]:
+    return [net.conv(net.add("AveragePool", "x", **AVERAGE), 8)]
+
+
+def beside_a_layer(net: Branches) -> list[str]:
+    """What is averaged is pooled too, on the accelerator."""
+    half = net.several("Split", 2, "x", np.array([4, 4], np.int64), axis=2)[1]
+    largest = net.add("MaxPool", half, kernel_shape=[3, 3], strides=[1, 1])
+    return [net.gemm(net.add("Flatten", largest), 4), net.add("AveragePool", half, **AVERAGE)]
+
+
+def beside_what_no_output_needs(net: Branches) -> list[str]:
+    net.conv("x", 4)
+    return [net.add("AveragePool", "x", **AVERAGE)]
+
+
+@pytest.mark.parametrize("activation", ["uint8", "int8"])
+@pytest.mark.parametrize("made", [behind_a_layer, before_a_layer, beside_a_layer, beside_what_no_output_needs])
+def test_averages_are_rounded_as_in_the_whole_model(made: Callable[[Branches], list[str]], activation: str, tmp_path: Path) -> None:
+    net = Branches(np.random.default_rng(0), x=(1, 3, 8, 8))
+    model = net.save(tmp_path / "model.onnx", *made(net))
+    cut = cut_model(quantised(model, net.drawn(3), "QDQ", activation, per_channel=True), host_only=True)
+    reference = Reference(cut)
+    for tensors in net.drawn(20):
+        ours = run_golden(cut, tensors)
+        for end, theirs in reference.outputs(tensors).items():
+            np.testing.assert_array_equal(ours[end], theirs)
