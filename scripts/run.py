@@ -209,9 +209,10 @@ def _show_differences(measured: Measured) -> None:
         return
     first = measured.differences[0]
     place = ", ".join(map(str, first.element))
+    why = ", which computes this layer in float32" if first.in_float else ""
     output.print(
         f"stored tensors        {len(measured.differences)} differ; first that of {first.layer}, in {first.count:,} elements, the first at"
-        f" [{place}] (image, channel, row, column): {first.ours}, but ONNX Runtime has {first.theirs}",
+        f" [{place}] (image, channel, row, column): {first.ours}, but ONNX Runtime{why} has {first.theirs}",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -194,6 +194,9 @@ NONSENSE = {
     "presets": ["--json", "{folder}"],
     "quantise": ["{file}", "--calibrate", "{file}", "-o", "{folder}/x.bin"],
     "run": ["{folder}", "digits"],
+    "check": ["lenet5", "--preset", "1x8", "--set", "features=3"],
+    "plan": ["lenet5", "--preset", "1x8", "--json", "{file}/x"],
+    "compile": ["lenet5", "--preset", "1x8", "-o", "{file}/x"],
     "bench layers": ["--table", "{folder}"],
     "bench density": ["--plot", "{folder}/x.txt"],
     "bench winners": ["--draw", "{file}/x.png"],
@@ -252,7 +255,7 @@ def test_tables_of_layers_that_are_none_are_refused(tmp_path: Path, skipgrid: Co
 
 def test_every_command_has_its_nonsense() -> None:
     names = {command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback}
-    assert names - {"docs", "figures", "generate"} <= set(NONSENSE)
+    assert names - {"docs", "figures", "generate", "operators"} <= set(NONSENSE)
 
 
 def test_building_is_told_only_when_something_is_built(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ Both ends of a part are tensors of 8 bits (or the model's own inputs and outputs
 these nodes in the whole model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -229,6 +229,13 @@ def _steps(model: Model, layers: list[Found]) -> Iterator[Part | Found]:
     at_hand = {end.name for end in model.inputs}
     wanted = {found.source: at(found.source) for found in layers if found.source not in made and found.source not in at_hand}
     wanted |= {end.name: at(end.name) for end in model.outputs if end.name not in made and end.name not in at_hand}
+    inside = {node.name for found in layers for node in found.nodes}
+    for node in model.nodes:  # what a part rounds to 8 bits and a later one reads is not computed twice
+        if node.name not in inside:
+            stages = {name: at(name) for name in node.reads if name not in model.constants}
+            here = max(at(name) for name in node.outputs if name)
+            for name in _codes(model, [name for name, its in stages.items() if its < here]) - at_hand - made.keys():
+                wanted[name] = at(name)
     last = max([*wanted.values(), *(at(found.output) for found in layers)], default=-1)
     for number in range(last + 1):
         outputs = [name for name, its in wanted.items() if its == number]
@@ -239,6 +246,22 @@ def _steps(model: Model, layers: list[Found]) -> Iterator[Part | Found]:
             if at(found.output) == number:
                 yield found
                 at_hand.add(found.output)
+
+
+def _codes(model: Model, tensors: Sequence[str]) -> set[str]:
+    """The tensors of 8 bits from which some tensors are computed in float; those of them that have 8 bits themselves."""
+    found: set[str] = set()
+    waiting, seen = list(tensors), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in model.constants:
+            continue
+        seen.add(name)
+        if model.is_code(name):
+            found.add(name)
+        elif name in model.maker:
+            waiting += model.maker[name].reads
+    return found
 
 
 def _without_dead_channels(cut: Cut) -> Cut:

@@ -28,13 +28,17 @@ Tensors = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a stored tensor differs from ONNX Runtime's: the layer, the first element, both values, and how many elements differ."""
+    """Where a stored tensor differs from ONNX Runtime's: the layer, the first element, both values, and how many elements differ.
+
+    in_float: whether ONNX Runtime computes the layer in float32 where it has to show what is stored, so that ties may differ.
+    """
 
     layer: str
     element: tuple[int, ...]
     ours: int
     theirs: int
     count: int
+    in_float: bool
 
 
 class Reference:
@@ -70,8 +74,9 @@ class Reference:
             other = theirs[found.output][:count].reshape(ours.shape)
             wrong = np.argwhere(ours != other)
             if len(wrong):
+                in_float = found.nodes[0].name not in self._shown()[1]
                 first = tuple(int(place) for place in wrong[0])
-                differences.append(Difference(found.layer.name, first, int(ours[first]), int(other[first]), len(wrong)))
+                differences.append(Difference(found.layer.name, first, int(ours[first]), int(other[first]), len(wrong), in_float))
         return differences
 
     def explains(self, tensors: Tensors, image: int) -> bool:
