@@ -34,12 +34,31 @@ def beside_what_no_output_needs(net: Branches) -> list[str]:
     return [net.add("AveragePool", "x", **AVERAGE)]
 
 
+def float_beside_what_no_output_needs(net: Branches) -> list[str]:
+    """ONNX Runtime quantises weights of a float operator between integers only if nothing else reads its output."""
+    larger = net.add("ConvTranspose", net.add("Sigmoid", "x"), net.weights(3, 2, 1, 1), strides=[2, 1])
+    net.add("Transpose", larger, perm=[0, 2, 1, 3])
+    return [net.conv(larger, 2)]
+
+
+@pytest.mark.parametrize("quant_format", ["QDQ", "QOperator"])
 @pytest.mark.parametrize("activation", ["uint8", "int8"])
 @pytest.mark.parametrize("made", [behind_a_layer, before_a_layer, beside_a_layer, beside_what_no_output_needs])
-def test_averages_are_rounded_as_in_the_whole_model(made: Callable[[Branches], list[str]], activation: str, tmp_path: Path) -> None:
+def test_averages_are_rounded_as_in_the_whole_model(
+    made: Callable[[Branches], list[str]], activation: str, quant_format: str, tmp_path: Path
+) -> None:
+    equal(made, activation, quant_format, tmp_path)
+
+
+def test_weights_stay_as_they_are_in_the_whole_model(tmp_path: Path) -> None:
+    equal(float_beside_what_no_output_needs, "int8", "QOperator", tmp_path)
+
+
+def equal(made: Callable[[Branches], list[str]], activation: str, quant_format: str, tmp_path: Path) -> None:
+    """Compare 20 batches with ONNX Runtime's default session."""
     net = Branches(np.random.default_rng(0), x=(1, 3, 8, 8))
     model = net.save(tmp_path / "model.onnx", *made(net))
-    cut = cut_model(quantised(model, net.drawn(3), "QDQ", activation, per_channel=True), host_only=True)
+    cut = cut_model(quantised(model, net.drawn(3), quant_format, activation, per_channel=True), host_only=True)
     reference = Reference(cut)
     for tensors in net.drawn(20):
         ours = run_golden(cut, tensors)

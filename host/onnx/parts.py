@@ -1,9 +1,9 @@
 """A part of a model as a model of its own, which ONNX Runtime runs on the host.
 
-It has to choose the same kernels for the part as for these nodes in the whole model. On x86, ONNX Runtime has fewer for int8 than for
-uint8, and so makes uint8 of a tensor between one QuantizeLinear and one DequantizeLinear, but not at a model's ends. Where a part begins
-or ends at such a tensor, the same is done here; and where a tensor has readers in other parts or in layers too, it is an output of the
-part, so that ONNX Runtime leaves it as it is.
+It has to choose the same kernels for the part as for these nodes in the whole model. It joins nodes only where nothing else reads what is
+between them; so what has readers in other parts or in layers too has another one in the part, a Cast that nobody asks for. On x86, it has
+fewer kernels for int8 than for uint8, and makes uint8 of a tensor between one QuantizeLinear and one DequantizeLinear, but not at a
+model's ends. Where a part begins or ends at such a tensor, the same is done here.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,7 +25,7 @@ class Part:
     """All that lies between some tensors that are at hand and some that are wanted.
 
     inputs: of the tensors at hand, those that are read. outputs: what is wanted. shifted: those of both that are int8, but uint8 in the
-    part's own model. held: further outputs of that, which nobody asks for.
+    part's own model. held: what other nodes read too.
     """
 
     def __init__(self, model: Model, at_hand: Collection[str], outputs: list[str]) -> None:
@@ -59,7 +59,11 @@ class Part:
         for name in self.inputs:
             kind = UINT8 if name in self.shifted else onnx.helper.np_dtype_to_tensor_dtype(self.model.dtypes[name])
             part.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, self.model.sizes[name]))
-        part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (*self.outputs, *self.held))
+        part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.outputs)
+        for name in self.held:
+            reader = f"{name} is read"
+            part.graph.node.append(onnx.helper.make_node("Cast", [name], [reader], reader, to=onnx.TensorProto.BOOL))
+            part.graph.output.append(onnx.ValueInfoProto(name=reader))
         return part
 
 
@@ -103,18 +107,7 @@ def _shifted(proto: onnx.NodeProto, shifted: Collection[str]) -> onnx.NodeProto:
 
 
 def _held(model: Model, protos: list[onnx.NodeProto], outputs: list[str]) -> list[str]:
-    """Of the int8 tensors that a part quantises and wants not, those that other nodes read too, be it as floats."""
-    own = {name for proto in protos for name in proto.output}
-    held = []
-    for name in (proto.output[0] for proto in protos if proto.op_type == "QuantizeLinear"):
-        readers = model.all_readers[name]
-        readers = readers + [
-            other for each in readers if each.operator == "DequantizeLinear" for other in model.all_readers[each.outputs[0]]
-        ]
-        if (
-            model.dtypes[name] == np.int8
-            and name not in outputs
-            and not all(own.issuperset(filter(None, each.outputs)) for each in readers)
-        ):
-            held.append(name)
-    return held
+    """Of the tensors of numbers that a part makes and is not asked for, those that other nodes read too."""
+    made = [name for proto in protos for name in proto.output if name in model.dtypes and model.dtypes[name].kind in "biuf"]
+    own = {name for proto in protos for name in proto.output if name}
+    return [name for name in made if name not in outputs and not all(own.intersection(node.outputs) for node in model.all_readers[name])]
