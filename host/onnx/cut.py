@@ -16,8 +16,9 @@ import numpy as np
 
 from skipgrid.golden.layer import Layer
 from skipgrid.golden.network import run_layer
-from skipgrid.golden.numerics import requantise
+from skipgrid.golden.numerics import INT32, requantise
 
+from ..compiler.bounds import sums
 from ..network import ModelError
 from .graph import Node
 from .layers import COMPUTING, ZERO, Found, Stored, find_layer
@@ -28,6 +29,7 @@ from .session import integer_nodes
 
 FREE = ("QuantizeLinear", "DequantizeLinear")  # between the model's floats and 8 bits
 WEIGHING = ("Conv", "QLinearConv", "ConvTranspose", "Gemm", "QGemm", "MatMul", "QLinearMatMul")
+LARGEST_PRODUCT = 128 * 255  # of a weight and an activation
 ASKED = 8  # inputs for which ONNX Runtime is asked what it computes
 
 
@@ -98,6 +100,8 @@ def cut_model(path: str | Path, *, host_only: bool = False) -> Cut:
     host_only: whether a model that is not quantised, or of which no node has a layer, is cut too, into parts of the host.
     """
     model = Model(Path(path), quantised=not host_only)
+    if not model.batch and not host_only:
+        raise ModelError(f"the model's input {model.inputs[0].name!r} holds 0 images; supported is a batch of 1 or more, or an open one")
     layers, why = _layers(model)
     if not layers and not host_only:
         named = {node.name: node for node in model.nodes}
@@ -149,6 +153,7 @@ def _layers(model: Model) -> tuple[list[Found], dict[str, str]]:
             continue
         try:
             found = find_layer(model, node, stored)
+            _check_sums(found)
             if found.asked:
                 _ask(model, found)
         except (ModelError, ValueError) as error:
@@ -158,6 +163,16 @@ def _layers(model: Model) -> tuple[list[Found], dict[str, str]]:
         claimed.update(each.name for each in found.nodes)
         stored[found.output] = Stored(found.layer.out_shape, found.place)
     return layers, why
+
+
+def _check_sums(found: Found) -> None:
+    """ModelError if a layer's sums can leave 32 bits: of few weights they cannot."""
+    if found.layer.weights[0].size * LARGEST_PRODUCT <= INT32.max:
+        return
+    lowest, highest = sums(found.layer)
+    reached = max(int(highest.max()), -int(lowest.min()))
+    if reached > INT32.max:
+        found.nodes[0].refuse(f"its sums can reach {reached:,}, which 32 bits do not hold; supported are fewer or smaller weights")
 
 
 def _ask(model: Model, found: Found) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 
 from ..network import ModelError
 from .graph import INT8, QUANTISE, QUANTISED, UINT8, Constant, Node, first_line
@@ -51,11 +52,13 @@ class Model:
         graph = self.proto.graph
         _name(graph)
         self.opset = next((each.version for each in self.proto.opset_import if each.domain in ("", "ai.onnx")), 1)
-        self.constants = {tensor.name: Constant(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+        self.constants = {tensor.name: Constant(_values(tensor, path)) for tensor in graph.initializer}
         self.inputs = tuple(_end(value, "input") for value in graph.input if value.name not in self.constants)
         self.outputs = tuple(_end(value, "output") for value in graph.output)
         if not self.inputs:
             raise ModelError(f"{path} has no input; supported are models that compute something of data")
+        if not self.outputs:
+            raise ModelError(f"{path} has no output; supported are models that say what they compute")
         self.batch = batch_of(self.inputs)
         self.sizes, self.dtypes = self._sizes()
         nodes = list(self._fold())
@@ -76,7 +79,10 @@ class Model:
         """Shape and type of each tensor that a node gives, as ONNX Runtime finds them: it runs once, over zeros."""
         dtypes = {end.name: end.dtype for end in self.inputs}
         zeros = {end.name: np.zeros((self.batch, *end.of_image), end.dtype) for end in self.inputs}
+        sizes = {name: values.shape for name, values in zeros.items()}
         names = [name for proto in self.proto.graph.node for name in proto.output if name]
+        if not names:
+            return sizes, dtypes
         exposed = onnx.ModelProto()
         exposed.CopyFrom(self.proto)
         known = {value.name for value in exposed.graph.output}
@@ -84,7 +90,6 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         results = ask(opened(exposed, self.path, options), self.path, zeros, names)
-        sizes = {name: values.shape for name, values in zeros.items()}
         for name, values in zip(names, results, strict=True):
             if isinstance(values, np.ndarray):
                 sizes[name], dtypes[name] = values.shape, values.dtype
@@ -171,6 +176,10 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise
     except Exception as error:  # of protocol buffers, of the checker, of external data: a damaged file can meet any of them
         raise ModelError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
+    for proto in model.graph.node:
+        texts = (proto.name, proto.op_type, proto.domain, *proto.input, *proto.output)
+        if wrong := [text for text in texts if not isinstance(text, str)]:
+            raise ModelError(f"{path} is not a valid ONNX model: the name {wrong[0]!r} is not in UTF-8")
     return model
 
 
@@ -204,11 +213,21 @@ def _name(graph: onnx.GraphProto) -> None:
             taken.add(name)
 
 
+def _values(tensor: onnx.TensorProto, path: Path) -> NDArray[Any]:
+    """A tensor's values; ModelError if the file is damaged."""
+    try:
+        return onnx.numpy_helper.to_array(tensor)
+    except Exception as error:  # of what is written in too few bytes, or has a type that is none
+        raise ModelError(f"{path} is not a valid ONNX model: tensor {tensor.name!r} cannot be read: {first_line(error)}") from error
+
+
 def _end(value: onnx.ValueInfoProto, what: str) -> End:
     kind = value.type.tensor_type
-    if not kind.elem_type:
+    if kind.elem_type not in onnx.TensorProto.DataType.values() or not kind.elem_type:
         raise ModelError(f"the model's {what} {value.name!r} is no tensor; supported are tensors")
-    sizes = [dimension.dim_value if dimension.HasField("dim_value") else None for dimension in kind.shape.dim]
+    # A size below 0 is how some write that it is open.
+    known = [dimension.HasField("dim_value") and dimension.dim_value >= 0 for dimension in kind.shape.dim]
+    sizes = [dimension.dim_value if fixed else None for dimension, fixed in zip(kind.shape.dim, known, strict=True)]
     return End(value.name, tuple(sizes), np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)))
 
 

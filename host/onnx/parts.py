@@ -82,7 +82,7 @@ def _between(model: Model, at_hand: Collection[str], outputs: list[str]) -> tupl
 def _in_one_pair(model: Model, tensor: str) -> bool:
     """Whether an int8 tensor lies between a QuantizeLinear and a DequantizeLinear with one reader, and nothing else reads it."""
     maker, readers = model.maker.get(tensor), model.all_readers[tensor]
-    if model.dtypes[tensor] != np.int8 or maker is None or [maker.operator, *(each.operator for each in readers)] != [*PAIR]:
+    if model.dtypes.get(tensor) != np.int8 or maker is None or [maker.operator, *(each.operator for each in readers)] != [*PAIR]:
         return False
     (reader,) = readers
     if any(not each.is_constant(2) or "output_dtype" in each.attributes for each in (maker, reader)):
