@@ -34,6 +34,13 @@ def beside_what_no_output_needs(net: Branches) -> list[str]:
     return [net.add("AveragePool", "x", **AVERAGE)]
 
 
+def an_output_that_is_read_too(net: Branches) -> list[str]:
+    """No output needs what reads it."""
+    average = net.add("AveragePool", "x", **AVERAGE)
+    net.add("GlobalMaxPool", average)
+    return [average]
+
+
 def float_beside_what_no_output_needs(net: Branches) -> list[str]:
     """ONNX Runtime quantises weights of a float operator between integers only if nothing else reads its output."""
     larger = net.add("ConvTranspose", net.add("Sigmoid", "x"), net.weights(3, 2, 1, 1), strides=[2, 1])
@@ -43,7 +50,7 @@ def float_beside_what_no_output_needs(net: Branches) -> list[str]:
 
 @pytest.mark.parametrize("quant_format", ["QDQ", "QOperator"])
 @pytest.mark.parametrize("activation", ["uint8", "int8"])
-@pytest.mark.parametrize("made", [behind_a_layer, before_a_layer, beside_a_layer, beside_what_no_output_needs])
+@pytest.mark.parametrize("made", [behind_a_layer, before_a_layer, beside_a_layer, beside_what_no_output_needs, an_output_that_is_read_too])
 def test_averages_are_rounded_as_in_the_whole_model(
     made: Callable[[Branches], list[str]], activation: str, quant_format: str, tmp_path: Path
 ) -> None:

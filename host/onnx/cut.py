@@ -123,7 +123,7 @@ def _reason(node: Node) -> str:
             "adding to an already rounded tensor is no layer; of a MatMul and its Add"
             " onnxruntime.quantization.shape_inference.quant_pre_process makes one Gemm"
         )
-    if node.operator in ("AveragePool", "ReduceMean"):
+    if "AveragePool" in node.operator or node.operator == "ReduceMean":
         return "ONNX Runtime averages in float32, and rounds otherwise than once, from exact integers"
     return "the accelerator has no such operation"
 

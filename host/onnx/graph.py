@@ -13,7 +13,10 @@ from skipgrid.golden.layer import Activation, Dtype
 from ..network import ModelError
 
 FLOAT, UINT8, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8, onnx.TensorProto.INT8
-CONTRIBUTED = ("com.microsoft", ("QGemm", "QuantizeLinear", "DequantizeLinear"))  # ONNX Runtime's own, and which of them are read
+CONTRIBUTED = (
+    "com.microsoft",
+    ("QGemm", "QLinearGlobalAveragePool", "QuantizeLinear", "DequantizeLinear"),
+)  # ONNX Runtime's own, and which of them are read
 QUANTISED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QGemm", "QLinearMatMul")  # a quantised model has one of these
 QUANTISE = "quantise it with `skipgrid quantise FLOAT.onnx --calibrate DATA.npz -o INT8.onnx`"
 
@@ -124,5 +127,6 @@ def _reads(proto: onnx.NodeProto) -> Iterator[str]:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception of another package says, in one line: that names itself and its reason."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What an exception of another package says, in one line: that names itself and its reason, and the next one behind a colon."""
+    first, *others = (str(error).strip() or type(error).__name__).splitlines()
+    return f"{first.rstrip()} {others[0].strip()}" if first.rstrip().endswith(":") and others else first

@@ -36,8 +36,11 @@ COMPUTING = (
     "MaxPool",
     "GlobalMaxPool",
     "GlobalAveragePool",
+    "QLinearGlobalAveragePool",
 )
-POOLING = ("MaxPool", "GlobalMaxPool", "GlobalAveragePool")
+AVERAGING = ("GlobalAveragePool", "QLinearGlobalAveragePool")
+POOLING = ("MaxPool", "GlobalMaxPool", *AVERAGING)
+OUTPUT_SCALE = {"QGemm": 7, "QLinearGlobalAveragePool": 3}  # the number of the input that has it; of others, 6
 LARGEST_WEIGHTS = 1 << 25  # elements of an array of weights, most of them zeros, that a pooling or a group is written as
 ZERO = -1  # among the places of an input: an element that is the zero point
 
@@ -386,7 +389,7 @@ class _Growth:
             case _:
                 self._pool_alone()
         if operator.startswith("Q"):
-            output = 7 if operator == "QGemm" else 6
+            output = OUTPUT_SCALE.get(operator, 6)
             if not node.has(output):
                 node.refuse("a float output is not supported; supported is an 8-bit one, with its scale and zero point")
             self._round(node, output, "uint8")
@@ -522,7 +525,8 @@ class _Growth:
     def _pool_alone(self) -> None:
         """A pooling as a layer of its own: filters of one channel each, with a weight of 1 (and a pool, of maxima)."""
         node, (C, H, W) = self.node, self._image()
-        average = node.operator == "GlobalAveragePool"
+        average = node.operator in AVERAGING
+        node.only("channels_last", 0)
         if C * C * (H * W if average else 1) > LARGEST_WEIGHTS:
             node.refuse(f"as a convolution of {C} channels it would have too many weights")
         eye, one = np.eye(C, dtype=np.int8).reshape(C, C, 1, 1), np.ones(C, np.float32)
@@ -566,7 +570,7 @@ def _as_pair(node: Node, name: str, signal: bool) -> Pair:
 
 def _pool_window(node: Node, shape: tuple[int, int, int]) -> tuple[Pair, Pair, Pads]:
     """Size, stride and pads of a pooling."""
-    if node.operator.startswith("Global"):
+    if "Global" in node.operator:
         return (shape[1], shape[2]), (1, 1), (0, 0, 0, 0)
     signal = len(node.attributes["kernel_shape"]) == 1
     size = cast(Pair, (1, *node.integers("kernel_shape", (1,))) if signal else node.integers("kernel_shape", (1, 1)))

@@ -107,7 +107,8 @@ def _shifted(proto: onnx.NodeProto, shifted: Collection[str]) -> onnx.NodeProto:
 
 
 def _held(model: Model, protos: list[onnx.NodeProto], outputs: list[str]) -> list[str]:
-    """Of the tensors of numbers that a part makes and is not asked for, those that other nodes read too."""
+    """Of the tensors of numbers that a part makes, those that other nodes read too: all but what layers and other parts ask for."""
     made = [name for proto in protos for name in proto.output if name in model.dtypes and model.dtypes[name].kind in "biuf"]
     own = {name for proto in protos for name in proto.output if name}
-    return [name for name in made if name not in outputs and not all(own.intersection(node.outputs) for node in model.all_readers[name])]
+    ends = set(outputs).difference(end.name for end in model.outputs)
+    return [name for name in made if name not in ends and not all(own.intersection(node.outputs) for node in model.all_readers[name])]
