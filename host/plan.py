@@ -15,7 +15,7 @@ from .compiler.lowering import lowered
 from .compiler.passes import apart_saves, check_passes
 from .compiler.program import Program, check_resident, compile_network
 from .network import Network, Port
-from .onnx.cut import Cut, HostNode
+from .onnx.cut import Cut, HostNode, Rewrite
 from .onnx.layers import Found
 from .onnx.parts import Part
 
@@ -60,7 +60,7 @@ class Plan:
         return self.cut.host_nodes if self.cut else ()
 
     @property
-    def rewritten(self) -> tuple[str, ...]:
+    def rewritten(self) -> tuple[Rewrite, ...]:
         """What was done to the model."""
         return self.cut.rewritten if self.cut else ()
 

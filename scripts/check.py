@@ -13,7 +13,7 @@ from skipgrid.rtl.config import PRESETS, Config
 from .console import JsonOption, SettingsOption, from_options, known_board, known_preset, output, table, tails, write_json
 from .devices import chosen_config
 from .files import BadOption
-from .plan import ModelArgument
+from .plan import ModelArgument, show_rewritten
 
 if TYPE_CHECKING:
     from skipgrid.host.onnx.cut import Cut, HostNode
@@ -57,8 +57,7 @@ def check(
     cut = cut_model(model)
     if cut.host_nodes:
         _show_host(f"{model.name}: on the host, by ONNX Runtime", cut.host_nodes)
-    for sentence in cut.rewritten:
-        output.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    show_rewritten(cut.rewritten)
     reports = [_report(cut, config) for config in configs]
     _show(model.name, reports)
     fits = [not report["does_not_fit"] for report in reports]
@@ -67,7 +66,7 @@ def check(
         {
             "model": model.name,
             "host_nodes": [asdict(node) for node in cut.host_nodes],
-            "rewritten": list(cut.rewritten),
+            "rewritten": [asdict(each) for each in cut.rewritten],
             "accelerators": reports,
         },
     )

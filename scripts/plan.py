@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,11 @@ from skipgrid.fpga.units import with_settings
 
 from .console import JsonOption, SettingsOption, from_options, known_board, known_preset, output, shipped_file, table, tails, write_json
 from .devices import chosen_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skipgrid.host.onnx.cut import Rewrite
 
 MEMORIES = ("weights", "channels", "layers", "features", "pixels")
 ModelArgument = Annotated[
@@ -61,8 +66,7 @@ def plan(
         figures = (step.passes, step.load_words, step.stream_words, *(getattr(step, name) for name in MEMORIES))
         shown.add_row("accelerator", what, *(f"{figure:,}" for figure in figures))
     output.print(shown)
-    for sentence in planned.rewritten:
-        output.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    show_rewritten(planned.rewritten)
     output.print(f"{planned.device_macs_share:.2%} of the multiplications run on the accelerator", highlight=False)
     write_json(
         json,
@@ -70,7 +74,22 @@ def plan(
             "model": model.name,
             "accelerator": config.name,
             "steps": [asdict(step) for step in steps],
-            "rewritten": list(planned.rewritten),
+            "rewritten": [asdict(each) for each in planned.rewritten],
             "device_macs_share": planned.device_macs_share,
         },
     )
+
+
+def show_rewritten(rewritten: "Sequence[Rewrite]") -> None:
+    """What was done to a model; of what was done to several layers, how many they are."""
+    if not rewritten:
+        return
+    names = [each.layer for each in rewritten if each.layer]
+    short = dict(zip(names, tails(names), strict=True))
+    layers: dict[str, list[str]] = {}
+    for each in rewritten:
+        layers.setdefault(each.what, []).append(short.get(each.layer, "the model"))
+    shown = table("Rewritten, each exactly", "layer", "what", left=2)
+    for what, which in layers.items():
+        shown.add_row(which[0] if len(which) == 1 else f"each of {len(which)} layers", what)
+    output.print(shown)

@@ -47,6 +47,22 @@ def test_layers_that_follow_each_other_run_from_one_start(model: Path) -> None:
     assert [step.passes for step in forecast(few)] == [1, 2, 2]
 
 
+def test_what_was_rewritten_is_told(skipgrid: CommandLine, tmp_path: Path) -> None:
+    weights = np.ascontiguousarray(WEIGHTS[:, :1])
+    weights[2] = 0
+    graph = rounded(conv(image().add("Transpose", "turn", perm=[0, 1, 3, 2]), weights, group=3))
+    model = graph.save(tmp_path / "model.onnx", "uint8")
+    outcome = skipgrid("check", model, "--preset", "1x8", "--json", tmp_path / "check.json")
+    assert outcome.code == 0, outcome.errors
+    told = [(each["layer"], each["what"]) for each in json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))["rewritten"]]
+    assert told == [
+        ("conv", "reads its input in another order, without its being moved"),
+        ("conv", "has zeros for the channels of other groups"),
+        ("conv", "computes 5 of 6 channels, as the others are constant"),
+    ]
+    assert "computes 5 of 6 channels" in outcome.output
+
+
 def test_what_does_not_fit_runs_on_the_host(model: Path) -> None:
     tiny = find_config("1x8").replaced(features=64, side=16, weights=256)
     cut = cut_model(model)

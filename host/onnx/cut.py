@@ -7,6 +7,7 @@ Both ends of a part are tensors of 8 bits (or the model's own inputs and outputs
 these nodes in the whole model.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -42,18 +43,26 @@ class HostNode:
     why: str
 
 
+@dataclass(frozen=True)
+class Rewrite:
+    """What is done to a model, exactly. layer: to which layer; empty for the whole model. what: a sentence without its subject."""
+
+    layer: str
+    what: str
+
+
 @dataclass(frozen=True, eq=False)
 class Cut:
     """A model, cut.
 
     steps: parts and layers, in order. host_nodes: nodes that compute something on the host; not those that only move values, or
-    quantise what the model is given. rewritten: what was done to the model, each exact, in sentences.
+    quantise what the model is given. rewritten: what was done to the model.
     """
 
     model: Model
     steps: tuple[Part | Found, ...]
     host_nodes: tuple[HostNode, ...]
-    rewritten: tuple[str, ...]
+    rewritten: tuple[Rewrite, ...]
 
     @property
     def layers(self) -> list[Found]:
@@ -112,8 +121,19 @@ def cut_model(path: str | Path, *, host_only: bool = False) -> Cut:
     needed = _needed(model, layers)
     nodes = tuple(HostNode(node.name, node.operator, why.get(node.name) or _reason(node)) for node in computed if node.name in needed)
     steps = tuple(_steps(model, layers))
-    cut = Cut(model, steps, nodes, ())
+    cut = Cut(model, steps, nodes, (*_of_model(model), *(Rewrite(found.layer.name, note) for found in layers for note in found.notes)))
     return _without_dead_channels(cut)
+
+
+def _of_model(model: Model) -> Iterator[Rewrite]:
+    """What was done before anything was cut."""
+    counts = Counter(proto.op_type for proto in model.proto.graph.node)
+    written = sum(counts.values()) - counts["Constant"] - counts["DequantizeLinear"]
+    kept = [node for node in model.every_node if node.operator not in ("Constant", "DequantizeLinear")]
+    if written > len(kept):
+        yield Rewrite("", f"has {written - len(kept)} nodes whose results are constant, and computed once")
+    if len(model.every_node) > len(model.nodes):
+        yield Rewrite("", f"has {len(model.every_node) - len(model.nodes)} nodes that no output depends on, and leaves them out")
 
 
 def _reason(node: Node) -> str:
@@ -303,7 +323,7 @@ def _without_dead_channels(cut: Cut) -> Cut:
         steps[number] = _pruned(found, live, constant)
         for reader in layers:
             steps[steps.index(reader)] = _reading(reader, live, {channel: constant[channel] for channel in dead})
-        rewritten.append(f"{found.layer.name}: {len(dead)} of {len(constant) and len(found.layer.bias)} output channels are constant")
+        rewritten.append(Rewrite(found.layer.name, f"computes {len(live)} of {len(found.layer.bias)} channels, as the others are constant"))
     return replace(cut, steps=tuple(steps), rewritten=(*cut.rewritten, *rewritten))
 
 

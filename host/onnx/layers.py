@@ -56,6 +56,7 @@ class Found:
     scale: of the source, the float32 value of one step.
     present: which of the layer's weights the model has, if it has not all; of a pooling, none.
     asked: whether ONNX Runtime has to be asked if it computes the same, since it rounds otherwise as a rule.
+    notes: in which other form than the model's the layer is written, in sentences without their subject.
     """
 
     layer: Layer
@@ -67,6 +68,7 @@ class Found:
     fill: NDArray[Any]
     present: NDArray[np.bool_] | None
     asked: bool
+    notes: tuple[str, ...] = ()
 
     def read(self, codes: NDArray[Any]) -> NDArray[Any]:
         """The layer's input (C, H, W) from an image of its source."""
@@ -110,6 +112,7 @@ class _Growth:
 
     def __init__(self, model: Model, node: Node, stored: dict[str, Stored]) -> None:
         self.model, self.node = model, node
+        self.notes: list[str] = []
         before = self._before(node, stored)
         self.source = before[0].inputs[0] if before else node.inputs[0]
         if model.sizes[self.source][:1] != (model.batch,):
@@ -179,7 +182,9 @@ class _Growth:
         elif node.operator == "Pad":
             self.index = self._padded(node)
         elif node.operator != "QuantizeLinear":
-            self.index = self._moved(node, output)
+            before, self.index = self.index.reshape(-1), self._moved(node, output)
+            if not np.array_equal(before, self.index.reshape(-1)):
+                self.notes.append("reads its input in another order, without its being moved")
 
     def _moved(self, node: Node, output: str) -> Places:
         index = moved(self.model, node, self.index, output)
@@ -198,6 +203,7 @@ class _Growth:
         amounts = [by_axis.get(axis, by_axis.get(axis - self.index.ndim - 1, (0, 0))) for axis in range(self.index.ndim + 1)]
         if value != zero or min(map(min, amounts)) < 0 or amounts[0] != (0, 0):
             node.refuse("supported is padding with zeros, or with the zero point, of what is not the batch")
+        self.notes.append("has the padding of a node before it")
         return np.pad(self.index, amounts[1:], constant_values=ZERO)
 
     def _zero_point(self) -> int:
@@ -249,7 +255,9 @@ class _Growth:
     def _found(self, tensor: str) -> Found:
         assert self.layer is not None
         fill = np.zeros(self.index.shape, self.layer.y.dtype)
-        return Found(self.layer, tuple(self.nodes), self.source, self.take, tensor, self.index, fill, self.present, self.asked)
+        return Found(
+            self.layer, tuple(self.nodes), self.source, self.take, tensor, self.index, fill, self.present, self.asked, tuple(self.notes)
+        )
 
     def _join(self, node: Node) -> None:
         """Take a node behind the one that computes into the layer; ModelError if it does not join."""
@@ -373,6 +381,7 @@ class _Growth:
                 self._convolve(*qlinear_weights(node, axis=0, bias=8))
             case "ConvTranspose":
                 self.asked = True
+                self.notes.append("is a convolution over its input with zeros put between")
                 self._convolve_transposed(node.constant(1, "weights"), node.constant(2, "bias") if node.has(2) else None)
             case "Gemm" | "QGemm":
                 node.only("alpha", 1.0)
@@ -429,6 +438,10 @@ class _Growth:
         node.only("kernel_shape", values.shape[-1:] if signal else values.shape[2:])
         dilations = _as_pair(node, "dilations", signal)
         stride = _as_pair(node, "strides", signal)
+        if groups > 1:
+            self.notes.append("has zeros for the channels of other groups")
+        if dilations != (1, 1):
+            self.notes.append("has zeros in the gaps of its filter")
         if groups > 1 or dilations != (1, 1):
             self.present = _dilated(_apart(node, np.ones_like(values), groups), dilations).astype(bool)
         values = _dilated(_apart(node, values, groups), dilations)
@@ -548,6 +561,7 @@ class _Growth:
     def _linear_pool(self, values: NDArray[np.int8], scale: NDArray[np.float32], shape: tuple[int, int, int], pads: Pads) -> None:
         self.linear = Linear(self.node, values, scale, None, shape, (1, 1), pads)
         self.present = np.zeros(values.shape, bool)
+        self.notes.append("is a convolution with weights of 1")
         self.take = self.index
 
 

@@ -39,6 +39,7 @@ class Model:
 
     batch: how many images it takes at once: as many as it is fixed at, or 1.
     nodes: those that an output depends on, in an order in which each comes behind what it reads; none whose result is constant.
+    every_node: those too that no output depends on.
     constants: every constant tensor by name. sizes: of every other tensor, with the batch. dtypes: likewise.
     readers: of each tensor, the nodes that read it; all_readers: those too that no output depends on, which ONNX Runtime keeps.
     maker: of each tensor, the node that gives it.
@@ -61,9 +62,9 @@ class Model:
             raise ModelError(f"{path} has no output; supported are models that say what they compute")
         self.batch = batch_of(self.inputs)
         self.sizes, self.dtypes = self._sizes()
-        nodes = list(self._fold())
-        self.nodes = tuple(self._live(nodes))
-        self.readers, self.all_readers = _readers(self.nodes), _readers(nodes)
+        self.every_node = tuple(self._fold())
+        self.nodes = tuple(self._live(self.every_node))
+        self.readers, self.all_readers = _readers(self.nodes), _readers(self.every_node)
         self.maker = {name: node for node in self.nodes for name in node.outputs if name}
 
     @property
@@ -136,7 +137,7 @@ class Model:
         self.constants.update({name: Constant(values) for name, values in zip(filter(None, node.outputs), results, strict=True)})
         return True
 
-    def _live(self, nodes: list[Node]) -> list[Node]:
+    def _live(self, nodes: Sequence[Node]) -> list[Node]:
         """Of some nodes, in order, those that an output depends on."""
         wanted = {end.name for end in self.outputs}
         live = []
