@@ -16,7 +16,7 @@ from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.cut import cut_model
 from skipgrid.host.plan import plan_model
 from skipgrid.host.simulation.device import SimulatedDevice
-from test_onnx_import_graphs import INPUTS, Y_SCALE, Y_ZERO, K, conv, image, paired, pool, relu, rounded
+from test_onnx_import_graphs import INPUTS, WEIGHTS, Y_SCALE, Y_ZERO, K, conv, image, paired, pool, relu, rounded
 
 
 def three_layers(graph: Graph) -> Graph:
