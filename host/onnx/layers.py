@@ -148,6 +148,8 @@ class _Growth:
                 )
             before.insert(0, maker)
             tensor = maker.inputs[0]
+        if tensor in self.model.constants:
+            node.refuse(f"its input {tensor!r} is constant; supported are constant weights, in its second input")
         if not self.model.is_code(tensor):
             node.refuse(
                 f"its input {tensor!r} is {self.model.dtypes[tensor]}; supported are models that"
@@ -155,13 +157,14 @@ class _Growth:
             )
         # Behind a rounding to other steps than before nothing of that is left to see.
         held: tuple[Any, ...] | None = None
+        first = 0
         for place, each in enumerate(before):
             if each.operator in ("QuantizeLinear", "DequantizeLinear"):
                 steps = _steps(each)
                 if held is not None and steps != held and each.operator == "QuantizeLinear":
-                    return before[place + 1 :]
+                    first = place + 1
                 held = steps
-        return before
+        return before[first:]
 
     def _passes(self, node: Node) -> bool:
         """Whether a node on the way to the one that computes only moves values, or says what they stand for."""
@@ -338,10 +341,9 @@ class _Growth:
 
     def _pool(self, node: Node) -> None:
         """Max pooling that joins: of whole windows, and the only one."""
-        shape = self.linear.node, self.index.shape
         if self.pool is not None or (self.layer is not None and self.layer.pool != (1, 1)):
-            shape[0].refuse("it has been pooled")
-        out = self._out_shape()
+            node.refuse("its input has been pooled")
+        out = self.computed if self.layer is None else self.layer.out_shape
         node.only("dilations", (1, 1), (1,))
         if self.index.shape not in (out, (out[0], out[2])) or not np.array_equal(self.index.reshape(-1), np.arange(self.index.size)):
             node.refuse("its input is not (N, C, H, W) as it was computed")
@@ -356,10 +358,6 @@ class _Growth:
         else:
             self.pool = pool
         self.index = np.arange(out[0] * rows * columns).reshape(self.model.sizes[node.outputs[0]][1:])
-
-    def _out_shape(self) -> tuple[int, int, int]:
-        """Of what the layer computes so far."""
-        return self.computed if self.layer is None else self.layer.out_shape
 
     # What computes.
 
