@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from onnx_models import Branches, quantised
 from skipgrid.host.execution import run_golden
@@ -203,6 +205,15 @@ def graphs(draw: Draw) -> Drawn:
     return Drawn(g.net, made, g.one_of(["QDQ", "QDQ", "QOperator"]), g.one_of(["uint8", "int8"]), bool(g.number(0, 1)))
 
 
+def unoptimised(path: Path, tensors: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+    """The outputs of ONNX Runtime without its optimisations, which round some outputs that no node rounds."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [end.name for end in session.get_outputs()]
+    return dict(zip(names, session.run(names, tensors), strict=True))
+
+
 def check(drawn: Drawn) -> str:
     """Compare some batches; what came of it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -217,6 +228,9 @@ def check(drawn: Drawn) -> str:
                 return "refused by ONNX Runtime itself"
             ours = run_golden(cut, tensors)
             if all(ours[end].dtype == values.dtype and np.array_equal(ours[end], values) for end, values in theirs.items()):
+                continue
+            if all(np.array_equal(ours[end], values) for end, values in unoptimised(cut.model.path, tensors).items()):
+                explained.append("what ONNX Runtime's optimisations change")
                 continue
             operators = {found.layer.name: found.nodes[0].operator for found in cut.layers}
             named = [operators[each.layer] for each in reference.compare(tensors, ours, cut.model.batch)]
