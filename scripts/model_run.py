@@ -277,7 +277,13 @@ def _batches(
         else:
             assert prepared.plan.cut is not None
             outputs = {end.name: runner.stored[end.name] for end in prepared.plan.cut.model.outputs}
-        yield {name: tensor[:count] for name, tensor in outputs.items()}, runs
+        # An output whose first axis is not the batch, such as a list of boxes, gets an axis of batches before it.
+        yield {name: tensor[:count] if _by_image(tensor, prepared.batch) else tensor[None] for name, tensor in outputs.items()}, runs
+
+
+def _by_image(output: "NDArray[Any]", batch: int) -> bool:
+    """Whether an output has an element for each image of a batch along its first axis."""
+    return output.shape[:1] == (batch,)
 
 
 def _compare(prepared: Prepared, reference: "Reference", measured: Measured) -> None:
@@ -289,8 +295,12 @@ def _compare(prepared: Prepared, reference: "Reference", measured: Measured) -> 
         tensors, count = prepared.given(start)
         theirs = reference.outputs(tensors)
         for image in range(count):
-            ours = {name: tensor[start + image] for name, tensor in measured.outputs.items()}
-            if all(np.array_equal(ours[name], theirs[name][image], equal_nan=ours[name].dtype.kind == "f") for name in ours):
+            same = True
+            for name, other in theirs.items():
+                by_image = _by_image(other, prepared.batch)
+                ours = measured.outputs[name][start + image if by_image else start // prepared.batch]
+                same = same and np.array_equal(ours, other[image] if by_image else other, equal_nan=ours.dtype.kind == "f")
+            if same:
                 continue
             equal = False
             unexplained = unexplained or not reference.explains(tensors, image)

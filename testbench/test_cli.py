@@ -360,6 +360,20 @@ def test_run_refuses_what_is_no_model(skipgrid: CommandLine, tmp_path: Path, dat
 
 
 @SIMULATES
+def test_run_keeps_outputs_that_are_not_by_image(skipgrid: CommandLine, tmp_path: Path) -> None:
+    graph = rounded(conv(image())).add("DequantizeLinear", "back", np.float32(0.02), np.uint8(100)).add("ReduceMean", "mean", keepdims=0)
+    model = graph.save(tmp_path / "mean.onnx", shape=())
+    proto = onnx.load(model)
+    for value in proto.graph.output:
+        del value.type.tensor_type.shape.dim[:]
+    onnx.save(proto, model)
+    outcome = skipgrid("run", model, "--preset", "1x8", "--limit", 3, "--out", tmp_path / "out.npz")
+    assert outcome.code == 0, outcome.errors
+    assert "equal to ONNX Runtime yes" in outcome.output
+    assert np.load(tmp_path / "out.npz")["mean_out"].shape == (3,)
+
+
+@SIMULATES
 def test_run_lists_what_runs_on_the_host(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
     model = onnx.load(MODEL)
     next(node for node in model.graph.node if node.op_type == "MaxPool").op_type = "AveragePool"
