@@ -1,6 +1,7 @@
 """A network as the accelerator runs it: layers, and how the model's own input and output turn into 8-bit activations and back."""
 
 from dataclasses import dataclass
+from itertools import permutations
 from math import prod
 
 import numpy as np
@@ -82,10 +83,9 @@ class Network:
                 f" prepare them as for the model's training, and store them with .astype(numpy.{self.input.dtype})"
             )
         if images.shape[1:] != self.input.shape or images.ndim == 0:
-            same = images.ndim and np.prod(images.shape[1:]) == np.prod(self.input.shape)
             raise ValueError(
                 f"the images' shape is {images.shape}, but the model's input {self.input.name!r} is (N, {_listed(self.input.shape)})"
-                + (f"; .reshape(-1, {_listed(self.input.shape)}) would give them that" if same else "")
+                + reshaped(images.shape[1:], self.input.shape)
             )
         if not np.isfinite(images).all():
             number = int(np.argwhere(~np.isfinite(images))[0][0])
@@ -120,6 +120,16 @@ def quantise(values: ArrayLike, scale: np.float32, activation: Activation) -> ND
 def dequantise(codes: NDArray[np.integer], scale: np.float32, activation: Activation) -> NDArray[np.float32]:
     """ONNX's DequantizeLinear: (codes - zero_point) * scale in float32."""
     return (codes.astype(np.int32) - activation.zero_point).astype(np.float32) * scale
+
+
+def reshaped(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """How images of a shape (without the batch) get another one, as the end of a sentence; empty if they cannot, or it is not known how."""
+    if [size for size in shape if size > 1] == [size for size in wanted if size > 1]:
+        return f"; .reshape(-1, {_listed(wanted)}) would give them that"
+    orders = [order for order in permutations(range(len(shape))) if tuple(shape[axis] for axis in order) == wanted]
+    if orders and len(shape) == len(wanted):
+        return f"; .transpose(0, {_listed(tuple(axis + 1 for axis in orders[0]))}) puts their axes in that order"
+    return ""
 
 
 def _listed(shape: tuple[int, ...]) -> str:

@@ -42,7 +42,7 @@ def load_network(path: Path) -> Network:
     except ModelError:
         raise
     except Exception:  # of zip files, of compression, of NumPy, of JSON, of the parts: a damaged file can meet any of them
-        raise ModelError(f"{path} holds no network that skipgrid has saved") from None
+        raise ModelError(f"{path} holds no network that skipgrid has saved; the model comes first, then the data") from None
     if not isinstance(network, Network):
         raise ModelError(f"{path} holds a {type(network).__name__}, not a network")
     return network

@@ -13,12 +13,11 @@ from skipgrid.rtl.config import PRESETS, Config
 from .console import JsonOption, SettingsOption, from_options, known_board, known_preset, output, table, tails, write_json
 from .devices import chosen_config
 from .files import BadOption
+from .model_run import check_device_only
 from .plan import ModelArgument, show_rewritten
 
 if TYPE_CHECKING:
     from skipgrid.host.onnx.cut import Cut, HostNode
-
-FAILED = 1
 
 
 def check(
@@ -46,6 +45,7 @@ def check(
 
     - `skipgrid check your.onnx --board ulx3s-85f --device-only --json check.json`
     """
+    from skipgrid.host.network import ModelError
     from skipgrid.host.onnx.cut import cut_model
 
     chosen = chosen_config(preset_name, board_name)
@@ -70,8 +70,13 @@ def check(
             "accelerators": reports,
         },
     )
-    if not any(fits) or (device_only and cut.host_nodes):
-        raise typer.Exit(FAILED)
+    if device_only:
+        check_device_only(model, cut.host_nodes)
+    if not any(fits):
+        which = reports[0]["accelerator"] if len(reports) == 1 else "none of them"
+        raise ModelError(
+            f"of {model.name}, {which} {'has no' if len(reports) == 1 else 'has'} room for every layer; the table says what would help"
+        )
 
 
 def _report(cut: "Cut", config: Config) -> dict[str, Any]:

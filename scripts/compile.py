@@ -65,7 +65,7 @@ def compile_model(
     folder: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Where to write the files; made if it is missing.", callback=output_folder),
-    ] = Path("out"),
+    ] = Path("out/compiled"),
     limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
     settings: SettingsOption = None,
 ) -> None:
@@ -108,7 +108,7 @@ def compile_model(
 
 def _show(compiled: "Compiled", title: str) -> None:
     """The steps of the accelerator, and how many nodes run on the host."""
-    shown = table(title, "segment", "layers", "packets", "their words", "starts, first image", "words in", "words out", left=2)
+    shown = table(title, "segment", "layers", "packets", "words", "starts", "in", "out", left=2)
     for segment in compiled.segments:
         names = tails([layer["name"] for layer in segment["layers"]])
         starts = [start for stage in segment["images"][0] for start in stage["starts"]]

@@ -17,6 +17,7 @@ from skipgrid.fpga.units import with_settings
 from skipgrid.rtl.config import Config
 
 from .console import JsonOption, SettingsOption, bar, building, from_options, notes, output, write_json
+from .extras import need
 
 if TYPE_CHECKING:
     from skipgrid.benches.fuzz.chaos import ChaoticDevice
@@ -51,6 +52,7 @@ def fuzz(
 
     - `skipgrid fuzz --preset small --set winners=true --set experts=4 --set experts_chosen=2`
     """
+    need("verilator")
     from skipgrid.benches.fuzz.trials import SMALL, Trial, run_trial
     from skipgrid.host.simulation.device import sources_hash
 

@@ -92,6 +92,8 @@ def check_inputs(tensors: "dict[str, NDArray[Any]]", inputs: "Sequence[End]") ->
     """TypeError or ValueError unless each tensor is of the type and shape that the model's input has, and holds numbers."""
     import numpy as np
 
+    from skipgrid.host.network import reshaped
+
     for end in inputs:
         tensor, shape = tensors[end.name], end.of_image
         listed = ", ".join(("N", *map(str, shape)))
@@ -101,10 +103,8 @@ def check_inputs(tensors: "dict[str, NDArray[Any]]", inputs: "Sequence[End]") ->
                 f" prepare them as for the model's training, and store them with .astype(numpy.{end.dtype})"
             )
         if tensor.shape[1:] != shape:
-            same = np.prod(tensor.shape[1:]) == np.prod(shape)
             raise ValueError(
-                f"the images' shape is {tensor.shape}, but the model's input {end.name!r} is ({listed})"
-                + (f"; .reshape(-1, {', '.join(map(str, shape))}) would give them that" if same else "")
+                f"the images' shape is {tensor.shape}, but the model's input {end.name!r} is ({listed})" + reshaped(tensor.shape[1:], shape)
             )
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             number = int(np.argwhere(~np.isfinite(tensor))[0][0])

@@ -55,7 +55,7 @@ def describe(device: "SerialDevice") -> dict[str, Any]:
         "identification": registers["IDENTIFICATION"].to_bytes(4, "big").decode(),
         "version": f"{version['major']}.{version['minor']}.{version['patch']}",
         "configuration": device.config.name,
-        "config_hash": f"{device.config.hash:08x}",
+        "config_hash": f"0x{device.config.hash:08x}",
         "rows": device.config.rows,
         "lanes": device.config.lanes,
         "clock_hz": device.hello.clock_hz,

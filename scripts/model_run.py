@@ -12,7 +12,7 @@ from .images import check_inputs, check_labels, drawn_inputs, read_inputs
 from .interrupts import Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skipgrid.host.devices.device import Device
     from skipgrid.host.execution import ImageRun
     from skipgrid.host.network import Network
+    from skipgrid.host.onnx.cut import HostNode
     from skipgrid.host.onnx.runtime import Difference, Reference
     from skipgrid.host.plan import Plan
 
@@ -164,7 +165,7 @@ class Measured:
 
 def prepare(config: Config, model: Path, data: Path | None, limit: int | None, *, device_only: bool = False) -> Prepared:
     """Read a model and plan it; an error says why it cannot be, before anything runs."""
-    from skipgrid.host.network import ModelError, Network
+    from skipgrid.host.network import Network
     from skipgrid.host.network_file import ENDING, load_network
     from skipgrid.host.onnx.cut import Cut, cut_model
     from skipgrid.host.onnx.model import End
@@ -195,13 +196,21 @@ def prepare(config: Config, model: Path, data: Path | None, limit: int | None, *
         return Prepared(plan_network(network, config), inputs, labels, network, None)
     assert cut is not None
     plan = plan_model(cut, config)
-    if device_only and plan.host_nodes:
+    if device_only:
+        check_device_only(model, plan.host_nodes)
+    return Prepared(plan, inputs, labels, None, Reference(cut))
+
+
+def check_device_only(model: Path, host_nodes: "Sequence[HostNode]") -> None:
+    """ModelError if a model has nodes on the host."""
+    from skipgrid.host.network import ModelError
+
+    if host_nodes:
         raise ModelError(
-            f"{len(plan.host_nodes)} nodes of {model} would run on the host: "
-            + "; ".join(f"node {node.name!r} ({node.op}): {node.why}" for node in plan.host_nodes)
+            f"{len(host_nodes)} nodes of {model} would run on the host: "
+            + "; ".join(f"node {node.name!r} ({node.op}): {node.why}" for node in host_nodes)
             + "; leave --device-only away"
         )
-    return Prepared(plan, inputs, labels, None, Reference(cut))
 
 
 def measure(config: Config, prepared: Prepared, *, trace: Path | None = None, compare: bool = False) -> Measured:

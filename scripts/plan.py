@@ -11,6 +11,7 @@ from skipgrid.fpga.units import with_settings
 
 from .console import JsonOption, SettingsOption, from_options, known_board, known_preset, output, shipped_file, table, tails, write_json
 from .devices import chosen_config
+from .files import BadOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
     from skipgrid.host.onnx.cut import Rewrite
 
 MEMORIES = ("weights", "channels", "layers", "features", "pixels")
+
+
+def model_in_onnx(path: Path) -> Path:
+    """A callback for a model to read, which is one of ONNX."""
+    found = shipped_file(path)
+    if found.suffix == ".npz":
+        raise BadOption(
+            f"{path} is a network or data in an .npz; name a model in ONNX (a network is one program, which skipgrid run compiles)"
+        )
+    return found
+
+
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="An int8 model, as ONNX Runtime's static quantisation writes it.", callback=shipped_file)
+    Path, typer.Argument(metavar="MODEL", help="An int8 model, as ONNX Runtime's static quantisation writes it.", callback=model_in_onnx)
 ]
 
 
@@ -38,7 +51,8 @@ def plan(
 
     A segment's layers run from one start, with all weights resident. Words go over the ports: those that are loaded (weights, parameters,
     programs), and those of the streams. How a large layer is cut and how long its code is depend on the nonzeros of its input; here half
-    of all activations are. Behind each memory's name stands how much of it the accelerator has.
+    of all activations are. Behind each memory's name stands how
+    much of it the accelerator has.
 
     Examples:
 
@@ -54,18 +68,19 @@ def plan(
         config = with_settings(chosen_config(preset_name, board_name) or find_config("4x32"), settings or [])
     planned = plan_model(cut_model(model), config)
     steps = forecast(planned)
-    shown = table(f"{model.name} on {config.name}", "where", "what", "passes", "loaded", "streamed", *MEMORIES, left=2)
-    shown.add_row("", "of", "", "words", "words", *(f"{getattr(config, name):,}" for name in MEMORIES))
-    shown.add_section()
+    shown = table(f"{model.name} on {config.name}", "step", "where", "what", "passes", "words\nloaded", "words\nstreamed", left=3)
+    limits = [f"{name}\nof {getattr(config, name):,}" for name in MEMORIES]
+    memories = table("What of each memory a step takes", "step", *limits)
     short = dict(zip((names := [name for step in steps for name in step.names]), tails(names), strict=True))
-    for step in steps:
+    for number, step in enumerate(steps, 1):
         what = ", ".join(short[name] for name in step.names) or "between floats and 8 bits"
         if step.on == "host":
-            shown.add_row("host", what, *[""] * (3 + len(MEMORIES)))
+            shown.add_row(str(number), step.on, what, "", "", "")
             continue
-        figures = (step.passes, step.load_words, step.stream_words, *(getattr(step, name) for name in MEMORIES))
-        shown.add_row("accelerator", what, *(f"{figure:,}" for figure in figures))
+        shown.add_row(str(number), step.on, what, f"{step.passes:,}", f"{step.load_words:,}", f"{step.stream_words:,}")
+        memories.add_row(str(number), *(f"{getattr(step, name):,}" for name in MEMORIES))
     output.print(shown)
+    output.print(memories)
     show_rewritten(planned.rewritten)
     output.print(f"{planned.device_macs_share:.2%} of the multiplications run on the accelerator", highlight=False)
     write_json(

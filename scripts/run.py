@@ -125,6 +125,8 @@ def run(
         prepared = prepare(config, model, data, limit, device_only=device_only)
         measured = measure(config, prepared, trace=trace, compare=compare)
     summary = measured.summary
+    if data is None:
+        output.print(f"no data was given, so that inputs are drawn at random: {summary.images}", highlight=False)
     _show(config, model, measured, linked=bool(device_name))
     write_json(json, asdict(summary))
     if out:
@@ -181,7 +183,7 @@ def _show(config: Config, model: Path, measured: Measured, *, linked: bool) -> N
     if summary.correct is not None:
         output.print(f"recognised            {summary.correct} of {summary.images}", highlight=False)
     speedup = summary.dense_cycles_per_image / summary.cycles_per_image
-    waits, compared = (", with its way over the link", "") if linked else ("", f" ({speedup:.1f} times as many)")
+    waits, compared = (", with its input's way over the link", "") if linked else ("", f" ({speedup:.1f} times as many)")
     output.print(f"cycles an image       {summary.cycles_per_image:,.0f}{waits}", highlight=False)
     output.print(f"the same, dense grid  {summary.dense_cycles_per_image:,}{compared}", highlight=False)
     if summary.device_macs_share < 1:

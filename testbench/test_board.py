@@ -73,7 +73,7 @@ def test_run_and_info(skipgrid: CommandLine, board: str, tmp_path: Path) -> None
     found, expected = json.loads((tmp_path / "info.json").read_text(encoding="utf-8")), find_board("icebreaker")
     assert (found["identification"], found["configuration"], found["rows"], found["lanes"]) == ("SKGD", "icebreaker", 1, 8)
     assert (found["clock_hz"], found["baud"], found["status"]) == (expected.clock_hz, expected.baud, "done ready")
-    assert found["config_hash"] == f"{expected.config.hash:08x}"
+    assert found["config_hash"] == f"0x{expected.config.hash:08x}"
     assert 0 < found["counters"]["useful_macs"] <= 8 * found["counters"]["busy_cycles"] <= 8 * found["counters"]["total_cycles"]
 
 

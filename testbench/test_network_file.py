@@ -76,7 +76,7 @@ def test_a_damaged_file_is_refused_or_read(tmp_path: Path) -> None:
             load_network(path)
         except ModelError as error:
             refused += 1
-            assert str(error) == f"{path} holds no network that skipgrid has saved"  # noqa: PT017
+            assert str(error) == f"{path} holds no network that skipgrid has saved; the model comes first, then the data"  # noqa: PT017
     assert refused > 20
 
 

@@ -17,7 +17,7 @@ from skipgrid.golden.codec import best_k, coded_bytes, size_bits
 from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
-from .fits import DoesNotFit, check_fits, choosing, group_weights, groups
+from .fits import DoesNotFit, check_fits, choosing, group_weights, groups, remedy
 
 Slices = tuple[slice, slice, slice]
 ROWS, COLUMNS = 1, 2  # axes of a tensor (C, H, W)
@@ -211,13 +211,14 @@ def _rows(layer: Layer, one: Layer, cut: Cut, columns: Band, nonzeros: _Nonzeros
             pads=(rows.pads[0], columns.pads[0], rows.pads[1], columns.pads[1]),
         )
         some = nonzeros.among(cut.reads, rows.under, columns.under)
-        for what, size, limit in (
-            ("pixels", part.shape[1] * part.shape[2] + 1, config.pixels),
-            ("nonzero activations", some, config.entries),
+        for what, size, setting in (
+            ("pixels", part.shape[1] * part.shape[2] + 1, "pixels"),
+            ("nonzero activations", some, "entries"),
         ):
-            if size > limit:
+            if size > getattr(config, setting):
                 raise DoesNotFit(
-                    f"{layer.name}: one {smallest} of its output needs {size:,} {what} of its input, but {config.name} holds {limit:,}"
+                    f"{layer.name}: one {smallest} of its output needs {size:,} {what} of its input, but {config.name} holds"
+                    f" {getattr(config, setting):,}; {remedy(config, setting, size)}"
                 )
         check_fits(part, config)
 
