@@ -8,7 +8,7 @@ Sources: the ONNX operator specifications; ONNX Runtime's contributed operators 
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +120,7 @@ class _Growth:
         size = model.sizes[self.source][1:]
         self.index: Places = np.arange(prod(size)).reshape(size)
         self.held: Held | None = None
+        self.padded: list[tuple[Node, int]] = []  # by which nodes, and with which code
         self.lies = stored.get(self.source) or natural(model, self.source)
         for each, after in zip(before, [*before, node][1:], strict=True):
             self._approach(each, next(name for name in each.outputs if name in after.inputs))
@@ -160,11 +161,19 @@ class _Growth:
         first = 0
         for place, each in enumerate(before):
             if each.operator in ("QuantizeLinear", "DequantizeLinear"):
-                steps = _steps(each)
+                steps = self._steps(each)
                 if held is not None and steps != held and each.operator == "QuantizeLinear":
                     first = place + 1
                 held = steps
         return before[first:]
+
+    def _steps(self, node: Node) -> tuple[Any, ...]:
+        """What a QuantizeLinear or DequantizeLinear says its 8 bits stand for; its name, where that is not one constant step."""
+        if not node.is_constant(1) or node.plain(1, "scale").size != 1:
+            return (node.name,)
+        zero = node.plain(2, "zero point").item() if node.has(2) and node.is_constant(2) else 0
+        codes = node.outputs[0] if node.operator == "QuantizeLinear" else node.inputs[0]
+        return node.plain(1, "scale").item(), zero, self.model.dtypes[codes]
 
     def _passes(self, node: Node) -> bool:
         """Whether a node on the way to the one that computes only moves values, or says what they stand for."""
@@ -200,20 +209,18 @@ class _Growth:
         node.only("mode", "constant")
         pads = node.plain(1, "pads").ravel().tolist() if node.has(1) else list(node.attributes["pads"])
         value = node.plain(2, "value").item() if node.has(2) else node.attributes.get("value", 0)
-        zero = self._zero_point() if self.model.is_code(node.inputs[0]) else 0
         axes = node.plain(3, "axes").ravel().tolist() if node.has(3) else range(len(pads) // 2)
         by_axis = {int(axis): (pads[place], pads[place + len(pads) // 2]) for place, axis in enumerate(axes)}
         amounts = [by_axis.get(axis, by_axis.get(axis - self.index.ndim - 1, (0, 0))) for axis in range(self.index.ndim + 1)]
-        if value != zero or min(map(min, amounts)) < 0 or amounts[0] != (0, 0):
-            node.refuse("supported is padding with zeros, or with the zero point, of what is not the batch")
+        is_code = self.model.is_code(node.inputs[0])
+        if (value != 0 and not is_code) or min(map(min, amounts)) < 0 or amounts[0] != (0, 0):
+            self._refuse_pad(node)
+        self.padded.append((node, int(value) if is_code or self.held is None else self.held[1].zero_point))
         self.notes.append("has the padding of a node before it")
         return np.pad(self.index, amounts[1:], constant_values=ZERO)
 
-    def _zero_point(self) -> int:
-        for reader in self.model.readers[self.node.inputs[0]] + [self.node]:
-            if reader.operator == "DequantizeLinear" or reader.operator.startswith("QLinear"):
-                return reader.activation(2, "input", self._code_type(self.source)).zero_point
-        return 0
+    def _refuse_pad(self, node: Node) -> NoReturn:
+        node.refuse("supported is padding with zeros, or with the zero point, of what is not the batch")
 
     def _code_type(self, tensor: str) -> CodeType:
         return "uint8" if self.model.dtypes[tensor] == np.uint8 else "int8"
@@ -325,6 +332,8 @@ class _Growth:
         shift = 0 if lowest == self.held[1] else self.held[1].low - self.held[1].zero_point
         if shift and self.held != y:
             linear.node.refuse("pooling with padding is not supported where its output is rounded otherwise than its input")
+        if shift and self.padded:
+            linear.node.refuse("pooling with padding is not supported of what has been padded with zeros")
         return Layer(
             name=linear.node.name,
             weights=linear.weights,
@@ -372,6 +381,9 @@ class _Growth:
             self.held = np.float32(1), Activation(self._code_type(node.inputs[0]), self._lies_at())
         if self.held is None:
             node.refuse("an 8-bit input is not supported; supported is a float one, after a DequantizeLinear")
+        for each, code in self.padded:
+            if code != self.held[1].zero_point:
+                self._refuse_pad(each)
         match operator:
             case "Conv":
                 self._convolve(node.constant(1, "weights"), node.constant(2, "bias") if node.has(2) else None)
@@ -561,14 +573,6 @@ class _Growth:
         self.present = np.zeros(values.shape, bool)
         self.notes.append("is a convolution with weights of 1")
         self.take = self.index
-
-
-def _steps(node: Node) -> tuple[Any, ...]:
-    """What a QuantizeLinear or DequantizeLinear says its 8 bits stand for; its name, where that is not one constant step."""
-    if not node.is_constant(1) or node.plain(1, "scale").size != 1:
-        return (node.name,)
-    zero = node.plain(2, "zero point").item() if node.has(2) and node.is_constant(2) else 0
-    return node.plain(1, "scale").item(), zero
 
 
 def _as_image(size: tuple[int, ...]) -> Pair:

@@ -104,7 +104,7 @@ class Model:
                 size = np.array(self.sizes[node.inputs[0]], np.int64)
                 self.constants[node.outputs[0]] = Constant(size[node.attributes.get("start", 0) : node.attributes.get("end", len(size))])
             else:
-                constant = all(map(node.is_constant, range(len(node.inputs)))) or not any(node.inputs)
+                constant = all(name in self.constants for name in node.reads)
                 if not constant or node.operator in DRAWN or not self._folded(node, proto):
                     yield node
 
@@ -124,16 +124,19 @@ class Model:
             if moved is not None:
                 self.constants[node.outputs[0]] = moved
             return moved is not None
-        given = [self.constants[name] for name in node.inputs if name]
+        given = [self.constants[name] for name in dict.fromkeys(node.reads)]
         if any(each.scale is not None for each in given) or sum(each.values.nbytes for each in given) > FOLDED_BYTES:
             return False
-        single = onnx.ModelProto(ir_version=self.proto.ir_version, opset_import=self.proto.opset_import)
+        whole = self.proto
+        single = onnx.ModelProto(ir_version=whole.ir_version, opset_import=whole.opset_import, functions=whole.functions)
         single.graph.name = "constant"
         single.graph.node.append(proto)
-        for name in filter(None, dict.fromkeys(node.inputs)):
+        for name in dict.fromkeys(node.reads):
             single.graph.initializer.append(onnx.numpy_helper.from_array(self.constants[name].values, name))
         single.graph.output.extend(onnx.ValueInfoProto(name=name) for name in node.outputs if name)
         results = ask(opened(single, self.path), self.path, {}, None)
+        if not all(isinstance(values, np.ndarray) for values in results):  # but sequences
+            return False
         self.constants.update({name: Constant(values) for name, values in zip(filter(None, node.outputs), results, strict=True)})
         return True
 

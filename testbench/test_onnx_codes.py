@@ -1,0 +1,98 @@
+"""What 8-bit codes stand for on their way to a layer: types, zero points, padding, and constants that subgraphs read."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from onnx_models import Graph, run_onnxruntime
+from skipgrid.host.execution import run_golden
+from skipgrid.host.onnx.cut import cut_model
+from test_onnx_import_graphs import INPUTS, X_SCALE, C, K, conv, image, paired, pool, rounded
+
+AROUND = np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
+
+
+ZERO_BIAS = np.zeros(K, np.float32)
+
+
+def codes() -> Graph:
+    return Graph((C, 9, 8), "uint8")
+
+
+def of_codes(value: int) -> Graph:
+    """Padding of codes whose zero point, 7, only the DequantizeLinear behind it says."""
+    return rounded(conv(codes().add("Pad", "pad", AROUND, np.uint8(value)).add("DequantizeLinear", "x_float", X_SCALE, np.uint8(7))))
+
+
+def with_other_zeros() -> Graph:
+    """Zeros around the image, which the layer reads with another zero point."""
+    padded = rounded(image().add("Pad", "pad", AROUND), "padded", X_SCALE, np.uint8(7))
+    return rounded(conv(padded.add("DequantizeLinear", "other", np.float32(0.02), np.uint8(3))))
+
+
+def then_pooled() -> Graph:
+    """Zeros around the image, and the lowest value around those."""
+    return rounded(
+        image().add("Pad", "pad", AROUND).add("MaxPool", "pool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]), "y", X_SCALE, np.uint8(7)
+    )
+
+
+WAYS: dict[str, tuple[Callable[[], Graph], int]] = {
+    "padded with zeros": (lambda: of_codes(7), 1),
+    "padded with something else": (lambda: of_codes(0), 0),
+    "padded with other zeros": (with_other_zeros, 0),
+    "padded, then pooled with padding": (then_pooled, 0),
+    "uint8 becomes int8": (lambda: rounded(conv(paired(paired(image(), "a"), "b", zero_point=np.int8(100)), bias=ZERO_BIAS)), 1),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_way_to_a_layer(way: str, tmp_path: Path) -> None:
+    build, layers = WAYS[way]
+    equal(build().save(tmp_path / "model.onnx", "uint8"), layers)
+
+
+def equal(path: Path, layers: int) -> None:
+    """Cut a model, and compare some images with ONNX Runtime."""
+    cut = cut_model(path, host_only=True)
+    assert len(cut.layers) == layers
+    expected = run_onnxruntime(path, INPUTS[:20])
+    for number, theirs in enumerate(expected):
+        ours = run_golden(cut, {"x": INPUTS[number : number + 1]})[cut.model.outputs[0].name][0]
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    assert len(np.unique(expected)) > 10
+
+
+def branch(operator: str, reads: str) -> onnx.GraphProto:
+    node = helper.make_node(operator, [reads], [f"{operator}_out"], operator)
+    return helper.make_graph([node], operator, [], [helper.make_tensor_value_info(f"{operator}_out", TensorProto.FLOAT, None)])
+
+
+def test_a_condition_that_is_constant(tmp_path: Path) -> None:
+    """What its branches read is not."""
+    graph = paired(conv(image()), "a")
+    reads = graph.tensor
+    graph.tensor = graph.constant(np.array(True))
+    graph.add("If", "if", then_branch=branch("Neg", reads), else_branch=branch("Abs", reads))
+    equal(pool(rounded(graph)).save(tmp_path / "model.onnx", "uint8", (6, 3, 5)), 2)
+
+
+def test_constants_of_other_kinds(tmp_path: Path) -> None:
+    """A sequence of constants, and one that a function of the model makes."""
+    graph = paired(conv(image()), "a")
+    tensor, graph.tensor = graph.tensor, graph.constant(np.float32(0.1))
+    graph.add("SequenceConstruct", "both", np.float32(0.2)).add("SequenceAt", "second", np.int64(1))
+    graph.nodes.append(helper.make_node("Twice", [graph.tensor], ["twice_out"], "twice", domain="own"))
+    graph.tensor = tensor
+    model = rounded(graph.add("Mul", "mul", "twice_out")).model("uint8", (6, 7, 6))
+    model.functions.append(
+        helper.make_function("own", "Twice", ["x"], ["y"], [helper.make_node("Add", ["x", "x"], ["y"])], [helper.make_opsetid("", 17)])
+    )
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    onnx.save(model, tmp_path / "model.onnx")
+    equal(tmp_path / "model.onnx", 1)
