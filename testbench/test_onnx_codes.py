@@ -47,6 +47,15 @@ WAYS: dict[str, tuple[Callable[[], Graph], int]] = {
     "padded with other zeros": (with_other_zeros, 0),
     "padded, then pooled with padding": (then_pooled, 0),
     "uint8 becomes int8": (lambda: rounded(conv(paired(paired(image(), "a"), "b", zero_point=np.int8(100)), bias=ZERO_BIAS)), 1),
+    "rounded three times": (lambda: rounded(conv(paired(paired(image(), "a"), "b", np.float32(0.03), np.uint8(9)), bias=ZERO_BIAS)), 1),
+    "rounded again behind an Identity": (
+        lambda: rounded(conv(paired(paired(image(), "a").add("Identity", "same"), "b", np.float32(0.03), np.uint8(9)), bias=ZERO_BIAS)),
+        1,
+    ),
+    "a layer, rounded again": (
+        lambda: rounded(paired(pool(paired(paired(conv(image()), "a"), "b", np.float32(0.03), np.uint8(9))), "c", np.float32(0.04))),
+        2,
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..network import ModelError
 from .graph import INT8, QUANTISE, QUANTISED, UINT8, Constant, Node, first_line
+from .pairs import join_pairs
 from .session import ask, opened
 
 CODES = (np.dtype(np.uint8), np.dtype(np.int8))
@@ -52,6 +53,7 @@ class Model:
             _check_quantised(self.proto, path)
         graph = self.proto.graph
         _name(graph)
+        join_pairs(self.proto, path)
         self.opset = next((each.version for each in self.proto.opset_import if each.domain in ("", "ai.onnx")), 1)
         self.constants = {tensor.name: Constant(_values(tensor, path)) for tensor in graph.initializer}
         self.inputs = tuple(_end(value, "input") for value in graph.input if value.name not in self.constants)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ..network import ModelError
 from .graph import first_line
 
+EXTENDED = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # the next one is layouts alone
+
 
 def opened(model: onnx.ModelProto | Path, path: Path, options: onnxruntime.SessionOptions | None = None) -> onnxruntime.InferenceSession:
     """ONNX Runtime's session of a model, or of a part of one; ModelError, about the file at `path`, if it takes it not."""
@@ -42,14 +44,19 @@ def ask(
         raise failure(path, error) from error
 
 
-def integer_nodes(model: onnx.ModelProto, path: Path) -> set[str]:
-    """The nodes of a model that ONNX Runtime computes with integers: those that it makes integer kernels of, under their names."""
+def optimised(model: onnx.ModelProto, path: Path, level: onnxruntime.GraphOptimizationLevel) -> onnx.GraphProto:
+    """What ONNX Runtime makes of a model before it runs it, with all that belongs to a level."""
     with tempfile.TemporaryDirectory(prefix="skipgrid-") as folder:
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # the next one is layouts alone
+        options.graph_optimization_level = level
         options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
         opened(model, path, options)
-        nodes = onnx.load(options.optimized_model_filepath).graph.node
+        return onnx.load(options.optimized_model_filepath).graph
+
+
+def integer_nodes(model: onnx.ModelProto, path: Path) -> set[str]:
+    """The nodes of a model that ONNX Runtime computes with integers: those that it makes integer kernels of, under their names."""
+    nodes = optimised(model, path, EXTENDED).node
     return {proto.name for proto in nodes if proto.op_type.startswith("Q") or "MaxPool" in proto.op_type}
 
 
