@@ -16,7 +16,7 @@ from skipgrid.host.execution import run_golden
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.cut import cut_model
 from skipgrid.host.onnx.runtime import Reference
-from test_onnx_import_graphs import INPUTS, conv, image, relu, rounded, vector
+from test_onnx_import_graphs import INPUTS, X_SCALE, conv, image, relu, rounded, vector
 
 MODEL = rounded(relu(conv(image()))).model("uint8")
 
@@ -163,9 +163,9 @@ def test_inputs_of_one_axis(tmp_path: Path) -> None:
         cut_model(model)
 
 
-@pytest.mark.parametrize("bias", [np.float32(0.5), np.array([0.5], np.float32)])
-def test_a_bias_of_one_number(bias: np.ndarray, tmp_path: Path) -> None:
-    graph = vector()
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_bias_of_one_number(shape: tuple[int, ...], tmp_path: Path) -> None:
+    graph, bias = vector(), np.full(shape, 4000 * X_SCALE * np.float32(0.01), np.float32)
     weights = graph.dequantised(np.ones((3, 40), np.int8), np.float32(0.01), np.int8(0))
     cut = cut_model(rounded(graph.add("Gemm", "gemm", weights, bias, transB=1)).save(tmp_path / "model.onnx", "uint8"))
     assert len(cut.layers) == 1

@@ -11,12 +11,14 @@ from onnx import TensorProto, helper
 from onnx_models import Graph, run_onnxruntime
 from skipgrid.host.execution import run_golden
 from skipgrid.host.onnx.cut import cut_model
-from test_onnx_import_graphs import INPUTS, X_SCALE, C, K, conv, image, paired, pool, rounded
+from test_onnx_import_graphs import INPUTS, X_SCALE, C, K, conv, image, matmul, paired, pool, rounded
 
 AROUND = np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
 
 
 ZERO_BIAS = np.zeros(K, np.float32)
+FLOAT_BIAS = np.linspace(-1, 1, K, dtype=np.float32)
+FIRST = (np.array([0], np.int64), np.array([40], np.int64), np.array([1], np.int64))  # 40 features
 
 
 def codes() -> Graph:
@@ -48,6 +50,12 @@ WAYS: dict[str, tuple[Callable[[], Graph], int]] = {
     "padded, then pooled with padding": (then_pooled, 0),
     "uint8 becomes int8": (lambda: rounded(conv(paired(paired(image(), "a"), "b", zero_point=np.int8(100)), bias=ZERO_BIAS)), 1),
     "rounded three times": (lambda: rounded(conv(paired(paired(image(), "a"), "b", np.float32(0.03), np.uint8(9)), bias=ZERO_BIAS)), 1),
+    "a float bias": (lambda: rounded(conv(image(), bias=FLOAT_BIAS)), 1),
+    "a float bias that is not rounded": (lambda: rounded(conv(image(), bias=FLOAT_BIAS).add("Flatten", "flat")), 0),
+    "a float bias in two dimensions": (
+        lambda: rounded(matmul(image().add("Flatten", "flat").add("Slice", "some", *FIRST)).add("Add", "add", FLOAT_BIAS[np.newaxis])),
+        0,
+    ),
     "rounded again behind an Identity": (
         lambda: rounded(conv(paired(paired(image(), "a").add("Identity", "same"), "b", np.float32(0.03), np.uint8(9)), bias=ZERO_BIAS)),
         1,

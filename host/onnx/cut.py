@@ -26,7 +26,7 @@ from .layers import COMPUTING, ZERO, Found, Stored, find_layer
 from .model import Model
 from .moves import is_move
 from .parts import Part
-from .session import integer_nodes
+from .session import integer_nodes, rounded_biases
 
 FREE = ("QuantizeLinear", "DequantizeLinear")  # between the model's floats and 8 bits
 WEIGHING = ("Conv", "QLinearConv", "ConvTranspose", "Gemm", "QGemm", "MatMul", "QLinearMatMul")
@@ -168,12 +168,17 @@ def _layers(model: Model) -> tuple[list[Found], dict[str, str]]:
     why: dict[str, str] = {}
     stored: dict[str, Stored] = {}
     claimed: set[str] = set()
+    biases: set[bytes] | None = None
     for node in model.nodes:
         if node.operator not in COMPUTING or node.name in claimed:
             continue
         try:
             found = find_layer(model, node, stored)
             _check_sums(found)
+            if found.bias_rounded:
+                biases = rounded_biases(model.proto, model.path) if biases is None else biases
+                if found.layer.bias.tobytes() not in biases:
+                    node.refuse("ONNX Runtime adds its bias in float32, not rounded to steps of its sums; supported are biases of int32")
             if found.asked:
                 _ask(model, found)
         except (ModelError, ValueError) as error:

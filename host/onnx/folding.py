@@ -16,6 +16,7 @@ from skipgrid.golden.numerics import requantise_scale
 from ..network import quantise
 from .steps import Clamp, Linear, Pool
 
+RELATIVE = 2.0**-22  # of quotients of float32 numbers, some of them products
 Held = tuple[np.float32, Activation]
 """How a tensor is held in 8 bits: the float32 value of one step, and type and zero point."""
 
@@ -46,7 +47,7 @@ def made_layer(linear: Linear, pool: Pool | None, x: Held, y: Held) -> Layer:
 
 
 def _integer_bias(linear: Linear, x_scale: np.float32) -> NDArray[np.int32]:
-    """The bias in the accumulators' own steps, x_scale * weight_scale. ONNX Runtime rounds a float bias to these too."""
+    """The bias in the accumulators' own steps, x_scale * weight_scale. In most places, ONNX Runtime rounds a float bias to these too."""
     step = x_scale * linear.weight_scale
     if linear.bias is None:
         return np.zeros(len(step), np.int32)
@@ -63,6 +64,14 @@ def _integer_bias(linear: Linear, x_scale: np.float32) -> NDArray[np.int32]:
             f" x_scale * weight_scale, here {step[channel]:.6g}"
         )
     return linear.bias.values.astype(np.int32)
+
+
+def bias_is_rounded(linear: Linear, layer: Layer, x_scale: np.float32) -> bool:
+    """Whether a layer's bias is another number than the model's, beyond what float32 arithmetic does."""
+    if linear.bias is None or linear.bias.scale is not None:
+        return False
+    exact = linear.bias.values.astype(np.float64) / (x_scale.astype(np.float64) * linear.weight_scale)
+    return bool((np.abs(exact - layer.bias) > RELATIVE * np.abs(exact)).any())
 
 
 def clamped(layer: Layer, clamps: list[Clamp], held: Held) -> Layer:

@@ -17,7 +17,7 @@ from skipgrid.golden.layer import Activation, Layer
 from skipgrid.golden.layer import Dtype as CodeType
 
 from ..network import ModelError
-from .folding import Held, clamped, made_layer, shown
+from .folding import Held, bias_is_rounded, clamped, made_layer, shown
 from .graph import INT8, Constant, Node
 from .model import Model
 from .moves import is_move, moved
@@ -57,6 +57,7 @@ class Found:
     present: which of the layer's weights the model has, if it has not all; of a pooling, none.
     asked: whether ONNX Runtime has to be asked if it computes the same, since it rounds otherwise as a rule.
     notes: in which other form than the model's the layer is written, in sentences without their subject.
+    bias_rounded: whether the model's bias is in float, and the layer's is that rounded to steps of its sums.
     """
 
     layer: Layer
@@ -69,6 +70,7 @@ class Found:
     present: NDArray[np.bool_] | None
     asked: bool
     notes: tuple[str, ...] = ()
+    bias_rounded: bool = False
 
     def read(self, codes: NDArray[Any]) -> NDArray[Any]:
         """The layer's input (C, H, W) from an image of its source."""
@@ -130,6 +132,7 @@ class _Growth:
         self.computed: tuple[int, int, int]
         self.present: NDArray[np.bool_] | None = None
         self.asked = False
+        self.bias_rounded = False
 
     # Up to the node that computes.
 
@@ -266,7 +269,17 @@ class _Growth:
         assert self.layer is not None
         fill = np.zeros(self.index.shape, self.layer.y.dtype)
         return Found(
-            self.layer, tuple(self.nodes), self.source, self.take, tensor, self.index, fill, self.present, self.asked, tuple(self.notes)
+            self.layer,
+            tuple(self.nodes),
+            self.source,
+            self.take,
+            tensor,
+            self.index,
+            fill,
+            self.present,
+            self.asked,
+            tuple(self.notes),
+            self.bias_rounded,
         )
 
     def _join(self, node: Node) -> None:
@@ -321,7 +334,9 @@ class _Growth:
     def _made(self, y: Held) -> Layer:
         assert self.held is not None
         if self.linear.node.operator not in POOLING:
-            return made_layer(self.linear, self.pool, self.held, y)
+            layer = made_layer(self.linear, self.pool, self.held, y)
+            self.bias_rounded = bias_is_rounded(self.linear, layer, self.held[0])
+            return layer
         linear, K = self.linear, len(self.linear.weights)
         with np.errstate(over="ignore", under="ignore"):  # as ONNX Runtime's QLinearGlobalAveragePool has it
             scale = np.float32(1) if self.held[0] == y[0] and self.taps == 1 else self.held[0] / (y[0] * np.float32(self.taps))

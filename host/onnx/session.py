@@ -60,6 +60,12 @@ def integer_nodes(model: onnx.ModelProto, path: Path) -> set[str]:
     return {proto.name for proto in nodes if proto.op_type.startswith("Q") or "MaxPool" in proto.op_type}
 
 
+def rounded_biases(model: onnx.ModelProto, path: Path) -> set[bytes]:
+    """The constants of int32 that ONNX Runtime has when it runs a model: biases in float too, where it rounds them to steps of sums."""
+    tensors = [tensor for tensor in optimised(model, path, EXTENDED).initializer if tensor.data_type == onnx.TensorProto.INT32]
+    return {onnx.numpy_helper.to_array(tensor).tobytes() for tensor in tensors}
+
+
 def failure(model: Path, error: Exception) -> ModelError:
     """The error in one sentence, without where in ONNX Runtime's sources it was found, and with what can be done."""
     reason = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*?\) (?=[A-Z])", "", first_line(error)).rstrip(".")
