@@ -109,11 +109,15 @@ def check_model(path: Path) -> None:
 
 
 def write_arrays(path: Path, arrays: "Mapping[str, NDArray[Any]]") -> None:
-    """Write arrays by their names."""
+    """Write arrays by their names; one of objects, whose sizes differ, as an array for each, with its number behind the name."""
     import numpy as np
 
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    content, plain = io.BytesIO(), dict(arrays)
+    for name, array in arrays.items():
+        if array.dtype == object:
+            del plain[name]
+            plain |= {f"{name} {number}": each for number, each in enumerate(array)}
+    np.savez_compressed(content, **plain)  # type: ignore[arg-type]
     write(path, content.getvalue())
 
 

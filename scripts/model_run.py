@@ -182,7 +182,7 @@ def prepare(config: Config, model: Path, data: Path | None, limit: int | None, *
     else:
         cut = cut_model(model)
         ends = cut.model.inputs
-        shape = cut.model.sizes[cut.model.outputs[0].name][1:]
+        shape = cut.model.sizes.get(cut.model.outputs[0].name, ())[1:]  # a constant has no images
         classes = 1
         for size in shape:
             classes *= size
@@ -229,7 +229,7 @@ def measure(config: Config, prepared: Prepared, *, trace: Path | None = None, co
 def measure_on(device: "Device", prepared: Prepared, *, compare: bool = False) -> Measured:
     """Run a model over its images on a device. What has been measured when something fails is in the result, if it is anything."""
     measured = Measured(prepared.plan, {}, [], prepared.labels)
-    found: list[dict[str, NDArray[Any]]] = []
+    found: list[dict[str, list[NDArray[Any]]]] = []
     begun = time.monotonic()
     with bar() as progress:
         try:
@@ -245,9 +245,7 @@ def measure_on(device: "Device", prepared: Prepared, *, compare: bool = False) -
                 raise
             measured.problem = error
     measured.seconds = time.monotonic() - begun
-    import numpy as np
-
-    measured.outputs = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+    measured.outputs = {name: _joined([image for each in found for image in each[name]]) for name in found[0]}
     if prepared.reference:
         with working("running ONNX Runtime"):
             try:
@@ -259,7 +257,7 @@ def measure_on(device: "Device", prepared: Prepared, *, compare: bool = False) -
 
 def _batches(
     device: "Device", prepared: Prepared, measured: Measured, *, compare: bool
-) -> "Iterator[tuple[dict[str, NDArray[Any]], list[ImageRun]]]":
+) -> "Iterator[tuple[dict[str, list[NDArray[Any]]], list[ImageRun]]]":
     """Batch by batch, the model's outputs and how its images ran."""
     from skipgrid.host.execution import Runner
 
@@ -286,13 +284,24 @@ def _batches(
         else:
             assert prepared.plan.cut is not None
             outputs = {end.name: runner.stored[end.name] for end in prepared.plan.cut.model.outputs}
-        # An output whose first axis is not the batch, such as a list of boxes, gets an axis of batches before it.
-        yield {name: tensor[:count] if _by_image(tensor, prepared.batch) else tensor[None] for name, tensor in outputs.items()}, runs
+        yield {name: _images(tensor, prepared.batch)[:count] for name, tensor in outputs.items()}, runs
 
 
-def _by_image(output: "NDArray[Any]", batch: int) -> bool:
-    """Whether an output has an element for each image of a batch along its first axis."""
-    return output.shape[:1] == (batch,)
+def _images(tensor: "NDArray[Any]", batch: int) -> "list[NDArray[Any]]":
+    """What an output is for each image of a batch: where its first axis is none of images, all of it for each of them."""
+    return list(tensor) if tensor.shape[:1] == (batch,) else [tensor] * batch
+
+
+def _joined(images: "list[NDArray[Any]]") -> "NDArray[Any]":
+    """An output of all images; of objects, if its size differs from image to image."""
+    import numpy as np
+
+    if len({image.shape for image in images}) == 1:
+        return np.stack(images)
+    joined = np.empty(len(images), object)
+    for number, image in enumerate(images):
+        joined[number] = image
+    return joined
 
 
 def _compare(prepared: Prepared, reference: "Reference", measured: Measured) -> None:
@@ -302,14 +311,10 @@ def _compare(prepared: Prepared, reference: "Reference", measured: Measured) -> 
     equal, unexplained, in_float = True, False, 0
     for start in range(0, len(measured.runs), prepared.batch):
         tensors, count = prepared.given(start)
-        theirs = reference.outputs(tensors)
+        theirs = {name: _images(tensor, prepared.batch) for name, tensor in reference.outputs(tensors).items()}
         for image in range(count):
-            same = True
-            for name, other in theirs.items():
-                by_image = _by_image(other, prepared.batch)
-                ours = measured.outputs[name][start + image if by_image else start // prepared.batch]
-                same = same and np.array_equal(ours, other[image] if by_image else other, equal_nan=ours.dtype.kind == "f")
-            if same:
+            ours = {name: tensor[start + image] for name, tensor in measured.outputs.items()}
+            if all(np.array_equal(ours[name], theirs[name][image], equal_nan=theirs[name][image].dtype.kind == "f") for name in ours):
                 continue
             equal = False
             unexplained = unexplained or not reference.explains(tensors, image)

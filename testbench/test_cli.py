@@ -230,6 +230,33 @@ def test_run_without_data_draws_an_image_and_compares_what_is_stored(skipgrid: C
     assert output.shape == (1, 10)
 
 
+def test_run_of_outputs_that_have_no_batch(skipgrid: CommandLine, tmp_path: Path) -> None:
+    """A number, a constant, and one whose size differs from image to image: each image has its own."""
+    graph = rounded(conv(image())).add("DequantizeLinear", "y_float", np.float32(0.02), np.uint8(100))
+    scores = graph.tensor
+    largest = graph.add("ReduceMax", "largest", keepdims=0).tensor
+    graph.tensor = scores
+    model = graph.add("Greater", "greater", np.float32(0)).add("NonZero", "places").model(shape=(4, 1))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.arange(3, dtype=np.float32), "constant"))
+    del model.graph.output[:]
+    ends: list[tuple[str, int, list[Any]]] = [
+        ("constant", 1, [3]),
+        (largest, 1, []),
+        (graph.tensor, 7, [4, "n"]),
+        (scores, 1, ["N", 6, 7, 6]),
+    ]
+    for name, kind, shape in ends:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, shape))
+    onnx.save(model, tmp_path / "model.onnx")
+    ran = skipgrid("run", tmp_path / "model.onnx", "--preset", "1x8", "--limit", 2, "--out", tmp_path / "out.npz")
+    assert ran.code == 0, ran.errors
+    assert "equal to ONNX Runtime yes" in ran.output
+    with np.load(tmp_path / "out.npz") as arrays:
+        np.testing.assert_array_equal(arrays[largest], arrays[scores].max(axis=(1, 2, 3)))
+        assert [arrays[f"{graph.tensor} {number}"].shape[0] for number in range(2)] == [4, 4]
+        assert arrays["constant"].shape == (2, 3)
+
+
 def test_run_asks_onnxruntime_before_anything_runs(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:
     model = onnx.load(MODEL)
     next(opset for opset in model.opset_import if opset.domain == "").version = 99
