@@ -45,7 +45,7 @@ class Graph:
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{inputs[0]}_float"], f"{inputs[0]}_dequantize", axis=axis))
         return f"{inputs[0]}_float"
 
-    def model(self, dtype: str = "float32", shape: Sequence[int] | None = None, opset: int = 17) -> onnx.ModelProto:
+    def model(self, dtype: str = "float32", shape: Sequence[int | str] | None = None, opset: int = 17) -> onnx.ModelProto:
         """The model. dtype: the output's type; shape: the output's without the batch, inferred if None."""
         output = helper.make_tensor_value_info(self.tensor, ELEMENT[dtype], None if shape is None else ["N", *shape])
         graph = helper.make_graph(self.nodes, "graph", [self.input], [output], self.constants)
@@ -57,7 +57,7 @@ class Graph:
         """The inferred shape of what the last node gives, without the batch."""
         return tuple(size.dim_value for size in self.model().graph.output[0].type.tensor_type.shape.dim[1:])
 
-    def save(self, path: Path, dtype: str = "float32", shape: Sequence[int] | None = None, opset: int = 17) -> Path:
+    def save(self, path: Path, dtype: str = "float32", shape: Sequence[int | str] | None = None, opset: int = 17) -> Path:
         """Write the model."""
         onnx.save(self.model(dtype, shape, opset), path)
         return path

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from onnx_models import Graph, run_onnxruntime
 from skipgrid.host.execution import run_golden
 from skipgrid.host.onnx.cut import cut_model
-from test_onnx_import_graphs import INPUTS, X_SCALE, C, K, conv, image, matmul, paired, pool, rounded
+from test_onnx_import_graphs import INPUTS, MATRIX, X_SCALE, C, K, conv, image, matmul, paired, pool, rounded
 
 AROUND = np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
 
@@ -113,3 +113,23 @@ def test_constants_of_other_kinds(tmp_path: Path) -> None:
     model.opset_import.append(helper.make_opsetid("own", 1))
     onnx.save(model, tmp_path / "model.onnx")
     equal(tmp_path / "model.onnx", 1)
+
+
+def test_sizes_that_depend_on_the_image(tmp_path: Path) -> None:
+    """Rows that are chosen by their values, for a layer."""
+    graph = paired(conv(image()), "a").add("Reshape", "rows", np.array([1, -1, 6], np.int64))
+    rows = graph.tensor
+    graph.add("ReduceMax", "largest", axes=[0, 2], keepdims=0).add("Less", "chosen", np.float32(1.2))
+    chosen, graph.tensor = graph.tensor, rows
+    graph = paired(graph.add("Compress", "compress", chosen, axis=1), "b")
+    weights = graph.dequantised(MATRIX[:, :6].copy(), np.float32(0.01), np.int8(0))
+    path = rounded(graph.add("MatMul", "matmul", weights)).save(tmp_path / "model.onnx", "uint8", ("rows", 6))
+    cut = cut_model(path)
+    assert [found.layer.name for found in cut.layers] == ["conv"]
+    sizes = set()
+    for number in range(10):
+        theirs = run_onnxruntime(path, INPUTS[number : number + 1])
+        ours = run_golden(cut, {"x": INPUTS[number : number + 1]})[cut.model.outputs[0].name]
+        np.testing.assert_array_equal(ours, theirs)
+        sizes.add(theirs.shape)
+    assert len(sizes) > 1

@@ -119,6 +119,8 @@ class _Growth:
         self.source = before[0].inputs[0] if before else node.inputs[0]
         if model.sizes[self.source][:1] != (model.batch,):
             node.refuse(f"its input {self.source!r} is {model.sizes[self.source]}; supported are tensors whose first axis is the batch")
+        if model.varies(self.source):
+            node.refuse(f"the size of its input {self.source!r} depends on what the model is given; supported are sizes that are fixed")
         size = model.sizes[self.source][1:]
         self.index: Places = np.arange(prod(size)).reshape(size)
         self.held: Held | None = None

@@ -15,6 +15,7 @@ from ..network import ModelError
 from .graph import INT8, QUANTISE, QUANTISED, UINT8, Constant, Node, first_line
 from .pairs import join_pairs
 from .session import ask, opened
+from .varying import Varying
 
 CODES = (np.dtype(np.uint8), np.dtype(np.int8))
 DRAWN = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")  # never constant
@@ -64,6 +65,7 @@ class Model:
             raise ModelError(f"{path} has no output; supported are models that say what they compute")
         self.batch = batch_of(self.inputs)
         self.sizes, self.dtypes = self._sizes()
+        self._varying = Varying(self.proto)
         self.every_node = tuple(self._fold())
         self.nodes = tuple(self._live(self.every_node))
         self.readers, self.all_readers = _readers(self.nodes), _readers(self.every_node)
@@ -73,6 +75,10 @@ class Model:
     def name(self) -> str:
         """What reports call it."""
         return self.path.stem
+
+    def varies(self, tensor: str) -> bool:
+        """Whether the size of a tensor depends on what the model is given."""
+        return tensor in self._varying.names
 
     def is_code(self, tensor: str) -> bool:
         """Whether a tensor has 8 bits, and is no constant."""
@@ -102,7 +108,8 @@ class Model:
         """All nodes but those whose result is constant, which goes to `constants`."""
         for proto in self.proto.graph.node:
             node = Node(proto, self.constants)
-            if node.operator == "Shape" and node.inputs[0] in self.sizes:
+            self._varying.add(node)
+            if node.operator == "Shape" and node.inputs[0] in self.sizes and not self.varies(node.inputs[0]):
                 size = np.array(self.sizes[node.inputs[0]], np.int64)
                 self.constants[node.outputs[0]] = Constant(size[node.attributes.get("start", 0) : node.attributes.get("end", len(size))])
             else:

@@ -58,7 +58,8 @@ class Part:
             part.graph.initializer.append(onnx.numpy_helper.from_array(zero_point, _zero_point_of(name)))
         for name in self.inputs:
             kind = UINT8 if name in self.shifted else onnx.helper.np_dtype_to_tensor_dtype(self.model.dtypes[name])
-            part.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, self.model.sizes[name]))
+            size = [None if self.model.varies(name) else each for each in self.model.sizes[name]]
+            part.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, size))
         part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self.outputs)
         for name in self.held:
             reader = f"{name} is read"
