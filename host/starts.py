@@ -27,6 +27,7 @@ from .compiler.passes import Slices, plan
 from .compiler.placement import place
 from .compiler.program import Program, compile_network
 from .devices.device import Words
+from .images import joined, of_images
 from .onnx.parts import Part
 from .plan import Plan, Segment, halves
 from .stored import check_entries
@@ -106,7 +107,10 @@ def plan_starts(plan: Plan, batches: Sequence[tuple[Mapping[str, NDArray[Any]], 
             some = list(islice(given, count))
             tensors[last.output] = np.stack(some + some[-1:] * (len(tensors[first.source]) - count))
     names = [end.name for end in plan.cut.model.outputs] if plan.cut else [plan.segments[-1].layers[-1].output]
-    outputs = {name: np.concatenate([tensors[name][:count] for tensors, count in zip(stored, counts, strict=True)]) for name in names}
+    whole = [(tensors, count, len(next(iter(tensors.values())))) for tensors, count in zip(stored, counts, strict=True)]
+    outputs = {
+        name: joined([image for tensors, count, batch in whole for image in of_images(tensors[name], batch)[:count]]) for name in names
+    }
     return Starts(programs, images, outputs)
 
 

@@ -71,7 +71,7 @@ def read_inputs(path: Path, names: "Sequence[str]", limit: int | None = None) ->
 
 
 def drawn_inputs(inputs: "Sequence[End]", count: int) -> "dict[str, NDArray[Any]]":
-    """Random tensors for a model's inputs: floats around zero, integers over their whole range."""
+    """Random tensors for a model's inputs: floats around zero, 8 bits over their whole range, and 0 or 1 where integers may count."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -80,8 +80,8 @@ def drawn_inputs(inputs: "Sequence[End]", count: int) -> "dict[str, NDArray[Any]
         shape = (count, *end.of_image)
         if end.dtype.kind == "f":
             drawn[end.name] = rng.standard_normal(shape).astype(end.dtype)
-        elif end.dtype.kind == "b":
-            drawn[end.name] = rng.random(shape) < 0.5
+        elif end.dtype.itemsize > 1 or end.dtype.kind == "b":
+            drawn[end.name] = rng.integers(0, 2, shape).astype(end.dtype)
         else:
             info = np.iinfo(end.dtype.name)
             drawn[end.name] = rng.integers(info.min, info.max, shape, end.dtype, endpoint=True)

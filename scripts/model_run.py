@@ -182,7 +182,7 @@ def prepare(config: Config, model: Path, data: Path | None, limit: int | None, *
     else:
         cut = cut_model(model)
         ends = cut.model.inputs
-        shape = cut.model.sizes.get(cut.model.outputs[0].name, ())[1:]  # a constant has no images
+        shape = cut.model.sizes[cut.model.outputs[0].name][1:]
         classes = 1
         for size in shape:
             classes *= size
@@ -245,7 +245,9 @@ def measure_on(device: "Device", prepared: Prepared, *, compare: bool = False) -
                 raise
             measured.problem = error
     measured.seconds = time.monotonic() - begun
-    measured.outputs = {name: _joined([image for each in found for image in each[name]]) for name in found[0]}
+    from skipgrid.host.images import joined
+
+    measured.outputs = {name: joined([image for each in found for image in each[name]]) for name in found[0]}
     if prepared.reference:
         with working("running ONNX Runtime"):
             try:
@@ -260,6 +262,7 @@ def _batches(
 ) -> "Iterator[tuple[dict[str, list[NDArray[Any]]], list[ImageRun]]]":
     """Batch by batch, the model's outputs and how its images ran."""
     from skipgrid.host.execution import Runner
+    from skipgrid.host.images import of_images
 
     runner = Runner(device, prepared.plan)
     network, reference = prepared.network, prepared.reference
@@ -284,34 +287,19 @@ def _batches(
         else:
             assert prepared.plan.cut is not None
             outputs = {end.name: runner.stored[end.name] for end in prepared.plan.cut.model.outputs}
-        yield {name: _images(tensor, prepared.batch)[:count] for name, tensor in outputs.items()}, runs
-
-
-def _images(tensor: "NDArray[Any]", batch: int) -> "list[NDArray[Any]]":
-    """What an output is for each image of a batch: where its first axis is none of images, all of it for each of them."""
-    return list(tensor) if tensor.shape[:1] == (batch,) else [tensor] * batch
-
-
-def _joined(images: "list[NDArray[Any]]") -> "NDArray[Any]":
-    """An output of all images; of objects, if its size differs from image to image."""
-    import numpy as np
-
-    if len({image.shape for image in images}) == 1:
-        return np.stack(images)
-    joined = np.empty(len(images), object)
-    for number, image in enumerate(images):
-        joined[number] = image
-    return joined
+        yield {name: of_images(tensor, prepared.batch)[:count] for name, tensor in outputs.items()}, runs
 
 
 def _compare(prepared: Prepared, reference: "Reference", measured: Measured) -> None:
     """Say of the images that ran whether ONNX Runtime's outputs are the same, and if not whether its float32 kernels are why."""
     import numpy as np
 
+    from skipgrid.host.images import of_images
+
     equal, unexplained, in_float = True, False, 0
     for start in range(0, len(measured.runs), prepared.batch):
         tensors, count = prepared.given(start)
-        theirs = {name: _images(tensor, prepared.batch) for name, tensor in reference.outputs(tensors).items()}
+        theirs = {name: of_images(tensor, prepared.batch) for name, tensor in reference.outputs(tensors).items()}
         for image in range(count):
             ours = {name: tensor[start + image] for name, tensor in measured.outputs.items()}
             if all(np.array_equal(ours[name], theirs[name][image], equal_nan=theirs[name][image].dtype.kind == "f") for name in ours):

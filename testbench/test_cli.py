@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from cli_support import DATA, MODEL, CommandLine, digits
-from onnx_models import run_onnxruntime
+from onnx_models import Graph, run_onnxruntime
 from simulation import SMALL
 from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.execution import Runner
@@ -26,7 +26,7 @@ from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 from skipgrid.scripts.cli import app
 from skipgrid.scripts.interrupts import Interrupted
 from skipgrid.scripts.model_run import Measured
-from test_onnx_import_graphs import INPUTS, clip, conv, image, outputs, rounded
+from test_onnx_import_graphs import INPUTS, MATRIX, clip, conv, image, outputs, rounded
 
 PNG = b"\x89PNG"
 TAUGHT = [
@@ -255,6 +255,23 @@ def test_run_of_outputs_that_have_no_batch(skipgrid: CommandLine, tmp_path: Path
         np.testing.assert_array_equal(arrays[largest], arrays[scores].max(axis=(1, 2, 3)))
         assert [arrays[f"{graph.tensor} {number}"].shape[0] for number in range(2)] == [4, 4]
         assert arrays["constant"].shape == (2, 3)
+        ran_outputs = dict(arrays)
+    compiled = skipgrid("compile", tmp_path / "model.onnx", "--preset", "1x8", "--limit", 2, "-o", tmp_path / "out")
+    assert compiled.code == 0, compiled.errors
+    with np.load(tmp_path / "out" / "outputs.npz") as arrays:
+        assert set(arrays) == set(ran_outputs)
+        for name, values in ran_outputs.items():
+            np.testing.assert_array_equal(arrays[name], values)
+
+
+def test_run_draws_numbers_of_rows_that_are_there(skipgrid: CommandLine, tmp_path: Path) -> None:
+    graph = Graph((6,), "uint8")
+    graph.input = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.INT64, ["N", 6])
+    numbers, graph.tensor = graph.tensor, graph.constant(MATRIX)
+    graph.add("Gather", "rows", numbers).add("DequantizeLinear", "rows_float", np.float32(0.01), np.int8(0))
+    weights = graph.dequantised(MATRIX.T.copy(), np.float32(0.01), np.int8(0))
+    rounded(graph.add("MatMul", "matmul", weights)).save(tmp_path / "model.onnx", "uint8", (6, 6))
+    assert skipgrid("run", tmp_path / "model.onnx", "--preset", "1x8", "--limit", 2).code == 0
 
 
 def test_run_asks_onnxruntime_before_anything_runs(skipgrid: CommandLine, tmp_path: Path, data: Path) -> None:

@@ -42,7 +42,7 @@ class Model:
     batch: how many images it takes at once: as many as it is fixed at, or 1.
     nodes: those that an output depends on, in an order in which each comes behind what it reads; none whose result is constant.
     every_node: those too that no output depends on.
-    constants: every constant tensor by name. sizes: of every other tensor, with the batch. dtypes: likewise.
+    constants: every constant tensor by name. sizes: of every other tensor and of the outputs, with the batch. dtypes: likewise.
     readers: of each tensor, the nodes that read it; all_readers: those too that no output depends on, which ONNX Runtime keeps.
     maker: of each tensor, the node that gives it.
     """
@@ -67,6 +67,11 @@ class Model:
         self.sizes, self.dtypes = self._sizes()
         self._varying = Varying(self.proto)
         self.every_node = tuple(self._fold())
+        for end in self.outputs:
+            if end.name in self.constants:
+                values = self.constants[end.name].values
+                self.sizes.setdefault(end.name, values.shape)
+                self.dtypes.setdefault(end.name, values.dtype)
         self.nodes = tuple(self._live(self.every_node))
         self.readers, self.all_readers = _readers(self.nodes), _readers(self.every_node)
         self.maker = {name: node for node in self.nodes for name in node.outputs if name}
@@ -82,7 +87,7 @@ class Model:
 
     def is_code(self, tensor: str) -> bool:
         """Whether a tensor has 8 bits, and is no constant."""
-        return self.dtypes.get(tensor) in CODES
+        return self.dtypes.get(tensor) in CODES and tensor not in self.constants
 
     def _sizes(self) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype[Any]]]:
         """Shape and type of each tensor that a node gives, as ONNX Runtime finds them: it runs once, over zeros."""
