@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -133,3 +134,19 @@ def test_sizes_that_depend_on_the_image(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
         sizes.add(theirs.shape)
     assert len(sizes) > 1
+
+
+def test_an_output_without_a_shape(tmp_path: Path) -> None:
+    model = rounded(conv(image())).model("uint8")
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, tmp_path / "model.onnx")
+    equal(tmp_path / "model.onnx", 1)
+
+
+@pytest.mark.parametrize("places", [[1, 4], [[1, 0, 0], [4, 0, 0]]], ids=["numbers", "indices"])
+def test_sparse_initializers(places: list[Any], tmp_path: Path) -> None:
+    model = rounded(paired(conv(image()), "a").add("Mul", "mul", "sparse")).model("uint8", (6, 7, 6))
+    values = onnx.numpy_helper.from_array(np.array([1, 2], np.float32), "sparse")
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, onnx.numpy_helper.from_array(np.array(places)), [6, 1, 1]))
+    onnx.save(model, tmp_path / "model.onnx")
+    equal(tmp_path / "model.onnx", 1)

@@ -189,7 +189,8 @@ def read_model(path: Path) -> onnx.ModelProto:
     """The file, whatever its numbers are; OSError if it is not there, ModelError if it is no ONNX model."""
     try:
         model = onnx.load(path)
-        onnx.checker.check_model(str(path) if model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF else model)
+        _check(model, path)
+        _write_out(model.graph)
     except OSError:
         raise
     except Exception as error:  # of protocol buffers, of the checker, of external data: a damaged file can meet any of them
@@ -199,6 +200,30 @@ def read_model(path: Path) -> onnx.ModelProto:
         if wrong := [text for text in texts if not isinstance(text, str)]:
             raise ModelError(f"{path} is not a valid ONNX model: the name {wrong[0]!r} is not in UTF-8")
     return model
+
+
+def _check(model: onnx.ModelProto, path: Path) -> None:
+    """An exception of ONNX's checker about the file; outputs without a shape, which ONNX Runtime takes, are none for it."""
+    if model.ByteSize() >= onnx.checker.MAXIMUM_PROTOBUF:
+        onnx.checker.check_model(str(path))
+        return
+    kinds = [value.type.tensor_type for value in model.graph.output if value.type.HasField("tensor_type")]
+    open_kinds = [kind for kind in kinds if not kind.HasField("shape")]
+    for kind in open_kinds:
+        kind.shape.SetInParent()
+    onnx.checker.check_model(model)
+    for kind in open_kinds:
+        kind.ClearField("shape")
+
+
+def _write_out(graph: onnx.GraphProto) -> None:
+    """Make plain initializers of sparse ones: their places are numbers of elements, or indices along each axis."""
+    for sparse in graph.sparse_initializer:
+        values, places = onnx.numpy_helper.to_array(sparse.values), onnx.numpy_helper.to_array(sparse.indices)
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        dense[np.unravel_index(places, dense.shape) if places.ndim == 1 else tuple(places.T)] = values
+        graph.initializer.append(onnx.numpy_helper.from_array(dense, sparse.values.name))
+    del graph.sparse_initializer[:]
 
 
 def _check_quantised(model: onnx.ModelProto, path: Path) -> None:
