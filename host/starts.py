@@ -27,8 +27,8 @@ from .compiler.passes import Slices, plan
 from .compiler.placement import place
 from .compiler.program import Program, compile_network
 from .devices.device import Words
-from .images import joined, of_images
 from .onnx.parts import Part
+from .outputs import joined, of_images
 from .plan import Plan, Segment, halves
 from .stored import check_entries
 

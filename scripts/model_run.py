@@ -245,7 +245,7 @@ def measure_on(device: "Device", prepared: Prepared, *, compare: bool = False) -
                 raise
             measured.problem = error
     measured.seconds = time.monotonic() - begun
-    from skipgrid.host.images import joined
+    from skipgrid.host.outputs import joined
 
     measured.outputs = {name: joined([image for each in found for image in each[name]]) for name in found[0]}
     if prepared.reference:
@@ -262,7 +262,7 @@ def _batches(
 ) -> "Iterator[tuple[dict[str, list[NDArray[Any]]], list[ImageRun]]]":
     """Batch by batch, the model's outputs and how its images ran."""
     from skipgrid.host.execution import Runner
-    from skipgrid.host.images import of_images
+    from skipgrid.host.outputs import of_images
 
     runner = Runner(device, prepared.plan)
     network, reference = prepared.network, prepared.reference
@@ -294,7 +294,7 @@ def _compare(prepared: Prepared, reference: "Reference", measured: Measured) -> 
     """Say of the images that ran whether ONNX Runtime's outputs are the same, and if not whether its float32 kernels are why."""
     import numpy as np
 
-    from skipgrid.host.images import of_images
+    from skipgrid.host.outputs import of_images
 
     equal, unexplained, in_float = True, False, 0
     for start in range(0, len(measured.runs), prepared.batch):
