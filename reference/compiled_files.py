@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
 import numpy as np
 
+from skipgrid.fpga.board import all_boards, find_config
 from skipgrid.host.devices.device import Words
+from skipgrid.rtl.config import PRESETS, Config
 from skipgrid.rtl.register_map import REGISTERS
 
 from .compiled import Compiled
@@ -135,6 +138,8 @@ def _readme(compiled: Compiled) -> str:
         "passes": " ".join(filter(None, (_passes(compiled.segments), _kept(compiled)))),
         "others": _others(compiled),
         "busy": f"{status.mask('busy'):#x}",
+        "error": f"{status.mask('error'):#x}",
+        "generate": _generate(config),
         "quantise": _quantise(compiled),
         "coding": "### The run-length code\n\n" + section("formats.md", "The run-length code"),
         **{f"{field}_bit": str(status.bits(field).start) for field in ("busy", "done", "error")},
@@ -144,6 +149,14 @@ def _readme(compiled: Compiled) -> str:
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return alone(text)
+
+
+def _generate(config: Config) -> str:
+    """The command that writes a configuration's Verilog: of the preset or board that it is named after, or of 1x8, with what differs."""
+    name = config.name.removesuffix("-custom")
+    base = find_config(name if name in PRESETS | all_boards() else "1x8")
+    changed = {name: value for name, value in asdict(config).items() if name != "name" and value != getattr(base, name)}
+    return " ".join(["skipgrid generate --preset", base.name, *(f"--set {name}={str(value).lower()}" for name, value in changed.items())])
 
 
 def _steps(steps: list[dict[str, Any]]) -> str:

@@ -315,6 +315,7 @@ def test_an_image_with_many_nonzeros_runs_in_stages(skipgrid: CommandLine, tmp_p
     assert [[stage["layers"] for stage in stages] for stages in segment["images"]] == [[["conv", "conv2"]], [["conv"], ["conv2"]]]
     assert segment["images"][0][0]["starts"][0]["packets"] == segment["program"]["packets"]
     readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"    skipgrid generate {' '.join(OPTIONS).replace('False', 'false')}\n" in readme
     assert "All of the model runs on the accelerator." in readme
     assert "for the images given, and for no others" in readme
     assert "no two tensors that follow each other in it have more than 256 nonzero elements together" in readme
