@@ -84,7 +84,7 @@ class Summary:
     correct: None without labels. bit_exact_onnxruntime: None if there is no ONNX model to compare with. dense_cycles_per_image: of a dense
     grid of the same size, as `golden.dense_cycles` says. segments: names of the layers that run from one start each. passes: of all layers
     of an image. words_per_image: over the ports, those of weights too where they do not stay. device_macs_share: of the model's
-    multiplications, those on the accelerator.
+    multiplications, those on the accelerator. host_seconds_per_image: that ONNX Runtime took for what runs on the host.
     """
 
     images: int
@@ -99,6 +99,7 @@ class Summary:
     device_macs_share: float
     passes: float
     words_per_image: float
+    host_seconds_per_image: float
 
 
 @dataclass
@@ -160,6 +161,7 @@ class Measured:
             device_macs_share=self.plan.device_macs_share,
             passes=fmean(sum(layer.passes for layer in run.layers) for run in runs),
             words_per_image=fmean(run.words for run in runs),
+            host_seconds_per_image=fmean(run.host_seconds for run in runs),
         )
 
 

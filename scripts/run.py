@@ -188,6 +188,8 @@ def _show(config: Config, model: Path, measured: Measured, *, linked: bool) -> N
     output.print(f"the same, dense grid  {summary.dense_cycles_per_image:,}{compared}", highlight=False)
     if summary.device_macs_share < 1:
         output.print(f"multiplications       {summary.device_macs_share:.2%} on the accelerator", highlight=False)
+    if summary.host_nodes:
+        output.print(f"the host's part       {1000 * summary.host_seconds_per_image:.2f} ms an image, on this machine", highlight=False)
     output.print(f"equal to golden       {verdict[summary.bit_exact_golden]}")
     if measured.in_float:
         output.print(

@@ -56,7 +56,7 @@ TAUGHT = [
 SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, the others need not wait
 
 RUN_KEYS = ["images", "correct", "bit_exact_golden", "bit_exact_onnxruntime", "cycles_per_image", "dense_cycles_per_image", "layers"]
-RUN_KEYS += ["segments", "host_nodes", "device_macs_share", "passes", "words_per_image"]
+RUN_KEYS += ["segments", "host_nodes", "device_macs_share", "passes", "words_per_image", "host_seconds_per_image"]
 RUN_LAYER_KEYS = ["name", "sparsity_in", "useful_macs", "dense_macs", "cycles", "utilisation", "passes"]
 BENCH_KEYS = ["preset", "rows", "lanes", "layers", "geomean_utilisation", "mean_speedup"]
 BENCH_LAYER_KEYS = [
