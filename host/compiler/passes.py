@@ -192,14 +192,33 @@ def _bands(layer: Layer, cut: Cut, nonzeros: _Nonzeros, config: Config) -> list[
     columns = layer.out_shape[2]
     refused: list[DoesNotFit] = []
     for count in sorted({-(-columns // width) for width in range(1, columns + 1)}):
-        width = -(-columns // count)
-        # Each band of columns but the last one is as wide, so that the first row of the output is cut as all of them are.
-        places = [_band(layer, COLUMNS, first, min(first + width, columns)) for first in range(0, columns, width)]
+        places = _columns(layer, -(-columns // count))
         try:
             return [(rows, place) for place in places for rows in _rows(layer, one, cut, place, nonzeros, config)]
         except DoesNotFit as error:
             refused.append(error)
     raise refused[-1]
+
+
+def _edges(layer: Layer, axis: int) -> list[int]:
+    """Where bands may begin, and the end of the axis.
+
+    They begin where the output sees the input: places that see only padding cost nothing, and join a neighbour's band.
+    """
+    size = layer.out_shape[axis]
+    return [0, *[place for place in range(size) if _seen(layer, axis, place)][1:], size]
+
+
+def _columns(layer: Layer, width: int) -> list[Band]:
+    """Bands of columns, so many of the output wide where they may begin there."""
+    edges, bands, at = _edges(layer, COLUMNS), list[Band](), 0
+    while edges[at] < layer.out_shape[2]:
+        behind = at + 1
+        while behind + 1 < len(edges) and edges[behind + 1] - edges[at] <= width:
+            behind += 1
+        bands.append(_band(layer, COLUMNS, edges[at], edges[behind]))
+        at = behind
+    return bands
 
 
 def _rows(layer: Layer, one: Layer, cut: Cut, columns: Band, nonzeros: _Nonzeros, config: Config) -> list[Band]:
@@ -224,8 +243,7 @@ def _rows(layer: Layer, one: Layer, cut: Cut, columns: Band, nonzeros: _Nonzeros
 
     rows = layer.out_shape[1]
     smallest = "pixel" if columns.out.stop - columns.out.start == 1 else "row"
-    # Bands begin where a row of the output sees the input: those that see only padding cost nothing, and join a neighbour's band.
-    edges = [0, *[row for row in range(rows) if _seen(layer, ROWS, row)][1:], rows]
+    edges = _edges(layer, ROWS)
     bands: list[Band] = []
     at = 0
     while edges[at] < rows:
