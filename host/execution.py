@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden import (
-    Layer,
+    Activation,
     Thresholds,
     coded_bytes,
     decode,
     dense_cycles,
     dense_macs,
-    encode,
     from_coded,
     run_layer,
     run_network,
+    size_bits,
     sparsity,
     useful_macs,
 )
@@ -145,7 +145,7 @@ class Runner:
         result = run_input(self.device, program, x)
         run.cycles += result.cycles
         run.starts += 1
-        run.words += sum(_stream_words(tensor, held, k) for tensor, held, k in _ends(x, result.output, layers, program))
+        run.words += _words(x, layers[0].x, program.k_in) + _words(result.output, layers[-1].y, program.k_out)
         exact = np.array_equal(result.output, expected[-1])
         for found, tensor, cycles in zip(segment.layers, [x, *expected[:-1]], result.layer_cycles, strict=True):
             run.layers.append(_layer_run(found, tensor, self.device.config, cycles=cycles, passes=1, exact=exact))
@@ -176,15 +176,9 @@ class Runner:
         return x
 
 
-def _ends(
-    x: NDArray[np.integer], y: NDArray[np.integer], layers: tuple[Layer, ...], program: Program
-) -> list[tuple[NDArray[np.integer], Any, int]]:
-    return [(x, layers[0].x, program.k_in), (y, layers[-1].y, program.k_out)]
-
-
-def _stream_words(tensor: NDArray[np.integer], held: Any, k: int) -> int:
+def _words(tensor: NDArray[np.integer], held: Activation, k: int) -> int:
     """Words of a tensor's stream."""
-    return len(encode(coded_bytes(tensor, held), k))
+    return -(-size_bits(coded_bytes(tensor, held), k) // 32)
 
 
 def _layer_run(found: Found, x: NDArray[np.integer], config: Config, *, cycles: int, passes: int, exact: bool) -> LayerRun:

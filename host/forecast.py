@@ -15,6 +15,7 @@ from skipgrid.rtl.descriptor import SLOT_WORDS
 from .compiler.fits import group_weights, groups
 from .compiler.lowering import lowered
 from .compiler.passes import Pass, plan
+from .onnx.graph import PAIR
 from .onnx.parts import Part
 from .plan import Plan, Segment
 
@@ -48,7 +49,7 @@ def forecast(plan_: Plan) -> list[Forecast]:
 
 
 def _part(part: Part) -> Forecast:
-    names = tuple(proto.name or proto.output[0] for proto in part.protos if proto.op_type not in ("QuantizeLinear", "DequantizeLinear"))
+    names = tuple(proto.name or proto.output[0] for proto in part.protos if proto.op_type not in PAIR)
     return Forecast("host", names)
 
 

@@ -9,6 +9,7 @@ from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 
 from .console import (
+    ModelOrNetwork,
     SettingsOption,
     from_options,
     known_board,
@@ -16,7 +17,6 @@ from .console import (
     output,
     output_folder,
     shipped_data,
-    shipped_file,
     table,
     tails,
     working,
@@ -33,14 +33,7 @@ PRESET = "4x32"
 
 
 def compile_model(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="An int8 model, as ONNX Runtime's static quantisation writes it; or a network in an .npz.",
-            callback=shipped_file,
-        ),
-    ],
+    model: ModelOrNetwork,
     data: Annotated[
         Path | None,
         typer.Argument(

@@ -104,6 +104,14 @@ PresetOption = Annotated[
         "--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists, or a board's.", callback=known_preset
     ),
 ]
+ModelOrNetwork = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="An int8 model, as ONNX Runtime's static quantisation writes it; or a network in an .npz.",
+        callback=shipped_file,
+    ),
+]
 BoardOption = Annotated[str, typer.Option("--board", "-b", help="One of those that `skipgrid boards` lists.", callback=known_board)]
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as cells=8; any number of times.")

@@ -13,6 +13,7 @@ from skipgrid.rtl.config import Config
 
 from .console import (
     JsonOption,
+    ModelOrNetwork,
     SettingsOption,
     from_options,
     known_board,
@@ -21,7 +22,6 @@ from .console import (
     output,
     picture_file,
     shipped_data,
-    shipped_file,
     table,
     tails,
     trace_file,
@@ -34,14 +34,7 @@ from .model_run import Measured, measure, measure_on, prepare
 
 
 def run(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="An int8 model, as ONNX Runtime's static quantisation writes it; or a network in an .npz.",
-            callback=shipped_file,
-        ),
-    ],
+    model: ModelOrNetwork,
     data: Annotated[
         Path | None,
         typer.Argument(

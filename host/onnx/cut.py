@@ -21,14 +21,13 @@ from skipgrid.golden.numerics import INT32, requantise
 
 from ..compiler.bounds import sums
 from ..network import ModelError
-from .graph import Node
+from .graph import PAIR, Node
 from .layers import COMPUTING, ZERO, Found, Stored, find_layer
 from .model import Model
 from .moves import is_move
 from .parts import Part
 from .session import integer_nodes, rounded_biases
 
-FREE = ("QuantizeLinear", "DequantizeLinear")  # between the model's floats and 8 bits
 WEIGHING = ("Conv", "QLinearConv", "ConvTranspose", "Gemm", "QGemm", "MatMul", "QLinearMatMul")
 LARGEST_PRODUCT = 128 * 255  # of a weight and an activation
 ASKED = 8  # inputs for which ONNX Runtime is asked what it computes
@@ -117,7 +116,7 @@ def cut_model(path: str | Path, *, host_only: bool = False) -> Cut:
         reasons = "; ".join(f"node {named[name]}: {reason}" for name, reason in why.items()) or "it has no Conv, Gemm or MatMul"
         raise ModelError(f"nothing of {path} would run on the accelerator: {reasons}")
     claimed = {node.name for found in layers for node in found.nodes}
-    computed = [node for node in model.nodes if node.name not in claimed and node.operator not in FREE and not is_move(node)]
+    computed = [node for node in model.nodes if node.name not in claimed and node.operator not in PAIR and not is_move(node)]
     needed = _needed(model, layers)
     nodes = tuple(HostNode(node.name, node.operator, why.get(node.name) or _reason(node)) for node in computed if node.name in needed)
     steps = tuple(_steps(model, layers))

@@ -17,6 +17,7 @@ CONTRIBUTED = (
     "com.microsoft",
     ("QGemm", "QLinearGlobalAveragePool", "QuantizeLinear", "DequantizeLinear"),
 )  # ONNX Runtime's own, and which of them are read
+PAIR = ("QuantizeLinear", "DequantizeLinear")  # from floats to 8 bits, and back
 QUANTISED = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QGemm", "QLinearMatMul")  # a quantised model has one of these
 QUANTISE = "quantise it with `skipgrid quantise FLOAT.onnx --calibrate DATA.npz -o INT8.onnx`"
 

@@ -18,7 +18,7 @@ from skipgrid.golden.layer import Dtype as CodeType
 
 from ..network import ModelError
 from .folding import Held, bias_is_rounded, clamped, made_layer, shown
-from .graph import INT8, Constant, Node
+from .graph import INT8, PAIR, Constant, Node
 from .model import Model
 from .moves import is_move, moved
 from .operands import bias_of, padding, qlinear_weights, weights_of
@@ -53,7 +53,6 @@ class Found:
     source: the tensor that it reads; take: of each element (C, H, W) of its input, the number in an image of that, or ZERO.
     output: the tensor that it stores; place: of each element of an image of that, its number in what the layer stores, or below 0 where
         it is constant; fill: those constants, of the same shape.
-    scale: of the source, the float32 value of one step.
     present: which of the layer's weights the model has, if it has not all; of a pooling, none.
     asked: whether ONNX Runtime has to be asked if it computes the same, since it rounds otherwise as a rule.
     notes: in which other form than the model's the layer is written, in sentences without their subject.
@@ -165,7 +164,7 @@ class _Growth:
         held: tuple[Any, ...] | None = None
         first = 0
         for place, each in enumerate(before):
-            if each.operator in ("QuantizeLinear", "DequantizeLinear"):
+            if each.operator in PAIR:
                 steps = self._steps(each)
                 if held is not None and steps != held and each.operator == "QuantizeLinear":
                     first = place + 1

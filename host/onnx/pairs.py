@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 import onnxruntime
 
+from .graph import PAIR
 from .session import optimised
 
-PAIR = ("QuantizeLinear", "DequantizeLinear")
 PASSED = (*PAIR, "Identity", "Dropout")  # all that may lie between the first and the last
 
 

@@ -13,11 +13,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from .graph import UINT8, Node
+from .graph import PAIR, UINT8, Node
 from .model import Model
 from .session import ask, opened
 
-PAIR = ("QuantizeLinear", "DequantizeLinear")
 SIGN = np.uint8(128)  # what an int8 code and its uint8 one differ in
 
 
