@@ -59,7 +59,7 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
     streams = _words(layers[0].shape, layers[0].x) + _words(layers[-1].out_shape, layers[-1].y)
     parts = [part for layer in layers for part in lowered(layer)]
     if segment.program is not None:
-        held = [part.shape[1] * part.shape[2] + 1 for part in parts]
+        held = [part.shape[1] * part.shape[2] for part in parts]
         return Forecast(
             "accelerator",
             names,
@@ -94,7 +94,7 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
         channels=max(groups(item.layer, plan_.config) * plan_.config.lanes for item in items),
         layers=1,
         features=max(item.layer.shape[0] * item.layer.shape[2] for item in items),
-        pixels=max(item.layer.shape[1] * item.layer.shape[2] + 1 for item in items),
+        pixels=max(item.layer.shape[1] * item.layer.shape[2] for item in items),
     )
 
 

@@ -108,7 +108,7 @@ def folded(found: Found, config: Config) -> Found:
         return found
     channels = max((each for each in range(1, config.features + 1) if inputs % each == 0), default=1)
     rows = inputs // channels
-    if rows > config.side or rows + 1 > config.pixels:
+    if rows > config.side or rows > config.pixels:
         return found
     shape = (channels, rows, 1)
 

@@ -153,7 +153,7 @@ FIELDS = (
     # words 11 and 12: in pixels, modulo 65,536; then in weights
     Field("stride_pixels", 16, "stride_rows · W", held=_pixel, modulo=True),
     Field("unit_stride_pixels", 16, "unit_stride_rows · W", held=_pixel, modulo=True),
-    Field("first_pixel", 16, "first_y · W", held=_pixel, modulo=True),
+    Field("first_pixel", 16, "first_y · W − 1", held=_pixel, modulo=True),
     Field("filter_row_weights", 16, "S · C", held=_weight, modulo=True),
     # words 13 to 15
     Field("group_weights", 16, "R · S · C", held=_weight, modulo=True),

@@ -103,7 +103,7 @@ def unit_layout(config: Config) -> data.StructLayout:
     """A unit of work: the first window of an output pixel, for one group of channels.
 
     x, y: the window's first column and row, negative in the padding.
-    row_pixel: y * W, modulo the pixels held.
+    row_pixel: y * W - 1, the pixel before the row, modulo the pixels held.
     weight: the weight address of (r = 0, f = 0): that of the group's first weight - x * C, modulo the weights held.
     last_group: only last_lanes of the lanes count.
     """

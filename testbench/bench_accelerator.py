@@ -6,7 +6,8 @@ import numpy as np
 from networks import Network, coded_outputs, random_network, stored_tensors
 from ports import Packet, Ports
 from skipgrid.benches.fuzz.session import walked_macs
-from skipgrid.golden import best_k, coded_bytes, decode, encode, run_network
+from skipgrid.golden import Layer, best_k, coded_bytes, decode, encode, run_network
+from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.register_map import LAYER_CYCLES
 from streams import trials
 
@@ -81,6 +82,25 @@ async def random_networks(dut: object) -> None:
         ports.behave()
         depth = ports.random.randint(2, 3)
         await run_and_check(ports, random_network(ports.numbers, ports.config, depth), load=ports.random.random() < 0.3)
+
+
+@cocotb.test
+async def buffers_full_of_pixels(dut: object) -> None:
+    """One tensor with as many pixels as both buffers hold, and two that have as many together."""
+    ports = Ports(dut)
+    await ports.begin()
+    numbers, ones = ports.numbers, np.ones(4, np.float32)
+    for rows in (ports.config.pixels // 8, ports.config.pixels // 16):
+        shape = (1, rows, 8)
+        layers = [Layer("first", numbers.integers(-9, 10, (1, 1, 3, 3)).astype(np.int8), ones[:1].astype(np.int32), ones[:1], shape)]
+        layers[0] = layers[0].replaced(pads=(1, 1, 1, 1))
+        if 2 * rows * 8 <= ports.config.pixels:
+            weights = numbers.integers(-9, 10, (4, 1, 3, 3)).astype(np.int8)
+            layers.append(Layer("second", weights, ones.astype(np.int32), ones / 9, shape, pads=(1, 1, 1, 1)))
+        for load in (False, True):
+            ports.behave()
+            x = np.where(numbers.random(shape) < 0.6, numbers.integers(0, 256, shape), 0).astype(np.uint8)
+            await run_and_check(ports, Network(place(layers, ports.config), x), load=load)
 
 
 @cocotb.test

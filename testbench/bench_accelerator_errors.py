@@ -171,7 +171,7 @@ async def tensors_that_do_not_fit(dut: Any) -> None:
         ports.taken()
         await ports.works()
 
-    side = next(side for side in range(config.pixels) if side * side >= config.pixels)
+    side = next(side for side in range(config.pixels) if side * side > config.pixels)
     await refused((config.entries // 64 + 1, 8, 8), 0, Error.ENTRIES_FULL)
     await refused((1, side, side), 0.9, Error.PIXELS_FULL)
     await refused((config.features // 8 + 1, 1, 8), 1, Error.FEATURES_TOO_MANY)

@@ -56,7 +56,8 @@ class FetcherBench(Bench):
         """One cycle, with the memory's answer to the one before and an entry issued or not."""
         if self.looked_up is not None:
             start, end = self.looked_up
-            self.set(pointers_start=int(self.pointers[start]), pointers_end=int(self.pointers[end]))
+            begins = 0 if start == self.config.pixels - 1 else int(self.pointers[start])  # behind the pixel -1 lies nothing
+            self.set(pointers_start=begins, pointers_end=int(self.pointers[end]))
         issued = self.owed > 0 and next(self.issues)
         self.set(issued=int(issued))
         self.owed -= issued
@@ -68,7 +69,7 @@ class FetcherBench(Bench):
         C, H, W = layer.shape
         at = np.count_nonzero(coded.reshape(H * W, C), axis=1)
         self.pointers[:] = self.numbers.integers(0, config.entries, config.pixels)
-        self.pointers[: H * W + 1] = np.concatenate([[0], np.cumsum(at)])
+        self.pointers[: H * W] = np.cumsum(at)
         words = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)
         bits = layer_bits(words)
         self.set(layer=bits)
@@ -81,7 +82,7 @@ class FetcherBench(Bench):
             top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
             weight = (placed.weights_base - left * C) % config.weights
             flags = {"last_group": self.random.getrandbits(1)}
-            self.units.send({"x": left, "y": top, "row_pixel": top * W % config.pixels, "weight": weight} | flags)
+            self.units.send({"x": left, "y": top, "row_pixel": (top * W - 1) % config.pixels, "weight": weight} | flags)
         for _ in range(200_000):
             if not self.units.queue and self.board.empty and not self.owed:
                 break
@@ -114,7 +115,8 @@ def ranges_of(layer: Layer, pointers: NDArray[np.int64], unit: dict[str, int], c
         for r in range(R):
             first, behind = max(x0, 0), min(x0 + S, W)
             if 0 <= y0 + r < H and first < behind:
-                start, end = (int(pointers[(y0 + r) * W + column]) for column in (first, behind))
+                places = ((y0 + r) * W + column - 1 for column in (first, behind))
+                start, end = (int(pointers[place]) if place >= 0 else 0 for place in places)
                 if end > start:
                     weight = (weights_base + (r * S - x0) * C) % config.weights
                     ranges.append({"start": start, "count": end - start, "weight": weight})
@@ -163,7 +165,7 @@ async def pools_over_whole_signals(dut: object) -> None:
     """As long as the configuration holds, along a row and along a column."""
     bench = FetcherBench(dut)
     await bench.begin()
-    most = min(bench.config.side, bench.config.pixels - 1, bench.config.features)
+    most = min(bench.config.side, bench.config.pixels, bench.config.features)
     ones = np.ones(1, np.float32)
     for shape, filter_, pads in (((1, 1, most), (1, 3), (0, 1, 0, 1)), ((1, most, 1), (3, 1), (1, 0, 1, 0))):
         layer = Layer("signal", np.ones((1, 1, *filter_), np.int8), ones.astype(np.int32), ones, shape, pads=pads, pool=shape[1:])

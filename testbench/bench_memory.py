@@ -17,6 +17,7 @@ async def both_buffers_and_all_rows(dut: object) -> None:
     await bench.reset()
     half_entries, half_pixels = settings.entries // 2, settings.pixels // 2
     entries: list[dict[int, Any]] = [{}, {}]
+    before_all = settings.pixels - 1  # the pixel -1, behind which nothing lies
     pointers: list[dict[int, int]] = [{}, {}]
     looked_up: list[tuple[int, int] | None] = [None] * settings.rows
     for _ in range(6000):
@@ -35,6 +36,7 @@ async def both_buffers_and_all_rows(dut: object) -> None:
         for row in range(settings.rows):
             address = bench.random.choice(list(entries[read_buffer]) or [0])
             start, end = (bench.random.choice(list(pointers[read_buffer]) or [0]) for _ in range(2))
+            start = bench.random.choice((start, start, start, before_all))
             lookup = bench.random.getrandbits(1)
             addresses.append((address, start, end, lookup))
             pointer_ports = {"lookup": lookup, "start_pixel": start, "end_pixel": end}
@@ -46,9 +48,10 @@ async def both_buffers_and_all_rows(dut: object) -> None:
             if address in entries[read_buffer] and not (written and write["entry_enable"] and write["entry_address"] == address):
                 assert entry.unpack(bench.get(f"reads_{row}_entries_entry")) == entries[read_buffer][address]
             if lookup:
-                known = {start, end} <= set(pointers[read_buffer])
+                held = pointers[read_buffer] | {before_all: 0}
+                known = {start, end} <= set(held)
                 collides = written and write["pointer_enable"] and write["pixel"] in (start, end)
-                looked_up[row] = (pointers[read_buffer][start], pointers[read_buffer][end]) if known and not collides else None
+                looked_up[row] = (held[start], held[end]) if known and not collides else None
             if looked_up[row] is not None:  # it stays until the next lookup
                 assert (bench.get(f"reads_{row}_pointers_start"), bench.get(f"reads_{row}_pointers_end")) == looked_up[row]
         if enable and write["entry_enable"]:

@@ -101,7 +101,7 @@ def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[st
                 unit = {
                     "x": left,
                     "y": top,
-                    "row_pixel": top * W % config.pixels,
+                    "row_pixel": (top * W - 1) % config.pixels,
                     "weight": weight % config.weights,
                     "last_group": last_group,
                 }

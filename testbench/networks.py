@@ -71,10 +71,10 @@ def large_layer(rng: random.Random, config: Config) -> Layer:
     """A layer, of weights that do not matter, on a tensor as long as the memories hold in some direction."""
     while True:
         sizes: list[int] = []
-        for longest in (config.side, min(config.side, config.features, config.pixels - 1), config.features):
+        for longest in (config.side, min(config.side, config.features, config.pixels), config.features):
             sizes.append(rng.choice((1, rng.randint(1, longest), longest)))
         H, W, C = sizes
-        if config.features < W * C or config.pixels <= H * W:
+        if config.features < W * C or config.pixels < H * W:
             continue
         K, R, S = rng.randint(1, config.channels), rng.randint(1, 5), rng.randint(1, 5)
         if config.weights + -(-K // config.lanes) * R * S * C > most("weights_end"):
@@ -95,7 +95,7 @@ def stored_tensors(network: Network) -> list[Tensor]:
 def holds(config: Config, tensors: list[Tensor]) -> bool:
     """Whether each stored tensor (H, W, C), together with the one before it, fits into the activation buffers."""
     entries = [int(np.count_nonzero(x)) for x in tensors]
-    pixels = [x.shape[0] * x.shape[1] + 1 for x in tensors]
+    pixels = [x.shape[0] * x.shape[1] for x in tensors]
     rows_fit = all(x.shape[1] * x.shape[2] <= config.features for x in tensors)
     pairs = zip([0, *entries], [0, *pixels], [*entries, 0], [*pixels, 0], strict=True)
     return rows_fit and all(e0 + e1 <= config.entries and p0 + p1 <= config.pixels for e0, p0, e1, p1 in pairs)

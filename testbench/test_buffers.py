@@ -58,9 +58,9 @@ def test_the_image_and_the_layers_are_named(device: SimulatedDevice) -> None:
 def test_pixels_are_counted_before_anything_runs() -> None:
     shape = (1, 14, 12)
     tall = network(convolution("first", shape), convolution("second", shape))
-    sentence = "the input of first has 169 and the input of second has 169 pixels, 338 at once, but small holds 256; set pixels=512 in its"
+    sentence = "the input of first has 168 and the input of second has 168 pixels, 336 at once, but small holds 256; set pixels=512 in its"
     with pytest.raises(DoesNotFit, match=sentence):
         compile_network(tall, SMALL)
     check_pixels(tall.layers[:1], SMALL)
-    with pytest.raises(DoesNotFit, match="the input of first has 169 and the output of first has 169 pixels"):
+    with pytest.raises(DoesNotFit, match="the input of first has 168 and the output of first has 168 pixels"):
         check_pixels([tall.layers[0].replaced(winners=Winners(3))], SMALL)

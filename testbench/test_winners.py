@@ -91,7 +91,7 @@ def test_what_does_not_fit() -> None:
         check_fits(wide.replaced(winners=Winners(1)), config)
     tall = conv(K=4, C=1, shape=(1, 12, 10), pads=(2, 2, 2, 2))
     check_fits(tall, config)
-    with pytest.raises(DoesNotFit, match="conv: there are 169 pixels of its output, but custom holds 128"):
+    with pytest.raises(DoesNotFit, match="conv: there are 168 pixels of its output, but custom holds 128"):
         check_fits(tall.replaced(winners=Winners(1)), config)
 
 

@@ -125,7 +125,7 @@ def _difference(packets: list[Words], right: Words) -> str:
 def _fit(stored: list[tuple[Tensor, Activation]], config: Config) -> bool:
     """Whether it fits the two buffers, each tensor with the one before."""
     entries = [int(np.count_nonzero(coded_bytes(tensor, how))) for tensor, how in stored]
-    pixels = [tensor.shape[1] * tensor.shape[2] + 1 for tensor, _ in stored]
+    pixels = [tensor.shape[1] * tensor.shape[2] for tensor, _ in stored]
     limits = ((entries, config.entries), (pixels, config.pixels))
     return all(sum(sizes[number : number + 2]) <= limit for sizes, limit in limits for number in range(len(entries)))
 

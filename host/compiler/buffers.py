@@ -14,7 +14,7 @@ from .fits import DoesNotFit, chooses_apart, remedy
 
 def check_pixels(layers: Sequence[Layer], config: Config) -> None:
     """DoesNotFit if two tensors that are held at once have more pixels than the buffers, whatever the images."""
-    held = [(what, rows * columns + 1) for what, (_, rows, columns) in stored_shapes(layers)]
+    held = [(what, rows * columns) for what, (_, rows, columns) in stored_shapes(layers)]
     check_held(held, "pixels", config.pixels, "pixels", config)
 
 

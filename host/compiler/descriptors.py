@@ -91,7 +91,7 @@ def descriptor(
         lead=min(2 * (R * pool_rows * pool_columns + (11 if config.spread else 7)), (1 << layer_layout(config)["lead"].width) - 1),
         stride_pixels=stride_rows * W,
         unit_stride_pixels=unit_rows * W,
-        first_pixel=-top * W,
+        first_pixel=-top * W - 1,
         filter_row_weights=S * C,
         group_weights=group_weights(layer),
         stride_weights=-stride_columns * C,

@@ -58,14 +58,14 @@ def check_fits(layer: Layer, config: Config) -> None:
     stored = chooses_apart(layer)  # then the output is, whatever follows
     for what, size, setting in (
         ("columns x channels of its input", W * C, "features"),
-        ("pixels of its input", H * W + 1, "pixels"),
+        ("pixels of its input", H * W, "pixels"),
         ("output channels", K, "channels"),
         ("rows of its input", H, "side"),
         ("columns of its input", W, "side"),
         ("output rows", rows, "side"),
         ("output columns", columns, "side"),
         ("columns x channels of its output", columns * K * stored, "features"),
-        ("pixels of its output", (rows * columns + 1) * stored, "pixels"),
+        ("pixels of its output", rows * columns * stored, "pixels"),
     ):
         limit = getattr(config, setting)
         if size > limit:

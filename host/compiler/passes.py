@@ -231,7 +231,7 @@ def _rows(layer: Layer, one: Layer, cut: Cut, columns: Band, nonzeros: _Nonzeros
         )
         some = nonzeros.among(cut.reads, rows.under, columns.under)
         for what, size, setting in (
-            ("pixels", part.shape[1] * part.shape[2] + 1, "pixels"),
+            ("pixels", part.shape[1] * part.shape[2], "pixels"),
             ("nonzero activations", some, "entries"),
         ):
             if size > getattr(config, setting):

@@ -56,18 +56,21 @@ class RangeFetcher(wiring.Component):
         advance = Signal()  # of all stages, which stand still while there may be no room for a range
         ahead = RANGES_AHEAD + config.ranges_ahead
         m.submodules.fifo = fifo = SyncFIFO(width=range_layout(config).size, depth=ahead)
-        finds, passes = ranges.valid & advance, Const(0)
+        finds = ranges.valid & advance
         m.d.comb += [
             fifo.w_data.eq(ranges.payload),
             self.ranges.payload.eq(fifo.r_data),
             self.ranges.valid.eq(fifo.r_rdy),
             fifo.r_en.eq(self.ranges.ready),
+            fifo.w_en.eq(finds),
         ]
-        if config.parallel:  # while no other one waits, it is offered at once
-            passes = self.ranges.ready & ~fifo.r_rdy
+        if config.parallel:  # while no other one waits, it is offered at once, and kept unless it is taken
             with m.If(~fifo.r_rdy):
-                m.d.comb += [self.ranges.payload.eq(ranges.payload), self.ranges.valid.eq(finds)]
-        m.d.comb += fifo.w_en.eq(finds & ~passes)
+                m.d.comb += [
+                    fifo.w_en.eq(finds & ~self.ranges.ready),
+                    self.ranges.payload.eq(ranges.payload),
+                    self.ranges.valid.eq(finds),
+                ]
         m.d.sync += advance.eq(fifo.level <= ahead - 2)  # as it comes from a register, one more range may be on its way
 
         # First stage: window rows of all windows of the unit's pool, one a cycle.
@@ -79,7 +82,6 @@ class RangeFetcher(wiring.Component):
         filter_rows_left = Signal.like(layer.R)
         pool_columns_left, pool_rows_left = Signal.like(layer.pool_columns), Signal.like(layer.pool_rows)
         first_window, last_group = Signal(), Signal()
-        unit, staged = Signal.like(self.units.payload), Signal()  # taken, but not begun
         end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
         # Whether a counter is at 1 is known when it gets there.
         one_row, one_column, one_filter_row = layer.pool_rows == 1, layer.pool_columns == 1, layer.R == 1
@@ -125,18 +127,22 @@ class RangeFetcher(wiring.Component):
         asked_range = Signal(range_layout(config), reset_less=True)
         beyond = Signal(signed(config.coordinate_bits + 2))
         m.d.comb += [beyond.eq(x + layer.S), self.pointers.lookup.eq(advance)]
-        with m.If(advance if config.spread else Const(1)):
-            m.d["sync" if config.spread else "comb"] += [
-                asked.eq(walking),
-                asked_any.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W)),
-                self.pointers.start_pixel.eq(row_pixel + Mux(x < 0, 0, x)),
-                self.pointers.end_pixel.eq(row_pixel + Mux(beyond > layer.W, layer.W, beyond)),
-                asked_range.weight.eq(weight),
-                asked_range.first_window.eq(first_window),
-                asked_range.last_window.eq(last_pool_column & last_pool_row),
-                asked_range.end.eq(end),
-                asked_range.last_group.eq(last_group),
-            ]
+        asks = [
+            asked.eq(walking),
+            asked_any.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W)),
+            self.pointers.start_pixel.eq(row_pixel + Mux(x < 0, 0, x)),
+            self.pointers.end_pixel.eq(row_pixel + Mux(beyond > layer.W, layer.W, beyond)),
+            asked_range.weight.eq(weight),
+            asked_range.first_window.eq(first_window),
+            asked_range.last_window.eq(last_pool_column & last_pool_row),
+            asked_range.end.eq(end),
+            asked_range.last_group.eq(last_group),
+        ]
+        if config.spread:  # a register on the way to the memory
+            with m.If(advance):
+                m.d.sync += asks
+        else:
+            m.d.comb += asks
 
         # Third stage: the memory looks the pointers up. Fourth stage: their difference is the number of entries.
         looked_up, looked_up_any, looked_up_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
@@ -186,7 +192,7 @@ class RangeFetcher(wiring.Component):
             unit = self.units.payload
             m.d.comb += [self.units.ready.eq(walked), begins.eq(self.units.valid & walked)]
         else:
-            unit, staged = Signal.like(self.units.payload), Signal()
+            unit, staged = Signal.like(self.units.payload), Signal()  # taken, but not begun
             nearly_walked, adding, closed = Signal(), Signal(), Signal()
             found_entries = Signal(config.feature_bits + 1)  # of a range that was found, one cycle later
             all_found = ~walking & ~under_way & ~looked_up & ~found & ~adding

@@ -1,6 +1,6 @@
 """The activation memory: nonzero activations in CSR by pixel, two tensors in one memory."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -18,7 +18,8 @@ def entries_signature(config: Config) -> wiring.Signature:
 def pointers_signature(config: Config) -> wiring.Signature:
     """One row's reads of pointers, seen from the row.
 
-    `start` and `end`, the pointers of `start_pixel` and `end_pixel`, follow these by one cycle, and stay while lookup is 0.
+    `start` and `end`, the pointers of `start_pixel` and `end_pixel`, follow these by one cycle, and stay while lookup is 0. A pixel's
+    pointer is the index behind its last entry; a range of pixels begins behind the pixel before it, which for the first one is -1.
     """
     pixel, pointer = config.pixel_bits, pointer_shape(config)
     return wiring.Signature(
@@ -73,7 +74,8 @@ class ActivationMemory(wiring.Component):
                 read.entries.entry.eq(entry_read.data),
             ]
             looked_up = read.pointers
-            for name, pixel, pointer in (("starts", looked_up.start_pixel, looked_up.start), ("ends", looked_up.end_pixel, looked_up.end)):
+            before = Signal(pointer_shape(config))  # behind the pixel before the range
+            for name, pixel, pointer in (("starts", looked_up.start_pixel, before), ("ends", looked_up.end_pixel, looked_up.end)):
                 pointers = Memory(shape=pointer_shape(config), depth=config.pixels, init=[])
                 m.submodules[f"{name}{row}"] = pointers
                 pointer_write, pointer_read = pointers.write_port(), pointers.read_port()
@@ -85,4 +87,8 @@ class ActivationMemory(wiring.Component):
                     pointer_read.en.eq(looked_up.lookup),
                     pointer.eq(pointer_read.data),
                 ]
+            first = Signal(name=f"first{row}")
+            with m.If(looked_up.lookup):
+                m.d.sync += first.eq(looked_up.start_pixel.all())
+            m.d.comb += looked_up.start.eq(Mux(first, 0, before))
         return m

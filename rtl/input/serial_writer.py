@@ -31,7 +31,6 @@ class SerialActivationWriter(wiring.Component):
         config = self.config
         m = Module()
         write = self.writes.payload
-        opening = Signal()  # store the pointer of pixel 0
         held, token = Signal(), Signal(Token)  # with what is left of its run
         space = Signal.like(self.held_C)  # elements of the pixel that are still to come
         f, next_f = Signal(config.feature_bits), Signal(config.feature_bits + 1)
@@ -59,10 +58,10 @@ class SerialActivationWriter(wiring.Component):
             write.entry_address.eq(self.entries),
             write.entry.value.eq(token.value),
             write.entry.f.eq(f),
-            write.pointer_enable.eq(ends_pixel | opening),
+            write.pointer_enable.eq(ends_pixel),
             write.pixel.eq(self.pixels),
             write.pointer.eq(next_entries),
-            self.pending.eq(held | opening),
+            self.pending.eq(held),
             self.writes.valid.eq(self.pending & ~self.failed & ~no_entry & ~no_pixel),
             step.eq(self.pending & self.writes.ready & ~self.failed),
             self.skips.eq(step & is_zero),
@@ -86,7 +85,7 @@ class SerialActivationWriter(wiring.Component):
         with m.If(self.tokens.ready):
             m.d.sync += [token.eq(self.tokens.payload), held.eq(self.tokens.valid)]
         with m.If(step):
-            m.d.sync += [opening.eq(0), self.entries.eq(next_entries), self.pixels.eq(self.pixels + write.pointer_enable)]
+            m.d.sync += [self.entries.eq(next_entries), self.pixels.eq(self.pixels + write.pointer_enable)]
             with m.If(is_zero):
                 m.d.sync += token.run.eq(token.run - 1)
             with m.If(is_zero | is_value):
@@ -98,7 +97,7 @@ class SerialActivationWriter(wiring.Component):
             with m.If(finished):
                 m.d.sync += held.eq(0)
         with m.If(self.failed | self.stop):
-            m.d.sync += [self.busy.eq(0), held.eq(0), opening.eq(0), *(past.eq(0) for past in known)]
+            m.d.sync += [self.busy.eq(0), held.eq(0), *(past.eq(0) for past in known)]
         with m.Elif(tokens_end):
             m.d.sync += [self.busy.eq(0), self.complete.eq(1)]
         with m.If(self.drop):
@@ -107,7 +106,6 @@ class SerialActivationWriter(wiring.Component):
             m.d.sync += [
                 *tensor_begins(self),
                 self.pixels.eq(0),
-                opening.eq(1),
                 held.eq(0),
                 space.eq(self.C),
                 f.eq(0),

@@ -71,8 +71,8 @@ def tensor_begins(writer: Any) -> list[object]:
 class ActivationWriter(wiring.Component):
     """Turns the tokens of one tensor into entries and pixel pointers.
 
-    The pointer of pixel p = y * W + x is the index of its first entry; one more stands behind the last pixel. So the entries
-    of adjacent pixels of a feature-map row are one range, found with two pointers.
+    The pointer of pixel p = y * W + x is the index behind its last entry. So the entries of adjacent pixels of a feature-map row
+    are one range, found with two pointers: that of the last pixel, and that of the pixel before the first.
 
     Members:
         start: begins a tensor of `C` channels, `H` rows and `W` columns (each at least 1), in place of the one held.
@@ -201,7 +201,7 @@ class ActivationWriter(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 *tensor_begins(self),
-                self.pixels.eq(1),
+                self.pixels.eq(0),
                 feeding.eq(1),
                 space.eq(self.C),
                 space_less.eq(self.C - 1),
@@ -211,15 +211,6 @@ class ActivationWriter(wiring.Component):
                 columns_left.eq(self.W),
                 rows_left.eq(self.H),
                 token_valid.eq(0),
-                # The pointer of pixel 0 is known.
-                self.pending.eq(1),
-                pixel_place.eq(0),
-                write.entry_enable.eq(0),
-                write.pointer_enable.eq(1),
-                write.pointer.eq(0),
-                last.eq(0),
-                completes_row.eq(0),
-                too_long.eq(0),
-                wrong_size.eq(0),
+                self.pending.eq(0),
             ]
         return m

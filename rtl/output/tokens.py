@@ -36,9 +36,7 @@ class TokenBuilder(wiring.Component):
         some = Signal()  # a value that is not zero is at the port
         longest = Signal(RUN_BITS + 1)  # a power of two less one
         too_long = Signal()
-        ends = Signal()  # a token tells of the zeros, even if they are few
-        offers = self.tokens.valid if self.registered else ends | too_long
-        go = ~offers | self.tokens.ready
+        go = ~self.tokens.valid | self.tokens.ready
         m.d.sync += longest.eq((Const(MAX_QUOTIENT + 1, RUN_BITS + 1) << self.k) - 1)
         m.d.comb += [
             some.eq(result.value.any() & ~result.null),
@@ -49,6 +47,7 @@ class TokenBuilder(wiring.Component):
         zeros = Signal(RUN_BITS + 1)
         value = Signal(8)  # of that result, behind the zeros
         last = Signal()
+        ends = Signal()  # a token tells of them, even if they are few
         with m.If(go & too_long):
             m.d.sync += zeros.eq(zeros - longest)
         with m.Elif(go):

@@ -131,7 +131,7 @@ class TensorWinners(wiring.Component):
         # The entries are read. The one at the memory's output stays there until it is taken; so does the pointer behind the next row.
         index = Signal.like(entries)  # of the entry at the memory's output
         row_end = Signal.like(entries)  # the pointer behind the row's last entry
-        pixel = Signal(config.pixel_bits)  # behind the row whose pointer is looked up next
+        pixel = Signal(config.pixel_bits)  # the last one of the row whose pointer is looked up next
         rows_left = Signal(config.coordinate_bits)
         base = Signal(config.element_bits)  # elements of all rows before this one
         again, entry = topk.again, topk.again.payload
@@ -147,7 +147,7 @@ class TensorWinners(wiring.Component):
         m.d.comb += self.busy.eq(topk.winners.valid | kept.results.valid)
         with m.FSM() as reading:
             with m.State("IDLE"):
-                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.out_columns), rows_left.eq(layer.out_rows)]
+                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.out_columns - 1), rows_left.eq(layer.out_rows)]
                 m.d.sync += base.eq(-layer.row_elements)
                 with m.If(self.start & layer.chooses):
                     m.next = "LOOK_UP"

@@ -185,7 +185,7 @@ PROPERTIES = (
     rule("serial-drain", SerialDrain, 14, "compares | (compared & ~done)", "compares", SERIAL, connect=sums_stay),
     rule("requantiser", Requantiser, 16, '~carried["valid"] | self.results.ready', "1", SMALL),
     rule("serial-requantiser", SerialRequantiser, 40, "with m.If(self.results.ready):", "with m.If(1):", SERIAL),
-    rule("tokens", TokenBuilder, 12, "go = ~offers | self.tokens.ready", "go = Const(1)"),
+    rule("tokens", TokenBuilder, 12, "go = ~self.tokens.valid | self.tokens.ready", "go = Const(1)"),
     rule("encoder", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)"),
     rule("serial-encoder", SerialEncoder, 50, "emits & ~full & (step | filling)", "emits & (step | filling)"),
     rule(
