@@ -48,6 +48,9 @@ class Config:
     sums: units whose sums a row may hold until their turn to be drained comes: 1 (they stay in the PEs' shadows), or a
         power of two up to 16 (in a small memory, so that rows with little work do not wait for one with much).
     ranges_ahead: ranges of entries that a row finds ahead besides the first four, 0...12: with few, rows wait where windows hold little.
+    survivors: accumulators that the drain passes on in one cycle, 1 or 2, and results, tokens and entries with them: 2 need a second
+        requantiser. 1 where the form is serial.
+    pointers: pixel pointers that an activation writer stores in one cycle: 1, 2 or 4. 1 where the form is serial.
     form: how the parts around the grid are built: serial, bit by bit, for the least logic; parallel, for the fewest cycles; spread, with
         registers on the ways of a large FPGA, for its clock.
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
@@ -73,6 +76,8 @@ class Config:
     scan: int = 16
     sums: int = 16
     ranges_ahead: int = 4
+    survivors: int = 1
+    pointers: int = 1
     form: Form = Form.PARALLEL
     soft_lanes: int = 0
     winners: bool = False
@@ -84,7 +89,7 @@ class Config:
     def __post_init__(self) -> None:
         sizes = (
             *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
-            *("scan", "sums", "ranges_ahead", "soft_lanes", "pixel_winners", "experts", "experts_chosen"),
+            *("scan", "sums", "ranges_ahead", "survivors", "pointers", "soft_lanes", "pixel_winners", "experts", "experts_chosen"),
         )
         for item in sizes:
             value = getattr(self, item)
@@ -116,7 +121,12 @@ class Config:
             raise ValueError("rows must be 2 or more where the form is spread, not 1")
         if not 0 <= self.ranges_ahead <= 12:
             raise ValueError(f"ranges_ahead must be from 0 to 12, not {self.ranges_ahead}")
-        for item in ("rows", "scan"):
+        for item, choices in (("survivors", (1, 2)), ("pointers", (1, 2, 4))):
+            if getattr(self, item) not in choices:
+                raise ValueError(f"{item} must be {' or '.join(map(str, choices))}, not {getattr(self, item)}")
+        if self.survivors > self.scan:
+            raise ValueError(f"survivors must be at most scan ({self.scan}), not {self.survivors}")
+        for item in ("rows", "scan", "survivors", "pointers"):
             if self.serial and getattr(self, item) != 1:
                 raise ValueError(f"{item} must be 1 where the form is serial, not {getattr(self, item)}")
         if not 0 <= self.soft_lanes <= (0 if self.serial else self.lanes):
