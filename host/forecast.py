@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from skipgrid.golden import Activation, best_k, coded_bytes, size_bits
 from skipgrid.rtl.descriptor import SLOT_WORDS
 
-from .compiler.fits import group_weights, groups
 from .compiler.lowering import lowered
+from .compiler.packets import load_packets
 from .compiler.passes import Pass, plan
+from .compiler.placement import Placed, place
 from .onnx.graph import PAIR
 from .onnx.parts import Part
 from .plan import Plan, Segment
@@ -59,6 +60,7 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
     streams = _words(layers[0].shape, layers[0].x) + _words(layers[-1].out_shape, layers[-1].y)
     parts = [part for layer in layers for part in lowered(layer)]
     if segment.program is not None:
+        placed = place(parts, plan_.config)
         held = [part.shape[1] * part.shape[2] for part in parts]
         return Forecast(
             "accelerator",
@@ -66,35 +68,35 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
             passes=1,
             load_words=sum(map(len, segment.program.packets)),
             stream_words=streams,
-            weights=sum(groups(part, plan_.config) * group_weights(part) for part in parts),
-            channels=sum(groups(part, plan_.config) * plan_.config.lanes for part in parts),
+            weights=sum(item.weights(plan_.config) for item in placed),
+            channels=sum(item.channels(plan_.config) for item in placed),
             layers=segment.program.descriptors,
             features=max(part.shape[0] * part.shape[2] for part in parts),
             pixels=max(sum(held[number : number + 2]) for number in range(len(held))),
         )
-    items: list[Pass] = []
+    items: list[tuple[Pass, Placed]] = []
     load = stream = 0
     for part in parts:
         held_channels = None
         for item in plan(part, _drawn(part.shape, part.x), plan_.config):
-            count = groups(item.layer, plan_.config)
+            (placed_pass,) = place([item.layer], plan_.config)
             load += SLOT_WORDS + 1
             if item.channels != held_channels:
-                load += count * plan_.config.lanes * (group_weights(item.layer) // 4 + 3) + 2
+                load += sum(map(len, load_packets([placed_pass], plan_.config)))
                 held_channels = item.channels
             stream += _words(item.layer.shape, item.layer.x) + _words(item.layer.out_shape, item.layer.y)
-            items.append(item)
+            items.append((item, placed_pass))
     return Forecast(
         "accelerator",
         names,
         passes=len(items),
         load_words=load,
         stream_words=stream,
-        weights=max(groups(item.layer, plan_.config) * group_weights(item.layer) for item in items),
-        channels=max(groups(item.layer, plan_.config) * plan_.config.lanes for item in items),
+        weights=max(placed_pass.weights(plan_.config) for _, placed_pass in items),
+        channels=max(placed_pass.channels(plan_.config) for _, placed_pass in items),
         layers=1,
-        features=max(item.layer.shape[0] * item.layer.shape[2] for item in items),
-        pixels=max(item.layer.shape[1] * item.layer.shape[2] for item in items),
+        features=max(item.layer.shape[0] * item.layer.shape[2] for item, _ in items),
+        pixels=max(item.layer.shape[1] * item.layer.shape[2] for item, _ in items),
     )
 
 

@@ -19,6 +19,8 @@ from .onnx.cut import Cut, HostNode, Rewrite
 from .onnx.layers import Found
 from .onnx.parts import Part
 
+THINNED = "is not given the rows and columns of its input over which its filter steps"
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
@@ -61,8 +63,10 @@ class Plan:
 
     @property
     def rewritten(self) -> tuple[Rewrite, ...]:
-        """What was done to the model."""
-        return self.cut.rewritten if self.cut else ()
+        """What was done to the model, and to layers that begin a segment."""
+        firsts = [segment.layers[0] for segment in self.segments]
+        notes = [Rewrite(found.layer.name, THINNED) for found in firsts if THINNED in found.notes]
+        return (*(self.cut.rewritten if self.cut else ()), *notes)
 
     @property
     def device_macs_share(self) -> float:
@@ -124,6 +128,25 @@ def folded(found: Found, config: Config) -> Found:
     )
 
 
+def thinned(found: Found) -> Found:
+    """A layer whose filter steps over rows or columns that it never reads, as one that is not given them."""
+    layer, take, pads = found.layer, found.take, list(found.layer.pads)
+    stride = list(layer.stride)
+    for axis in (0, 1):
+        if layer.weights.shape[2 + axis] > 1 or layer.stride[axis] == 1:
+            continue
+        read = np.arange(layer.conv_shape[1 + axis]) * layer.stride[axis] - layer.pads[axis]
+        inside = (read >= 0) & (read < layer.shape[1 + axis])
+        if not inside.any():
+            continue
+        pads[axis], pads[axis + 2] = int(inside.argmax()), int(inside[::-1].argmax())
+        take, stride[axis] = take.take(read[inside], 1 + axis), 1
+    if take is found.take:
+        return found
+    changes = {"shape": take.shape, "stride": tuple(stride), "pads": tuple(pads)}
+    return replace(found, layer=layer.replaced(**changes), take=take, notes=(*found.notes, THINNED))
+
+
 def plan_network(network: Network, config: Config) -> Plan:
     """The plan of a network of this package's own: one segment; DoesNotFit if its weights do not stay on the device."""
     first, last = network.layers[0], network.layers[-1]
@@ -167,9 +190,9 @@ def _grouped(cut: Cut, config: Config) -> Iterator[Part | Segment]:
             yield _segment(tuple(waiting), config)
             waiting = []
         if isinstance(step, Found):
-            waiting = [step]
-            if not _resident((step,), config):
-                yield Segment((step,), None)
+            waiting = [thinned(step)]
+            if not _resident((waiting[0],), config):
+                yield Segment((waiting[0],), None)
                 waiting = []
         elif step is not None:
             yield step

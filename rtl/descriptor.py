@@ -119,7 +119,13 @@ FIELDS = (
     Field("H", 16, "input rows", held=_coordinate, use=Use.ALWAYS, least=1),
     Field("W", 16, "input columns", held=_coordinate, use=Use.ALWAYS, least=1),
     Field("out_rows", 16, "rows of the stored output, after pooling", held=_coordinate, least=1),
-    Field("out_columns", 16, "columns of the stored output, after pooling", held=_coordinate, least=1),
+    Field(
+        "out_columns",
+        16,
+        "units in a row of the output: its columns, after pooling, or as many less as units compute several",
+        held=_coordinate,
+        least=1,
+    ),
     Field(
         "K", 16, "output channels", held=lambda config: max(_size(config), _channels(config)), least=1, too_large=Error.CHANNELS_TOO_MANY
     ),
@@ -172,7 +178,17 @@ FIELDS = (
     Field("groups", 15, "groups of lanes: K / lanes, rounded up", held=_channels, least=1),
     Field("last_lanes", 9, "lanes that the last group uses", held=lambda config: config.lanes.bit_length(), least=1),
     Field("positive_max", 8, "coded bytes above it stand for negative activations: byte − 256"),
-    # words 17 and 18, for winners
+    # word 17: how the output is stored
+    Field(
+        "stored_channels",
+        16,
+        "channels of the stored output: K, or K / P where the units of P neighbouring outputs are one",
+        held=_size,
+        least=1,
+        too_large=Error.FEATURES_TOO_MANY,
+    ),
+    Field("stored_columns", 16, "columns of the stored output: P · out_columns", held=_coordinate, least=1),
+    # words 18 and 19, for winners
     Field(
         "winners",
         32,
@@ -191,7 +207,7 @@ FIELDS = (
         use=Use.TENSOR_WINNERS,
         least=1,
     ),
-    # words 19 and 20, for EXPERTS
+    # words 20 and 21, for EXPERTS
     Field(
         "expert_groups",
         16,

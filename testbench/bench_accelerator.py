@@ -42,7 +42,7 @@ async def run_and_check(ports: Ports, network: Network, *, load: bool) -> None:
     assert received == [Packet(expected)], describe(network)
 
     inputs = [network.x, *run_network(network.x, network.layers)[:-1]]
-    macs = sum(walked_macs(x, layer) for x, layer in zip(inputs, network.layers, strict=True))
+    macs = sum(walked_macs(x, item.walked) for x, item in zip(inputs, network.placed, strict=True))
     assert await ports.get("USEFUL_MACS_LOW") == macs
     assert await ports.get("USEFUL_MACS_HIGH") == 0
     assert await ports.get("SKIPPED_ZEROS") == sum(int(np.count_nonzero(tensor == 0)) for tensor in stored_tensors(network))
@@ -96,7 +96,7 @@ async def buffers_full_of_pixels(dut: object) -> None:
         layers[0] = layers[0].replaced(pads=(1, 1, 1, 1))
         if 2 * rows * 8 <= ports.config.pixels:
             weights = numbers.integers(-9, 10, (4, 1, 3, 3)).astype(np.int8)
-            layers.append(Layer("second", weights, ones.astype(np.int32), ones / 9, shape, pads=(1, 1, 1, 1)))
+            layers.append(Layer("second", weights, ones.astype(np.int32), ones / np.float32(9), shape, pads=(1, 1, 1, 1)))
         for load in (False, True):
             ports.behave()
             x = np.where(numbers.random(shape) < 0.6, numbers.integers(0, 256, shape), 0).astype(np.uint8)

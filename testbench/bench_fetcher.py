@@ -65,7 +65,7 @@ class FetcherBench(Bench):
 
     async def check(self, placed: Placed, coded: NDArray[np.uint8], units: int = 12) -> None:
         """Fetch the ranges of some units of a layer, and compare."""
-        layer, config = placed.layer, self.config
+        layer, config = placed.walked, self.config
         C, H, W = layer.shape
         at = np.count_nonzero(coded.reshape(H * W, C), axis=1)
         self.pointers[:] = self.numbers.integers(0, config.entries, config.pixels)

@@ -13,7 +13,7 @@ from streams import Bench, Packing, config, narrow_layer
 
 WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts
 AT_ONCE = config().parallel and not config().winners  # a layer starts in the cycle in which it is known to
-FETCH = (4 if config().serial or AT_ONCE else 5) + -(-(21 if EXPERTS else 19 if config().some_winners else 17) // config().words_fetched)
+FETCH = (4 if config().serial or AT_ONCE else 5) + -(-(22 if EXPERTS else 20 if config().some_winners else 18) // config().words_fetched)
 OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
 UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
 CHOICES = [*([WinnersOf.TENSOR] if WINNERS else []), *([WinnersOf.PIXEL] if PIXEL_WINNERS else [])]
@@ -74,7 +74,7 @@ class SequencerBench(Bench):
             winners |= {"magnitude": self.random.getrandbits(1)}
             if choice == WinnersOf.TENSOR:
                 winners |= {"row_elements": self.random.randint(1, 99), "period": self.random.choice((1, 2, 32767))}
-        sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns")
+        sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "stored_channels", "stored_columns")
         return (
             {
                 "opcode": opcode.value,
@@ -205,8 +205,14 @@ async def every_error(dut: object) -> None:
         *((Error.DESCRIPTOR_UNKNOWN, {"opcode": opcode}) for opcode in UNKNOWN),
         *((Error.DESCRIPTOR_UNKNOWN, {"winners_of": choice, "period": 1}) for choice in UNKNOWN_CHOICES),
         *((Error.DESCRIPTOR_UNKNOWN, {"winners_of": choice.value, "opcode": Opcode.LOAD.value, "period": 1}) for choice in CHOICES),
-        *((Error.DESCRIPTOR_SIZE, {name: 0}) for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups")),
-        *((Error.DESCRIPTOR_SIZE, {name: 2 * settings.side}) for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns")),
+        *(
+            (Error.DESCRIPTOR_SIZE, {name: 0})
+            for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups", "stored_channels", "stored_columns")
+        ),
+        *(
+            (Error.DESCRIPTOR_SIZE, {name: 2 * settings.side})
+            for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns", "stored_columns")
+        ),
         (Error.DESCRIPTOR_SIZE, {"K": layer["K"] + 1}),
         (Error.DESCRIPTOR_SIZE, {"channels_base": 2}),
         (Error.FEATURES_TOO_MANY, {"C": settings.features + 1}),
@@ -218,7 +224,13 @@ async def every_error(dut: object) -> None:
         wrong.append((Error.NOT_BUILT, {"to_stream": 0}))
     if settings.channels > settings.features:
         count = settings.features // settings.lanes + 1
-        many = {"K": count * settings.lanes, "groups": count, "last_lanes": settings.lanes, "channels_base": 0}
+        many = {
+            "K": count * settings.lanes,
+            "groups": count,
+            "last_lanes": settings.lanes,
+            "channels_base": 0,
+            "stored_channels": count * settings.lanes,
+        }
         wrong.append((Error.FEATURES_TOO_MANY, many | {"to_stream": 0}))
     if WINNERS:
         winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "row_elements": 5, "period": 1}
@@ -266,6 +278,10 @@ def limits(settings: Config) -> dict[str, Case]:
     cases: dict[str, Case] = {
         "C": ({"C": features}, [(Error.FEATURES_TOO_MANY, {"C": size}) for size in (features + 1, stored["C"])]),
         "K": (every, [(Error.CHANNELS_TOO_MANY, more)]),
+        "stored_channels": (
+            {"stored_channels": min(stored["stored_channels"], 1 << 16) - 1},
+            [(Error.FEATURES_TOO_MANY, {"stored_channels": size}) for size in (stored["stored_channels"],) if size < 1 << 16],
+        ),
         "groups": (every, [(Error.DESCRIPTOR_SIZE, {"groups": stored["groups"]})]),
         "last_lanes": (one, [(Error.DESCRIPTOR_SIZE, one | {"last_lanes": size}) for size in (lanes + 1, stored["last_lanes"])]),
         "channels_base": (

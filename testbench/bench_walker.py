@@ -32,7 +32,7 @@ class WalkerBench(Bench):
 
         streams: the input comes from the stream; at random without.
         """
-        layer, config = placed.layer, self.config
+        layer, config = placed.walked, self.config
         H = layer.shape[1]
         options: dict[str, Any] = {"opcode": Opcode.LAYER if layer.mixture is None else Opcode.EXPERTS}
         streams = ramp or bool(self.random.getrandbits(1)) if streams is None else streams
@@ -82,7 +82,7 @@ class WalkerBench(Bench):
 
 def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[str, int] | None, dict[str, int]]]:
     """The model: each unit, or None for all those of an expert that is not chosen, and what the drain is told of it."""
-    layer, config = placed.layer, bench.config
+    layer, config = placed.walked, bench.config
     C, _, W = layer.shape
     K, rows, columns = layer.out_shape
     groups = -(-K // config.lanes)

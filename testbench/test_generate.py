@@ -15,7 +15,7 @@ from simulation import SERIAL, SMALL
 from skipgrid.fpga.board import find_config
 from skipgrid.golden import Layer
 from skipgrid.host.compiler.descriptors import descriptor
-from skipgrid.host.compiler.placement import place
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.host.simulation.toolchain import verilator_environment
 from skipgrid.reference.config_files import made_files
 from skipgrid.reference.description import layout
@@ -131,10 +131,10 @@ def test_the_testbench_passes_with_verilator(tmp_path: Path, name: str) -> None:
 
 def test_the_example_fits_the_smallest_and_the_widest() -> None:
     smallest = SMALL.replaced(rows=1, scan=1, sums=1, pixels=64, features=64, side=16, channels=4, layers=2)
-    for config in (smallest, smallest.replaced(lanes=256, channels=256, form=Form.SERIAL)):
+    for config, factor in ((smallest, 1), (smallest.replaced(lanes=256, channels=256, form=Form.SERIAL), 3)):
         packets, sent, expected = example(config)
         assert [int(packet[0]) >> 28 for packet in packets] == [0, 1, 2]
-        assert len(packets[0]) == 1 + 18 * config.lanes // 4
+        assert len(packets[0]) == 1 + 2 * 3 * (3 + (factor - 1) * 2) * config.lanes // 4
         assert len(sent) > 5
         assert len(expected) > 5
 
@@ -207,7 +207,7 @@ def test_descriptors_can_be_read_with_params(generated: Path) -> None:
     config = CONFIGS[generated.name]
     weights = np.ones((5, 3, 2, 4), np.int8)
     layer = Layer("conv", weights, np.zeros(5, np.int32), np.ones(5, np.float32), (3, 9, 7), pads=(1, 2, 0, 0))
-    words = descriptor(place([layer], config)[0], config, buffer=1, from_stream=False, to_stream=True, final=True, k_out=6)
+    words = descriptor(Placed(layer, 0, 0), config, buffer=1, from_stream=False, to_stream=True, final=True, k_out=6)
     params = json.loads(read(generated / "params.json"))["descriptor"]
     values = {
         field["name"]: int(words[field["word"]]) >> field["low"] & (1 << field["width"]) - 1

@@ -99,7 +99,7 @@ class Session:
             raise Wrong("the tensors are larger than the buffers, and no error says so")
         inputs = [x, *outputs[:-1]]
         counted = {
-            "useful_macs": sum(walked_macs(each, layer) for each, layer in zip(inputs, self.layers, strict=True)),
+            "useful_macs": sum(walked_macs(each, item.walked) for each, item in zip(inputs, self.case.placed, strict=True)),
             "skipped_zeros": sum(int(np.count_nonzero(tensor == how.zero_point)) for tensor, how in stored),
             "words_in": len(words),
             "words_out": len(right),

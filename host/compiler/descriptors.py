@@ -27,7 +27,7 @@ def descriptor(
     opcode: Opcode = Opcode.LAYER,
 ) -> Words:
     """The words of a LAYER descriptor, or a GATE's or of EXPERTS, with the layer's winners."""
-    layer = placed.layer
+    layer = placed.walked
     C, H, W = layer.shape
     K, _, R, S = layer.weights.shape
     _, out_rows, out_columns = layer.out_shape
@@ -101,6 +101,8 @@ def descriptor(
         channels_base=placed.channels_base,
         groups=count,
         last_lanes=K - (count - 1) * config.lanes,
+        stored_channels=K // placed.factor,
+        stored_columns=out_columns * placed.factor,
         **winners,
         **experts,
     )

@@ -21,8 +21,8 @@ def load_packets(placed: list[Placed], config: Config) -> list[Words]:
 
 def weight_packet(placed: Placed, config: Config) -> Words:
     """The load packet of a layer's weights: for each group, in (r, s, c) order, the lanes' weights in words of four."""
-    weights = placed.layer.weights.transpose(0, 2, 3, 1).reshape(placed.layer.weights.shape[0], -1)  # (K, R*S*C)
-    count = groups(placed.layer, config)
+    weights = placed.walked.weights.transpose(0, 2, 3, 1).reshape(placed.walked.weights.shape[0], -1)  # (K, R*S*C)
+    count = groups(placed.walked, config)
     lanes = np.zeros((count * config.lanes, weights.shape[1]), np.int8)
     lanes[: len(weights)] = weights
     ordered = lanes.reshape(count, config.lanes, -1).transpose(0, 2, 1)
@@ -31,7 +31,7 @@ def weight_packet(placed: Placed, config: Config) -> Words:
 
 def channel_packet(placed: Placed, config: Config) -> Words:
     """The load packet of a layer's channels: bias, scale and bound of each."""
-    layer = placed.layer
+    layer = placed.walked
     words = np.zeros((groups(layer, config) * config.lanes, 3), np.uint32)
     words[: len(layer.bias), 0] = layer.bias.view(np.uint32)
     # The requantiser takes normal numbers; with any smaller one, as with the smallest of these, every sum becomes zero.

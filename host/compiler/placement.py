@@ -1,37 +1,50 @@
 """Where the layers of a network lie on the accelerator: their weights in one memory, their channels' parameters in another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
 from .fits import DoesNotFit, check_fits, group_weights, groups, remedy, routing
 from .lowering import check_pooling
+from .unrolling import savings, unrolled
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A layer and where its weights and channels lie on the accelerator; likewise the gate by which its experts are chosen."""
+    """A layer and where its weights and channels lie on the accelerator; likewise the gate by which its experts are chosen.
+
+    factor: so many neighbouring outputs of a row are computed at once.
+    """
 
     layer: Layer
     weights_base: int
     channels_base: int
     gate: "Placed | None" = None
+    factor: int = 1
+
+    @cached_property
+    def walked(self) -> Layer:
+        """The layer that the grid computes: with `factor` times as many channels, and so many outputs less in a row."""
+        return self.layer if self.factor == 1 else unrolled(self.layer, self.factor)
+
+    def weights(self, config: Config) -> int:
+        """Weights a lane that it takes."""
+        return groups(self.walked, config) * group_weights(self.walked)
+
+    def channels(self, config: Config) -> int:
+        """Channels' parameters that it takes."""
+        return groups(self.walked, config) * config.lanes
 
 
-def place(layers: list[Layer], config: Config) -> list[Placed]:
-    """Places all layers behind each other; DoesNotFit if the memories are too small."""
-    placed: list[Placed] = []
-    weights, channels = 0, 0
-    for layer in layers:
-        gate = None
-        for part in (layer,) if layer.mixture is None else (layer.mixture.gate, layer):
-            check_fits(part, config)
-            check_pooling(part)
-            item = gate = Placed(part, weights, channels, gate)
-            weights += groups(part, config) * group_weights(part)
-            channels += groups(part, config) * config.lanes
-        placed.append(item)
+def place(layers: Sequence[Layer], config: Config) -> list[Placed]:
+    """Places all layers behind each other, unrolled as far as there is room; DoesNotFit if the memories are too small."""
+    placed = _placed(layers, (1,) * len(layers), config)
+    weights, channels = (
+        sum(of(item, config) for each in placed for item in (each.gate, each) if item) for of in (Placed.weights, Placed.channels)
+    )
     if weights > config.weights:
         raise DoesNotFit(
             f"the network needs {weights:,} weights a lane, but {config.name} holds {config.weights:,};"
@@ -48,4 +61,36 @@ def place(layers: list[Layer], config: Config) -> list[Placed]:
             f" {remedy(config, 'layers', len(layers))}"
         )
     routing(layers)
+    return _placed(layers, _factors(placed, weights, channels, config), config)
+
+
+def _placed(layers: Sequence[Layer], factors: Sequence[int], config: Config) -> list[Placed]:
+    """All layers behind each other; DoesNotFit if one by itself is too large."""
+    placed: list[Placed] = []
+    weights, channels = 0, 0
+    for layer, factor in zip(layers, factors, strict=True):
+        item = None
+        for part in (layer,) if layer.mixture is None else (layer.mixture.gate, layer):
+            check_fits(part, config)
+            check_pooling(part)
+            item = Placed(part, weights, channels, item, factor if part is layer else 1)
+            weights += item.weights(config)
+            channels += item.channels(config)
+        assert item is not None
+        placed.append(item)
     return placed
+
+
+def _factors(placed: Sequence[Placed], weights: int, channels: int, config: Config) -> list[int]:
+    """How far each layer is unrolled: where it saves most first, as long as the memories hold the weights and channels of all."""
+    factors = [1] * len(placed)
+    found = [(saved, number, factor) for number, item in enumerate(placed) for saved, factor in savings(item.layer, config)]
+    for _, number, factor in sorted(found, reverse=True):
+        if factors[number] > 1:
+            continue
+        wide = Placed(placed[number].layer, 0, 0, None, factor)
+        more_weights = weights + wide.weights(config) - placed[number].weights(config)
+        more_channels = channels + wide.channels(config) - placed[number].channels(config)
+        if more_weights <= config.weights and more_channels <= config.channels:
+            factors[number], weights, channels = factor, more_weights, more_channels
+    return factors

@@ -25,7 +25,7 @@ class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
     The first descriptor is fetched while nothing runs, and again when the program is written, so that a run begins at once; each further
-    one takes 22 cycles, and 2 more where winners are built, or 4 where experts are; with `wide_program`, 10 or 11. In the serial form it is
+    one takes 23 cycles, and 2 more where winners are built, or 4 where experts are; with `wide_program`, 10 or 11. In the serial form it is
     a cycle less; likewise in the parallel one, where no winners of tensors are built.
 
     Members:
@@ -291,7 +291,7 @@ class Sequencer(wiring.Component):
         wrong = Signal(Error)
         mismatch = (layer.groups * config.lanes + layer.last_lanes != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
         unaligned = (layer.channels_base & (config.lanes - 1)).any()
-        too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.K))
+        too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.stored_channels))
         if config.experts:
             whole = (layer.experts * layer.expert_groups == layer.groups) & (layer.last_lanes == config.lanes)
             mismatch |= layer.routed & ~(whole & (layer.experts <= config.experts))

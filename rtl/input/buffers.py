@@ -87,7 +87,7 @@ class ActivationBuffers(wiring.Component):
                 m.d.comb += [
                     writer.drop.eq(self.start & self.loads),
                     writer.start.eq(self.start & makes_output(layer, config) & ~layer.to_stream),
-                    *_shape(writer, layer.K, layer.out_rows, layer.out_columns),
+                    *_shape(writer, layer.stored_channels, layer.out_rows, layer.stored_columns),
                     *_connect(self.computed_tokens, writer.tokens),
                     self.stored.eq(writer.complete),
                 ]
@@ -145,7 +145,8 @@ class SerialActivationBuffers(wiring.Component):
             with m.If(self.start):
                 m.d.sync += [place.eq(layer.buffer), other.eq(0)]
         with m.Else():
-            m.d.comb += [*_shape(writer, layer.K, layer.out_rows, layer.out_columns), *_connect(self.computed_tokens, writer.tokens)]
+            m.d.comb += _shape(writer, layer.stored_channels, layer.out_rows, layer.stored_columns)
+            m.d.comb += _connect(self.computed_tokens, writer.tokens)
             with m.If(self.start & stores & is_input):
                 m.d.sync += [place.eq(~layer.buffer), *(other[name].eq(getattr(writer, name)) for name in names)]
         return m

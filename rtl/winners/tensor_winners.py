@@ -147,13 +147,13 @@ class TensorWinners(wiring.Component):
         m.d.comb += self.busy.eq(topk.winners.valid | kept.results.valid)
         with m.FSM() as reading:
             with m.State("IDLE"):
-                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.out_columns - 1), rows_left.eq(layer.out_rows)]
+                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.stored_columns - 1), rows_left.eq(layer.out_rows)]
                 m.d.sync += base.eq(-layer.row_elements)
                 with m.If(self.start & layer.chooses):
                     m.next = "LOOK_UP"
             with m.State("LOOK_UP"):
                 m.d.comb += read.pointers.lookup.eq(1)
-                m.d.sync += pixel.eq(pixel + layer.out_columns)
+                m.d.sync += pixel.eq(pixel + layer.stored_columns)
                 m.next = "READ"
             with m.State("READ"):
                 with m.If(index != row_end):
@@ -163,7 +163,7 @@ class TensorWinners(wiring.Component):
                     m.d.comb += read.pointers.lookup.eq(1)
                     m.d.sync += [
                         row_end.eq(read.pointers.end),
-                        pixel.eq(pixel + layer.out_columns),
+                        pixel.eq(pixel + layer.stored_columns),
                         rows_left.eq(rows_left - 1),
                         base.eq(base + layer.row_elements),
                     ]

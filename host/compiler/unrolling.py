@@ -1,0 +1,67 @@
+"""Unit unrolling: where a layer has fewer channels than there are lanes, several neighbouring outputs of a row are computed at once.
+
+P neighbouring outputs read windows that overlap. With filters shifted by the way from one output to the next, in a filter that is wide
+enough for all of them, they are P · K channels of one output: its lanes are P times as full, and the input's nonzeros are visited once for
+all of them. In (y, x, c) order these are the same outputs in the same order.
+"""
+
+from math import prod
+
+import numpy as np
+
+from skipgrid.golden.layer import Layer
+from skipgrid.rtl.config import Config
+
+from .fits import DoesNotFit, check_fits, group_weights, groups
+
+SHARE = 0.25  # of activations that are not zero, by which factors are compared
+RANGE = 1.0  # entries that the time of a window row is worth: it is looked up, even if it is empty
+
+
+def unrolled(layer: Layer, factor: int) -> Layer:
+    """The layer that computes `factor` neighbouring outputs of a row at once, for a factor of the columns of its output.
+
+    Its weights are (factor * K, C, R, S + (factor - 1) * step), where step is the way from one stored output to the next.
+    """
+    K, C, R, S = layer.weights.shape
+    step = layer.pool_stride[1] * layer.stride[1]
+    weights = np.zeros((factor, K, C, R, S + (factor - 1) * step), np.int8)
+    for number in range(factor):
+        weights[number, ..., number * step : number * step + S] = layer.weights
+    return layer.replaced(
+        weights=weights.reshape(factor * K, C, R, -1),
+        bias=np.tile(layer.bias, factor),
+        scale=np.tile(layer.scale, factor),
+        pool_stride=(layer.pool_stride[0], layer.pool_stride[1] * factor),
+    )
+
+
+def savings(layer: Layer, config: Config) -> list[tuple[float, int]]:
+    """The cycles that each factor would save, and the factor: of those that save any, and that the configuration holds.
+
+    Layers whose channels are told apart afterwards, by winners of each pixel or by experts, are not unrolled.
+    """
+    if (layer.winners is not None and layer.winners.per_pixel) or layer.mixture is not None:
+        return []
+    columns = layer.out_shape[2]
+    factors = [factor for factor in range(2, min(columns, 2 * config.lanes) + 1) if columns % factor == 0]
+    saved = [(_cycles(layer, 1, config) - _cycles(layer, factor, config), factor) for factor in factors]
+    return [(cycles, factor) for cycles, factor in saved if cycles > 0 and _fits(layer, factor, config)]
+
+
+def _cycles(layer: Layer, factor: int, config: Config) -> float:
+    """In which the grid computes a layer, roughly."""
+    K, C, R, S = layer.weights.shape
+    _, rows, columns = layer.out_shape
+    wide = S + (factor - 1) * layer.pool_stride[1] * layer.stride[1]
+    windows = rows * columns // factor * layer.pool[0] * layer.pool[1]
+    return float(-(-factor * K // config.lanes) * windows * (R * RANGE + SHARE * R * wide * C) / config.rows)
+
+
+def _fits(layer: Layer, factor: int, config: Config) -> bool:
+    wide = unrolled(layer, factor)
+    try:
+        check_fits(wide, config)
+    except (DoesNotFit, ValueError):
+        return False
+    return groups(wide, config) * group_weights(wide) <= config.weights and prod(wide.out_shape) == prod(layer.out_shape)

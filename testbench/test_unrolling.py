@@ -1,0 +1,71 @@
+"""Several neighbouring outputs of a row as channels of one: the same outputs in the same order, where that saves cycles and fits."""
+
+import numpy as np
+import pytest
+
+from skipgrid.benches.random_networks import random_case
+from skipgrid.golden import Layer, Winners, coded_bytes, run_layer
+from skipgrid.host.compiler.placement import place
+from skipgrid.host.compiler.unrolling import savings, unrolled
+from skipgrid.rtl.config import PRESETS, Config
+
+GRID = Config(rows=2, lanes=8, scan=4, weights=2048)
+
+
+def layer_of(K: int, shape: tuple[int, int, int], filter_: tuple[int, int], **geometry: object) -> Layer:
+    rng = np.random.default_rng(K)
+    weights = rng.integers(-9, 10, (K, shape[0], *filter_)).astype(np.int8)
+    bias = rng.integers(-99, 100, K).astype(np.int32)
+    return Layer("conv", weights, bias, np.full(K, 0.05, np.float32), shape).replaced(**geometry)
+
+
+def test_the_same_outputs_in_the_same_order() -> None:
+    rng = np.random.default_rng(5)
+    some = 0
+    for _ in range(150):
+        case = random_case(rng, GRID, 1)
+        layer, x = case.layers[0], case.inputs[0]
+        if layer.mixture is not None or layer.winners is not None:
+            continue
+        expected = coded_bytes(run_layer(x, layer), layer.y)
+        for factor in range(2, layer.out_shape[2] + 1):
+            if layer.out_shape[2] % factor == 0 and layer.out_shape[0] * factor <= 256:
+                wide = unrolled(layer, factor)
+                assert wide.out_shape == (factor * layer.out_shape[0], layer.out_shape[1], layer.out_shape[2] // factor)
+                np.testing.assert_array_equal(coded_bytes(run_layer(x, wide), wide.y), expected)
+                some += 1
+    assert some > 100
+
+
+@pytest.mark.parametrize(
+    ("layer", "factor"),
+    [
+        (layer_of(2, (1, 9, 14), (3, 3), pads=(0, 1, 0, 1)), 7),  # of 14 columns; with 14 there are four groups
+        (layer_of(2, (1, 9, 8), (1, 1)), 4),
+        (layer_of(6, (1, 9, 18), (1, 11)), 4),  # four outputs in three full groups, which is less than four that are not
+        (layer_of(2, (1, 9, 7), (1, 1), pool=(1, 2), pool_stride=(1, 2)), 3),
+        (layer_of(8, (1, 9, 8), (1, 1)), 1),  # the lanes are full
+        (layer_of(2, (200, 9, 8), (3, 3)), 1),  # the weights of two are too many
+        (layer_of(2, (1, 9, 8), (1, 1), winners=Winners(1, per_pixel=True)), 1),
+    ],
+)
+def test_as_many_at_once_as_saves_most(layer: Layer, factor: int) -> None:
+    (placed,) = place([layer], GRID.replaced(pixel_winners=2))
+    assert placed.factor == factor
+
+
+def test_the_memories_hold_the_weights_of_all_layers() -> None:
+    layer = layer_of(2, (16, 8, 8), (3, 3), pads=(1, 1, 1, 1))
+    for count, weights, factors in ((3, 1024, [4, 4, 4]), (4, 1024, [1, 4, 4, 4]), (3, 512, [1, 1, 2])):
+        layers = [layer.replaced() for _ in range(count)]
+        config = GRID.replaced(weights=weights)
+        placed = place(layers, config)
+        assert sorted(item.factor for item in placed) == factors
+        ends = np.cumsum([item.weights(config) for item in placed])
+        assert [item.weights_base for item in placed] == [0, *ends[:-1]]
+        assert ends[-1] <= weights
+
+
+def test_nothing_is_saved_where_lanes_are_full() -> None:
+    for config in PRESETS.values():
+        assert not savings(layer_of(config.lanes, (3, 16, 16), (3, 3)), config)
