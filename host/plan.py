@@ -19,6 +19,7 @@ from .onnx.cut import Cut, HostNode, Rewrite
 from .onnx.layers import Found
 from .onnx.parts import Part
 
+FIRST_ROW = 32  # channels of a vector that a segment begins with: a row is multiplied while the next one is loaded
 THINNED = "is not given the rows and columns of its input over which its filter steps"
 
 
@@ -97,20 +98,20 @@ def refused_layers(cut: Cut, config: Config) -> dict[Found, str]:
 
 def with_folded(cut: Cut, config: Config) -> Cut:
     """The same cut, with those layers folded for which a configuration would have no room otherwise."""
-    new = {found: folded(found, config) for found in refused_layers(cut, config)}
+    new = {found: folded(found, config, config.features) for found in refused_layers(cut, config)}
     return replace(cut, steps=tuple(step if isinstance(step, Part) else new.get(step, step) for step in cut.steps))
 
 
-def folded(found: Found, config: Config) -> Found:
-    """A fully connected layer that reads a vector longer than a row of a feature map, as one that reads several rows.
+def folded(found: Found, config: Config, longest: int) -> Found:
+    """A fully connected layer that reads a vector longer than some length, as one that reads several rows, each no longer than that.
 
-    The same if it is no such layer, or if the vector cannot be divided into as many channels as a row holds.
+    The same if it is no such layer, or if the vector cannot be divided into rows that the configuration holds.
     """
     layer = found.layer
     inputs, height, width = layer.shape
-    if (height, width) != (1, 1) or any(layer.pads) or inputs <= config.features:
+    if (height, width) != (1, 1) or any(layer.pads) or inputs <= longest:
         return found
-    channels = max((each for each in range(1, config.features + 1) if inputs % each == 0), default=1)
+    channels = max(each for each in range(1, longest + 1) if inputs % each == 0)
     rows = inputs // channels
     if rows > config.side or rows > config.pixels:
         return found
@@ -126,6 +127,13 @@ def folded(found: Found, config: Config) -> Found:
         take=in_rows(found.take.reshape(-1)),
         present=None if found.present is None else in_rows(found.present.reshape(len(layer.bias), inputs)),
     )
+
+
+def first(found: Found, config: Config) -> Found:
+    """A layer as it begins a segment: given what it reads alone and, where it can be walked while it is loaded, a vector in rows."""
+    found = thinned(found)
+    in_rows = found if config.serial else folded(found, config, FIRST_ROW)
+    return in_rows if in_rows.layer.shape[0] > FIRST_ROW // 4 else found  # a row takes as long as its look-up
 
 
 def thinned(found: Found) -> Found:
@@ -190,7 +198,7 @@ def _grouped(cut: Cut, config: Config) -> Iterator[Part | Segment]:
             yield _segment(tuple(waiting), config)
             waiting = []
         if isinstance(step, Found):
-            waiting = [thinned(step)]
+            waiting = [first(step, config)]
             if not _resident((waiting[0],), config):
                 yield Segment((waiting[0],), None)
                 waiting = []

@@ -106,10 +106,12 @@ def unit_layout(config: Config) -> data.StructLayout:
     row_pixel: y * W - 1, the pixel before the row, modulo the pixels held.
     weight: the weight address of (r = 0, f = 0): that of the group's first weight - x * C, modulo the weights held.
     last_group: only last_lanes of the lanes count.
+    whole: all rows of its input are stored; of others, each is waited for. Where parts work serially, all are.
     """
     coordinate = signed(config.coordinate_bits + 1)
+    waits = {} if config.serial else {"whole": 1}
     return data.StructLayout(
-        {"x": coordinate, "y": coordinate, "row_pixel": config.pixel_bits, "weight": config.weight_bits, "last_group": 1}
+        {"x": coordinate, "y": coordinate, "row_pixel": config.pixel_bits, "weight": config.weight_bits, "last_group": 1, **waits}
     )
 
 

@@ -21,7 +21,8 @@ class FetcherBench(Bench):
         self.config = config()
         self.units = self.source("units", unit_layout(self.config))
         self.ranges = self.sink("ranges", range_layout(self.config))
-        self.pointers = np.zeros(self.config.pixels, np.int64)
+        self.pointers = self.stored = np.zeros(self.config.pixels, np.int64)
+        self.rows = 0
         self.owed = 0  # entries of ranges that were taken and not issued
         self.lead = 0
         self.issues = pace("full", self.random)
@@ -47,6 +48,10 @@ class FetcherBench(Bench):
         for found in ranges_of(self.layer, self.pointers, unit, self.config):
             self.board.expect(found)
 
+    def arrives(self) -> bool:
+        """Whether the next layer's input is still to come; where parts work serially a unit comes when all of it is there."""
+        return not self.config.serial and self.random.random() < 0.5
+
     def look_up(self) -> None:
         """The watcher: what the memory reads at the end of this cycle."""
         if self.get("pointers_lookup"):
@@ -56,32 +61,42 @@ class FetcherBench(Bench):
         """One cycle, with the memory's answer to the one before and an entry issued or not."""
         if self.looked_up is not None:
             start, end = self.looked_up
-            begins = 0 if start == self.config.pixels - 1 else int(self.pointers[start])  # behind the pixel -1 lies nothing
-            self.set(pointers_start=begins, pointers_end=int(self.pointers[end]))
+            begins = 0 if start == self.config.pixels - 1 else int(self.stored[start])  # behind the pixel -1 lies nothing
+            self.set(pointers_start=begins, pointers_end=int(self.stored[end]))
+        if self.rows < self.layer.shape[1] and self.random.random() < 0.1:
+            self.store_rows(self.rows + 1)
         issued = self.owed > 0 and next(self.issues)
         self.set(issued=int(issued))
         self.owed -= issued
         await self.step()
 
-    async def check(self, placed: Placed, coded: NDArray[np.uint8], units: int = 12) -> None:
-        """Fetch the ranges of some units of a layer, and compare."""
+    def store_rows(self, rows: int) -> None:
+        """So many rows of the input are stored; pointers of others are anything."""
+        self.rows = rows
+        behind = rows * self.layer.shape[2]
+        self.stored = np.concatenate([self.pointers[:behind], self.numbers.integers(0, self.config.entries, self.config.pixels - behind)])
+        if not self.config.serial:
+            self.set(rows=rows)
+
+    async def check(self, placed: Placed, coded: NDArray[np.uint8], units: int = 12, *, streams: bool = False) -> None:
+        """Fetch the ranges of some units of a layer, and compare; while its input's rows arrive one after another if it `streams`."""
         layer, config = placed.walked, self.config
         C, H, W = layer.shape
         at = np.count_nonzero(coded.reshape(H * W, C), axis=1)
-        self.pointers[:] = self.numbers.integers(0, config.entries, config.pixels)
         self.pointers[: H * W] = np.cumsum(at)
         words = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)
         bits = layer_bits(words)
         self.set(layer=bits)
         self.lead = Packing(layer_layout(config)).unpack(bits)["lead"]
         self.layer, self.board = layer, Scoreboard("ranges")
+        self.store_rows(0 if streams else H)
         _, rows, columns = layer.out_shape
         for _ in range(units):
             y, x = self.random.randrange(rows), self.random.randrange(columns)
             left = x * layer.pool_stride[1] * layer.stride[1] - layer.pads[1]
             top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
             weight = (placed.weights_base - left * C) % config.weights
-            flags = {"last_group": self.random.getrandbits(1)}
+            flags = {"last_group": self.random.getrandbits(1)} | ({} if config.serial else {"whole": int(not streams)})
             self.units.send({"x": left, "y": top, "row_pixel": (top * W - 1) % config.pixels, "weight": weight} | flags)
         for _ in range(200_000):
             if not self.units.queue and self.board.empty and not self.owed:
@@ -141,10 +156,10 @@ async def every_shape_and_pace(dut: object) -> None:
             size = int(np.prod(layer.shape))
             coded = np.zeros(size, np.uint8)
             coded[bench.numbers.permutation(size)[: bench.random.randint(0, bench.config.entries)]] = 1
-            await bench.check(Placed(layer, bench.random.randrange(bench.config.weights), 0), coded)
+            await bench.check(Placed(layer, bench.random.randrange(bench.config.weights), 0), coded, streams=bench.arrives())
         else:
             network = random_network(bench.numbers, bench.config, 1)
-            await bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x))
+            await bench.check(network.placed[0], coded_bytes(network.x, network.layers[0].x), streams=bench.arrives())
 
 
 @cocotb.test
@@ -185,7 +200,8 @@ async def a_range_at_a_time(dut: object) -> None:
     bench.pointers[:82] = np.arange(82)
     bench.lead = 13
     bench.layer, bench.board = layer, Scoreboard("ranges")
-    bench.units.send({"x": 1, "y": 1, "row_pixel": 9, "weight": 0})
+    bench.store_rows(9)
+    bench.units.send({"x": 1, "y": 1, "row_pixel": 9, "weight": 0} | ({} if bench.config.serial else {"whole": 1}))
     for _ in range(40):
         await bench.advance()
     # Where serial, a range in two cycles, and the unit is taken with the last one; otherwise one a cycle, behind the unit.

@@ -56,7 +56,7 @@ class WalkerBench(Bench):
             assert self.cycle < limit, "the layer never ends"
             following = expected[board.matched][0]
             if following is not None:
-                lacked.append((board.matched, following["y"] + span > present < H))
+                lacked.append((board.matched, self.lacks(following["y"], span, present, H)))
                 assert len(set(lacked[-3:])) > 1 or len(lacked) < 3 or self.get("waiting") == lacked[-1][1], "it waits for its input rows"
             if present < H and self.random.random() < 0.1:
                 present += 1
@@ -70,10 +70,16 @@ class WalkerBench(Bench):
                     continue
                 (unit,) = self.rows[row].received  # it is handed out in the same cycle
                 self.rows_clear()
-                assert unit["y"] + span <= present or present == H, "a unit whose input rows are not there"
+                assert not self.lacks(unit["y"], span, present, H), "a unit whose input rows are not there"
+                if not config.serial and unit.pop("whole"):
+                    assert unit["y"] + span <= present or present == H or not streams, "a unit of which not all is there"
                 board.see((unit, order))
         board.finish()
         assert not any(row.received for row in self.rows)
+
+    def lacks(self, y: int, span: int, present: int, rows: int) -> bool:
+        """Whether a unit, from row y on, waits for its first row, or, where parts work serially, for any."""
+        return y + span > present < rows if self.config.serial else y >= present < rows
 
     def rows_clear(self) -> None:
         for row in self.rows:

@@ -22,6 +22,7 @@ def fetcher_signature(config: Config) -> wiring.Signature:
             "pointers": Out(pointers_signature(config)),
             "ranges": Out(stream.Signature(range_layout(config))),
             "issued": In(1),
+            **({} if config.serial else {"rows": In(config.coordinate_bits), "waits": Out(1)}),
         }
     )
 
@@ -39,9 +40,11 @@ class RangeFetcher(wiring.Component):
         pointers: the row's reads of them.
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
+        rows: feature-map rows of the input that are stored. waits: a window row waits for one of them.
 
-    Throughput: one range a cycle. Latency: 4 cycles from a unit to its first range, 8 where rows are spread, and one more for each
-    empty window row behind it, because it is held back until it is known whether it is its window's last.
+    Throughput: one range a cycle; one in two cycles of a unit whose input is still being stored.
+    Latency: 4 cycles from a unit to its first range, 8 where rows are spread, and one more for each empty window row behind it, because
+    it is held back until it is known whether it is its window's last.
     """
 
     def __init__(self, config: Config) -> None:
@@ -83,10 +86,20 @@ class RangeFetcher(wiring.Component):
         pool_columns_left, pool_rows_left = Signal.like(layer.pool_columns), Signal.like(layer.pool_rows)
         first_window, last_group = Signal(), Signal()
         end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
+        # A row of the input that is not stored yet is waited for: that it is, is known in the cycle after `y` has changed.
+        whole, steady, there, behind_y = Signal(), Signal(), Signal(), Signal.like(y)
+        walks = Signal()
+        m.d.comb += [walks.eq(walking & (whole | (steady & there))), self.waits.eq(walking & ~whole & steady & ~there)]
+        m.d.sync += [
+            steady.eq(1),
+            there.eq(y < self.rows),
+            whole.eq(whole | (behind_y <= self.rows) | (self.rows == layer.H)),
+        ]
         # Whether a counter is at 1 is known when it gets there.
         one_row, one_column, one_filter_row = layer.pool_rows == 1, layer.pool_columns == 1, layer.R == 1
-        with m.If(advance & walking):
+        with m.If(advance & walks):
             m.d.sync += [
+                steady.eq(0),
                 end.eq(Mux(end, one_filter_row, filter_rows_left == 2)),
                 filter_rows_left.eq(filter_rows_left - 1),
                 y.eq(y + 1),
@@ -128,7 +141,7 @@ class RangeFetcher(wiring.Component):
         beyond = Signal(signed(config.coordinate_bits + 2))
         m.d.comb += [beyond.eq(x + layer.S), self.pointers.lookup.eq(advance)]
         asks = [
-            asked.eq(walking),
+            asked.eq(walks),
             asked_any.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W)),
             self.pointers.start_pixel.eq(row_pixel + Mux(x < 0, 0, x)),
             self.pointers.end_pixel.eq(row_pixel + Mux(beyond > layer.W, layer.W, beyond)),
@@ -186,7 +199,7 @@ class RangeFetcher(wiring.Component):
                 m.d.sync += pending.eq(0)
 
         # The next unit begins as soon as the one before is walked.
-        walked = ~walking | (advance & end & last_pool_column & last_pool_row)
+        walked = ~walking | (advance & walks & end & last_pool_column & last_pool_row)
         begins = Signal()
         if config.rows == 1:
             unit = self.units.payload
@@ -215,6 +228,9 @@ class RangeFetcher(wiring.Component):
         with m.If(begins):
             m.d.sync += [
                 walking.eq(1),
+                whole.eq(unit.whole),
+                steady.eq(0),
+                behind_y.eq(unit.y + layer.span_rows),
                 x.eq(unit.x),
                 unit_x.eq(unit.x),
                 y.eq(unit.y),

@@ -1,6 +1,6 @@
 """The grid: units of work become ranges of entries, and these become sums in the rows' lanes."""
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -61,12 +61,13 @@ class GridStage(wiring.Component):
             walker.start.eq(self.start),
             walker.layer.eq(layer),
             walker.rows.eq(self.rows_stored),
-            self.waiting.eq(walker.waiting & ~self.old),
         ]
         if config.experts:
             m.d.comb += walker.chosen.eq(self.chosen)
         wiring.connect(m, walker.order, wiring.flipped(self.order))
-        rows = [self._row(m, number, walker.units[number]) for number in range(config.rows)]
+        waits = [walker.waiting]
+        rows = [self._row(m, number, walker.units[number], waits) for number in range(config.rows)]
+        m.d.comb += self.waiting.eq(Cat(waits).any() & ~self.old)
         for copy in range(config.weight_copies):
             m.submodules[f"weights{copy}"] = weights = WeightMemory(config)
             store = self.store
@@ -85,8 +86,8 @@ class GridStage(wiring.Component):
         ]
         return m
 
-    def _row(self, m: Module, number: int, units: wiring.PureInterface) -> Row:
-        """A row with its fetcher and, where rows are spread, its ways from the walker and to the drain."""
+    def _row(self, m: Module, number: int, units: wiring.PureInterface, waits: list[Value]) -> Row:
+        """A row with its fetcher and, where rows are spread, its ways from the walker and to the drain; it may wait for input rows."""
         config = self.config
         clears = emptied_by(m, config, f"cleared{number}", self.clear_rows[number])
         fetcher = (SerialRangeFetcher if config.serial else RangeFetcher)(config)
@@ -104,6 +105,9 @@ class GridStage(wiring.Component):
         wiring.connect(m, fetcher.pointers, wiring.flipped(read.pointers))
         wiring.connect(m, row.entries, wiring.flipped(read.entries))
         wiring.connect(m, sums, wiring.flipped(to_drain))
+        if not config.serial:
+            m.d["sync" if config.spread else "comb"] += fetcher.rows.eq(self.rows_stored)
+            waits.append(fetcher.waits)
         m.d.comb += [
             fetcher.layer.eq(self.layer),
             fetcher.issued.eq(row.issued),

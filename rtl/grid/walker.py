@@ -17,7 +17,7 @@ class WindowWalker(wiring.Component):
     Members:
         start: begins the layer of `layer`, which stays the same while `busy`.
         chosen: a bit for each expert that is built; steady while `busy`.
-        rows: feature-map rows of the input that are stored; a unit waits until all that it needs are.
+        rows: feature-map rows of the input that are stored; a unit waits until its first one is, or, where parts work serially, all are.
         units: one stream a row; of the rows that are ready the first one takes the next unit. So a row must be ready without waiting for
             valid, unless it is the only one; and what it is offered when it is not ready may go to another one.
         order: which row takes it, for the drain; in the same cycle as the row. Valid does not wait for ready, but while ready is 0, the row
@@ -55,9 +55,15 @@ class WindowWalker(wiring.Component):
         rows_left = Signal.like(layer.out_rows)
 
         # An input that is held is there. Of one that is still coming, it is known in the cycle after the unit has changed.
-        held, steady, available = Signal(), Signal(), Signal()
+        held, steady, available, whole = Signal(), Signal(), Signal(), Signal()
         m.d.comb += held.eq(~layer.from_stream)
-        m.d.sync += available.eq((self.rows == layer.H) | (unit.y + layer.span_rows <= self.rows))
+        every = self.rows == layer.H
+        m.d.sync += whole.eq(every | (unit.y + layer.span_rows <= self.rows))
+        if config.serial:
+            m.d.comb += available.eq(whole)
+        else:
+            m.d.sync += available.eq(every | (unit.y < self.rows))
+            m.d.comb += unit.whole.eq(held | whole)
         last_column, last_row = Signal(), Signal()
         last_group, step, step_weights = groups_left == 1, 1, layer.group_weights
         if config.experts:
