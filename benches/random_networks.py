@@ -22,7 +22,7 @@ class Case:
     """A network that fits a configuration, and inputs for it, which may have more nonzeros than its buffers hold.
 
     k_in, k_out: of the code of both streams. buffer: of the input. first: the descriptor at which its program begins.
-    refused: layers drawn on the way that did not fit.
+    refused: layers drawn on the way that did not fit. sums: the output are the bytes of the last layer's sums.
     """
 
     layers: list[Layer]
@@ -33,6 +33,7 @@ class Case:
     buffer: int
     first: int
     refused: int
+    sums: bool
 
 
 def random_config(rng: np.random.Generator) -> Config:
@@ -197,7 +198,10 @@ def random_case(rng: np.random.Generator, config: Config, depth: int | None = No
     k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
     last = config.layers - 1 - sum(descriptors(layer) for layer in layers)  # with room for a descriptor that loads the input
     first = int(rng.choice([0, int(rng.integers(0, last + 1)), last]))
-    return Case(layers, place(layers, config), inputs, k_in, k_out, int(rng.integers(0, 2)), first, refused)
+    placed = place(layers, config)
+    plain = layers[-1].pool == (1, 1) and layers[-1].winners is None and layers[-1].mixture is None
+    sums = plain and bool(rng.random() < 0.2)
+    return Case(layers, placed, inputs, k_in, k_out, int(rng.integers(0, 2)), first, refused, sums)
 
 
 def _random_shape(rng: np.random.Generator, config: Config, scale: float) -> tuple[int, int, int]:

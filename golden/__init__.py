@@ -27,7 +27,7 @@ from .codec import CodecError, best_k, coded_bytes, decode, encode, from_coded, 
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
 from .layer import Activation, Layer, Mixture, Winners, check_network
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
-from .network import SCORE_FRACTION, Thresholds, accumulate, max_pool, route, run_layer, run_network
+from .network import SCORE_FRACTION, Thresholds, accumulate, finish, max_pool, route, run_layer, run_network
 from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded, weighed
 from .router import Overflow, Router, Routing
 from .topk import keep_pixel_winners, keep_reaching, keep_winners, smallest_winner, topk, winners
@@ -57,6 +57,7 @@ __all__ = [
     "dense_macs",
     "encode",
     "entropy_bits",
+    "finish",
     "from_coded",
     "keep_pixel_winners",
     "keep_reaching",

@@ -54,11 +54,16 @@ def max_pool(x: NDArray[np.integer], pool: tuple[int, int], stride: tuple[int, i
     return np.asarray(windows.max(axis=(3, 4)))
 
 
+def finish(sums: NDArray[np.int32], layer: Layer) -> NDArray[np.integer]:
+    """What a layer stores of its sums, int32 (K, rows, columns), but for experts and winners: requantised, pooled, and thresholded."""
+    full = requantise(sums, layer.bias, layer.scale, layer.y.zero_point, *layer.clamp)
+    pooled = max_pool(full, layer.pool, layer.pool_stride)
+    return apply_threshold(pooled, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
+
+
 def run_layer(x: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
     """The layer's stored output, in its own type: (C, H, W) to `layer.out_shape`."""
-    full = requantise(accumulate(x, layer), layer.bias, layer.scale, layer.y.zero_point, *layer.clamp)
-    pooled = max_pool(full, layer.pool, layer.pool_stride)
-    y: NDArray[np.integer] = apply_threshold(pooled, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
+    y = finish(accumulate(x, layer), layer)
     if layer.mixture is not None:
         weights = np.zeros(layer.mixture.experts, np.int64)
         for expert, weight in route(x, layer.mixture):

@@ -20,6 +20,7 @@ from skipgrid.golden import (
     decode,
     dense_cycles,
     dense_macs,
+    finish,
     from_coded,
     run_layer,
     run_network,
@@ -39,7 +40,7 @@ from .onnx.layers import Found
 from .onnx.parts import Part
 from .plan import Plan, Segment, halves
 from .run import load_program, run_input
-from .starts import pass_starts
+from .starts import byte_sums, pass_starts
 from .stored import check_entries
 
 
@@ -158,16 +159,22 @@ class Runner:
         self._loaded = None
         for part in lowered(found.layer):
             expected = run_layer(x, part)
-            y = np.empty_like(expected)
+            y, sums = np.empty_like(expected), np.zeros(part.conv_shape, np.int32)
             for start in pass_starts(part, x, expected, config):
                 for packet in start.packets:
                     self.device.load(packet)
                 answer = self.device.run([start.sent])
-                shape = cast(tuple[int, int, int], y[start.block].shape)
-                y[start.block] = from_coded(decode(answer.packets[0], prod(shape), start.k_out), shape, part.y)
+                if start.sums:
+                    block = sums[start.block]
+                    block += byte_sums(decode(answer.packets[0], 4 * block.size, start.k_out), block.shape)
+                else:
+                    shape = cast(tuple[int, int, int], y[start.block].shape)
+                    y[start.block] = from_coded(decode(answer.packets[0], prod(shape), start.k_out), shape, part.y)
                 cycles += answer.counters["total_cycles"]
                 run.words += sum(map(len, start.packets)) + len(start.sent) + len(answer.packets[0])
                 count += 1
+            if start.sums:
+                y = finish(sums, part)
             exact = exact and np.array_equal(y, expected)
             x = y
         run.cycles += cycles

@@ -81,10 +81,11 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
         for item in plan(part, _drawn(part.shape, part.x), plan_.config):
             (placed_pass,) = place([item.layer], plan_.config)
             load += SLOT_WORDS + 1
-            if item.channels != held_channels:
+            if (item.channels, item.under[0]) != held_channels:
                 load += sum(map(len, load_packets([placed_pass], plan_.config)))
-                held_channels = item.channels
-            stream += _words(item.layer.shape, item.layer.x) + _words(item.layer.out_shape, item.layer.y)
+                held_channels = item.channels, item.under[0]
+            stream += _words(item.layer.shape, item.layer.x)
+            stream += prod(item.layer.out_shape) if item.sums else _words(item.layer.out_shape, item.layer.y)
             items.append((item, placed_pass))
     return Forecast(
         "accelerator",

@@ -97,8 +97,8 @@ def refused_layers(cut: Cut, config: Config) -> dict[Found, str]:
 
 
 def with_folded(cut: Cut, config: Config) -> Cut:
-    """The same cut, with those layers folded for which a configuration would have no room otherwise."""
-    new = {found: folded(found, config, config.features) for found in refused_layers(cut, config)}
+    """The same cut, with those layers folded whose vector is longer than a row that the configuration holds."""
+    new = {found: folded(found, config, config.features) for found in cut.layers}
     return replace(cut, steps=tuple(step if isinstance(step, Part) else new.get(step, step) for step in cut.steps))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Layer, Thresholds, best_k, coded_bytes, encode, limit_cycles, run_layer, run_network
+from skipgrid.golden import Layer, Thresholds, accumulate, best_k, coded_bytes, encode, limit_cycles, run_layer, run_network
 from skipgrid.rtl.config import Config
 
 from .compiler.codes import SAMPLE, shortest_codes
@@ -41,7 +41,8 @@ class Start:
 
     packets: what is loaded before it, in order; of a layer in passes, without what lies there from the start before. k_in, k_out: of the
     codes. under, block: (channels, rows, columns) of what the stage reads and of what it gives that this start is about. sent, expected:
-    the words of both streams. least_cycles: in which the grid could do it if no element ever waited.
+    the words of both streams. least_cycles: in which the grid could do it if no element ever waited. sums: whether what comes back are the
+    bytes of the pass's sums, each as four channels, least significant first.
     """
 
     packets: list[Words]
@@ -52,6 +53,7 @@ class Start:
     sent: Words
     expected: Words
     least_cycles: int
+    sums: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,17 +157,29 @@ def _through(
 
 def pass_starts(layer: Layer, x: Tensor, y: Tensor, config: Config) -> Iterator[Start]:
     """The passes of a layer, as the accelerator computes it, over an input (C, H, W), of which y comes; DoesNotFit if there are none."""
-    loaded: slice | None = None  # the channels whose weights lie there
+    loaded: tuple[slice, slice] | None = None  # the channels, given and read, whose weights lie there
     for item in plan(layer, x, config):
-        coded, block = coded_bytes(item.read(x), layer.x), coded_bytes(y[item.block], layer.y)
+        coded = coded_bytes(item.read(x), layer.x)
+        block = sum_bytes(accumulate(item.read(x), item.layer)) if item.sums else coded_bytes(y[item.block], layer.y)
         k_in, k_out = best_k(coded), best_k(block)
         placed = place([item.layer], config)
-        packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out))]
-        if item.channels != loaded:
-            packets += [weight_packet(placed[0], config), channel_packet(placed[0], config)]
-            loaded = item.channels
+        packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out, sums=item.sums))]
+        if (item.channels, item.under[0]) != loaded:
+            packets += [weight_packet(placed[0], config), channel_packet(placed[0], config, sums=item.sums)]
+            loaded = item.channels, item.under[0]
         cycles = _least_cycles(item.read(x), item.layer, config)
-        yield Start(packets, k_in, k_out, item.under, item.block, encode(coded, k_in), encode(block, k_out), cycles)
+        yield Start(packets, k_in, k_out, item.under, item.block, encode(coded, k_in), encode(block, k_out), cycles, item.sums)
+
+
+def sum_bytes(sums: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Sums (K, rows, columns) as bytes, in (y, x, c) order, the four of each from the least significant one up."""
+    return np.ascontiguousarray(sums.transpose(1, 2, 0)).astype("<i4").reshape(-1).view(np.uint8)
+
+
+def byte_sums(found: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.int32]:
+    """The sums of this shape (K, rows, columns) whose bytes these are."""
+    K, rows, columns = shape
+    return found.view("<i4").reshape(rows, columns, K).transpose(2, 0, 1).astype(np.int32)
 
 
 def _in_passes(layer: Layer, x: Tensor, config: Config) -> tuple[tuple[Stage, ...], Tensor]:
@@ -173,7 +187,13 @@ def _in_passes(layer: Layer, x: Tensor, config: Config) -> tuple[tuple[Stage, ..
     stages = []
     for part in lowered(layer):
         y = run_layer(x, part)
-        stages.append(Stage((part,), tuple(pass_starts(part, x, y, config))))
+        starts = tuple(pass_starts(part, x, y, config))
+        if any(start.sums for start in starts):
+            raise DoesNotFit(
+                f"{layer.name}: {config.name} computes it over parts of its input's channels, whose sums the host adds, but what is"
+                f" compiled has no host; more weights, features or entries in its configuration hold all channels at once"
+            )
+        stages.append(Stage((part,), starts))
         x = y
     return tuple(stages), x
 

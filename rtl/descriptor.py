@@ -103,7 +103,13 @@ FIELDS = (
         use=Use.ALWAYS,
     ),
     Field("final", 1, "the program ends here", use=Use.ALWAYS),
-    Field("reserved0", 5),
+    Field(
+        "sums",
+        1,
+        "the output are the four bytes of each sum, least significant first, in place of what is made of it: four times as many channels;"
+        " only with to_stream and bounds that every sum reaches, without pooling and winners",
+    ),
+    Field("reserved0", 4),
     Field("stride_rows", 8, "the convolution's stride in rows", held=_coordinate),
     Field("stride_columns", 8, "the convolution's stride in columns", held=_coordinate),
     # word 1: what becomes of a value

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Thresholds, coded_bytes, encode, route, run_network
+from skipgrid.golden import Activation, Layer, Thresholds, accumulate, coded_bytes, encode, route, run_network
 from skipgrid.host.compiler.descriptors import network_program
 from skipgrid.host.compiler.packets import load_packets, program_packet
 from skipgrid.host.devices.device import Device, DeviceError, Words
 from skipgrid.host.run import set_router
+from skipgrid.host.starts import sum_bytes
 from skipgrid.host.stored import stored_tensors
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import SLOT_WORDS
@@ -43,7 +44,7 @@ class Session:
 
     def load(self) -> None:
         """Load weights and channels, and set the router."""
-        for packet in load_packets(self.case.placed, self.config):
+        for packet in load_packets(self.case.placed, self.config, sums=self.case.sums):
             self.device.load(packet)
         set_router(self.device, self.layers)
 
@@ -54,8 +55,10 @@ class Session:
     def program(self) -> Words:
         """The packet of the program, from the case's first descriptor on."""
         case = self.case
-        codes = {"k_in": case.k_in, "k_out": case.k_out}
-        packet = program_packet(network_program(case.placed, self.config, buffer=case.buffer, load=self.loads, **codes))
+        words = network_program(
+            case.placed, self.config, buffer=case.buffer, load=self.loads, k_in=case.k_in, k_out=case.k_out, sums=case.sums
+        )
+        packet = program_packet(words)
         packet[0] += np.uint32(case.first * SLOT_WORDS)
         return packet
 
@@ -65,10 +68,19 @@ class Session:
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """What the golden model makes of a tensor, of each layer, and keeps nothing of it."""
-        return run_network(x, self.layers, deepcopy(self.thresholds))
+        return self._outputs(x, deepcopy(self.thresholds))
+
+    def _outputs(self, x: Tensor, thresholds: Thresholds) -> list[Tensor]:
+        """The same, with what is kept; where the case asks for sums, they are the last one."""
+        outputs = run_network(x, self.layers, thresholds)
+        if self.case.sums:
+            outputs[-1] = accumulate([x, *outputs][-2], self.layers[-1])
+        return outputs
 
     def packet(self, output: Tensor) -> Words:
-        """The output packet of the last layer's tensor."""
+        """The output packet of the last layer's tensor, or of its sums."""
+        if self.case.sums:
+            return encode(sum_bytes(output.astype(np.int32)), self.case.k_out)
         return encode(coded_bytes(output, self.layers[-1].y), self.case.k_out)
 
     def run(self, x: Tensor, words: Words | None = None) -> bool:
@@ -79,7 +91,7 @@ class Session:
         words = self.words(x) if words is None else words
         thresholds = deepcopy(self.thresholds)
         stored = stored_tensors(x, self.layers, thresholds)
-        outputs = run_network(x, self.layers, thresholds)
+        outputs = self._outputs(x, thresholds)
         fits = _fit(stored, self.config)
         try:
             run = self.device.run([words], self.case.first, (len(self.program()) - 1) // SLOT_WORDS)

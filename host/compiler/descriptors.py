@@ -25,8 +25,9 @@ def descriptor(
     k_in: int = 0,
     k_out: int = 0,
     opcode: Opcode = Opcode.LAYER,
+    sums: bool = False,
 ) -> Words:
-    """The words of a LAYER descriptor, or a GATE's or of EXPERTS, with the layer's winners."""
+    """The words of a LAYER descriptor, or a GATE's or of EXPERTS, with the layer's winners. sums: its output are the bytes of its sums."""
     layer = placed.walked
     C, H, W = layer.shape
     K, _, R, S = layer.weights.shape
@@ -64,6 +65,7 @@ def descriptor(
         final=final,
         k_in=k_in,
         k_out=k_out,
+        sums=sums,
         positive_max=positive_max(layer.x),
         low=low - zero,
         high=high - zero,
@@ -108,13 +110,16 @@ def descriptor(
     )
 
 
-def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, load: bool = False, k_in: int, k_out: int) -> list[Words]:
+def network_program(
+    placed: list[Placed], config: Config, *, buffer: int = 0, load: bool = False, k_in: int, k_out: int, sums: bool = False
+) -> list[Words]:
     """The descriptors of a network, from its input stream to its output stream; DoesNotFit if they are too many.
 
     A layer's experts are chosen by a descriptor before its own, which reads the same input.
 
     buffer: of the input. load: a LOAD descriptor of its own stores the input before the first layer begins; where the
     configuration is serial there is always one, unless the first layer is the last one too and nothing of it is stored.
+    sums: the output are the bytes of the last layer's sums.
     """
     steps = sum(descriptors(item.layer) for item in placed)
     load = load or (config.serial and (steps > 1 or chooses_apart(placed[0].layer)))
@@ -134,11 +139,8 @@ def network_program(placed: list[Placed], config: Config, *, buffer: int = 0, lo
             )
             words.append(gate)
             from_stream, opcode = False, Opcode.EXPERTS
-        words.append(
-            descriptor(
-                item, config, buffer=buffer, from_stream=from_stream, to_stream=last, final=last, k_in=k_in, k_out=k_out, opcode=opcode
-            )
-        )
+        ends = {"from_stream": from_stream, "to_stream": last, "final": last, "sums": sums and last}
+        words.append(descriptor(item, config, buffer=buffer, k_in=k_in, k_out=k_out, opcode=opcode, **ends))
         buffer ^= 1
     return words
 

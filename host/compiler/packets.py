@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skipgrid.golden.numerics import INT32
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
 from skipgrid.rtl.layouts import LoadHeader, LoadTarget
@@ -13,10 +14,12 @@ from .packing import packed
 from .placement import Placed
 
 
-def load_packets(placed: list[Placed], config: Config) -> list[Words]:
-    """The load packets of all layers' weights and channels."""
+def load_packets(placed: list[Placed], config: Config, *, sums: bool = False) -> list[Words]:
+    """The load packets of all layers' weights and channels; sums: of a network whose output are the last layer's."""
     items = [item for each in placed for item in (each.gate, each) if item is not None]
-    return [packet(item, config) for item in items for packet in (weight_packet, channel_packet)]
+    return [
+        packet for item in items for packet in (weight_packet(item, config), channel_packet(item, config, sums=sums and item is items[-1]))
+    ]
 
 
 def weight_packet(placed: Placed, config: Config) -> Words:
@@ -29,14 +32,14 @@ def weight_packet(placed: Placed, config: Config) -> Words:
     return _packet(LoadTarget.WEIGHTS, placed.weights_base, np.ascontiguousarray(ordered).reshape(-1).view(np.uint32))
 
 
-def channel_packet(placed: Placed, config: Config) -> Words:
-    """The load packet of a layer's channels: bias, scale and bound of each."""
+def channel_packet(placed: Placed, config: Config, *, sums: bool = False) -> Words:
+    """The load packet of a layer's channels: bias, scale and bound of each; with bounds that all of its sums reach, if it gives these."""
     layer = placed.walked
     words = np.zeros((groups(layer, config) * config.lanes, 3), np.uint32)
     words[: len(layer.bias), 0] = layer.bias.view(np.uint32)
     # The requantiser takes normal numbers; with any smaller one, as with the smallest of these, every sum becomes zero.
     words[: len(layer.bias), 1] = np.maximum(layer.scale, np.finfo(np.float32).tiny).view(np.uint32)
-    words[: len(layer.bias), 2] = bounds(layer).view(np.uint32)
+    words[: len(layer.bias), 2] = (np.full(len(layer.bias), INT32.min, np.int32) if sums else bounds(layer)).view(np.uint32)
     return _packet(LoadTarget.CHANNELS, placed.channels_base, words.reshape(-1))
 
 

@@ -6,8 +6,15 @@ like any other, with fewer channels and another size.
 
     for item in plan(layer, x, config):
         y[item.block] = run_layer(item.read(x), item.layer)
+
+Where one group of channels, or the input under one pixel of the output, is larger than a memory, the input's channels are divided. Then a
+pass gives the sums over some of them, int32, and the host adds them up and finishes them:
+
+        sums[item.block] += accumulate(item.read(x), item.layer)
+    y = finish(sums, layer)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,11 +38,13 @@ class Pass:
     layer: what is computed, from a part of the input to a block of the output.
     block: (channels, rows, columns) of the layer's output.
     under: (channels, rows, columns) of the layer's input, with the halo: what neighbouring passes hold as well.
+    sums: whether it gives sums over some of the input's channels; then the block is one of the convolution's output, before pooling.
     """
 
     layer: Layer
     block: Slices
     under: Slices
+    sums: bool = False
 
     def read(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
         """The part of an input (C, H, W) that the pass reads."""
@@ -67,12 +76,64 @@ class Band:
 def plan(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
     """The passes of a layer over an input (C, H, W), in their order: as few groups and bands as the memories allow.
 
-    Each element of the output is in one pass. Input rows behind the last window are in none. DoesNotFit if the memories hold
-    no group of `lanes` channels, or not even the input under one pixel of the output; or if there are several passes, but
-    winners to be chosen from all of the output; or if the layer has experts.
+    Each element of the output is in one pass, or in one for each part of the input's channels. Input rows behind the last window are in
+    none. DoesNotFit if the memories do not even hold one channel of the input for a group of `lanes` channels, under one pixel of the
+    output; or if there are several passes, but winners to be chosen from all of the output; or if the layer has experts.
     """
     if layer.mixture is not None:
         raise DoesNotFit(f"{layer.name}: a layer with experts is computed with its network, not by itself in passes")
+    try:
+        return _whole(layer, x, config)
+    except DoesNotFit:
+        if layer.winners is not None:
+            raise
+        return _in_parts(layer, config, lambda part, reads: _sums(part, reads, x, config))
+
+
+def _in_parts(layer: Layer, config: Config, compute: Callable[[Layer, slice], list[Pass]]) -> list[Pass]:
+    """The passes over as few parts of the input's channels as fit, of each of which `compute` gives those; DoesNotFit if none do."""
+    C = layer.shape[0]
+    parts, refused = max(2, -(-group_weights(layer) // config.weights)), DoesNotFit("")
+    while parts <= 2 * C:
+        size = max(1, -(-C // parts))
+        try:
+            return [
+                item
+                for first in range(0, C, size)
+                for reads in (slice(first, min(first + size, C)),)
+                for item in compute(sums_of(layer, reads), reads)
+            ]
+        except DoesNotFit as error:
+            refused = error
+        parts += -(-parts // 4)
+    raise refused
+
+
+def sums_of(layer: Layer, reads: slice) -> Layer:
+    """The layer whose sums over its windows are those of a layer over some channels of the input."""
+    K = len(layer.bias)
+    return layer.replaced(
+        weights=np.ascontiguousarray(layer.weights[:, reads]),
+        bias=np.zeros(K, np.int32),
+        scale=np.ones(K, np.float32),
+        shape=(reads.stop - reads.start, *layer.shape[1:]),
+        pool=(1, 1),
+        pool_stride=(1, 1),
+        threshold=0,
+    )
+
+
+def _sums(part: Layer, reads: slice, x: NDArray[np.integer], config: Config) -> list[Pass]:
+    """The passes that give a part's sums."""
+    passes = _whole(part, x[reads], config)
+    return [
+        replace(item, under=(slice(reads.start + item.under[0].start, reads.start + item.under[0].stop), *item.under[1:]), sums=True)
+        for item in passes
+    ]
+
+
+def _whole(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
+    """The passes of a layer over all of the channels that it reads."""
     cuts = cut_channels(layer, config)
     nonzeros = _Nonzeros(x, layer)
     bands = {(cut.reads.start, cut.reads.stop): _bands(layer, cut, nonzeros, config) for cut in cuts}
@@ -154,6 +215,21 @@ def check_passes(layer: Layer, config: Config) -> None:
     if layer.mixture is not None:
         check_fits(layer, config)
         return
+    try:
+        _check_whole(layer, config)
+    except DoesNotFit:
+        if layer.winners is not None:
+            raise
+
+        def check(part: Layer, _reads: slice) -> list[Pass]:
+            _check_whole(part, config)
+            return []
+
+        _in_parts(layer, config, check)
+
+
+def _check_whole(layer: Layer, config: Config) -> None:
+    """DoesNotFit if a configuration cannot compute a layer in passes over all of the channels that it reads."""
     for cut in {(cut.reads.stop - cut.reads.start): cut for cut in cut_channels(layer, config)}.values():
         one = Cut(slice(cut.channels.start, min(cut.channels.start + config.lanes, cut.channels.stop)), cut.reads)
         _bands(layer, one, _Nonzeros(None, layer), config)
