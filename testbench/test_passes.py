@@ -257,8 +257,8 @@ def run_pass(device: SimulatedDevice, item: Pass, band: NDArray[np.integer]) -> 
     (placed,) = place([item.layer], device.config)
     device.load(weight_packet(placed, device.config))
     device.load(channel_packet(placed, device.config, sums=item.sums))
-    ends = {"from_stream": True, "to_stream": True, "final": True}
-    device.load(program_packet([descriptor(placed, device.config, buffer=0, sums=item.sums, **ends)]))
+    words = descriptor(placed, device.config, buffer=0, from_stream=True, to_stream=True, final=True, sums=item.sums)
+    device.load(program_packet([words]))
     (sent,) = device.run([encode(coded_bytes(band, item.layer.x), 0)]).packets
     shape = item.layer.out_shape
     if item.sums:
