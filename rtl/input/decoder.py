@@ -1,12 +1,16 @@
 """Run-length words in, tokens out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from functools import reduce
+from operator import xor
+
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import MAX_QUOTIENT, MAX_REMAINDER
 from ..errors import Error
 from ..layouts import RUN_BITS, Token, Word
+from ..parts.skid import SkidBuffer
 
 MAX_TOKEN_BITS = 8 + MAX_QUOTIENT + MAX_REMAINDER
 WORD_BITS = 32
@@ -34,8 +38,9 @@ class RunLengthDecoder(wiring.Component):
 
     A token is value (8 bits), quotient in unary (ones ended by a zero, seven are not ended) and remainder (k bits), least
     significant bit first. Words come up from `waiting` over `high` to `low`, and a token stands at an offset within the lowest one.
-    It is aligned in one cycle and its length taken off in the next; then its run is computed, counted off the tensor's elements, and
-    handed on, while the token behind it goes through the first cycles.
+    How long a token is at each of the 32 offsets is found while its word moves up, so that the next token's offset follows within a
+    cycle. Behind that, a token is aligned, its run is computed and counted off the tensor's elements, and it is handed on. It begins
+    when the word above its first one is there, or there is none.
 
     element_bits: width of `elements`.
 
@@ -50,7 +55,7 @@ class RunLengthDecoder(wiring.Component):
             before all elements), STREAM_RAN_OVER (a token covers more than is left) or STREAM_BITS_LEFT (after the last
             element there are further words, or ones in the rest of the word). Tokens before it have been handed on.
 
-    Throughput: one token in two cycles. Latency: 8 cycles from the first word to the first token.
+    Throughput: one token a cycle. Latency: 6 cycles from the first word to the first token.
     """
 
     def __init__(self, element_bits: int = 32) -> None:
@@ -63,120 +68,106 @@ class RunLengthDecoder(wiring.Component):
         begun = Signal()  # a word of the tensor has been taken
         no_more = Signal()  # the word with last has been taken
         k = Signal(3)
-        waiting, high, low = (Signal(WORD_BITS, name=name) for name in ("waiting", "high", "low"))
-        waiting_valid, high_valid, low_valid = (Signal(name=f"{name}_valid") for name in ("waiting", "high", "low"))
-        offset = Signal(range(WORD_BITS))
         token = self.tokens.payload
+        taken = self.words.valid & self.words.ready
+        gives_up = self.failed | self.stop
 
-        # First cycle: align the token at the offset. A longest one may reach into the higher word.
-        aligned = Signal()
-        head = Signal(MAX_TOKEN_BITS)
-        shortest = Signal(range(WORD_BITS + 9 + MAX_REMAINDER))  # offset of the next token, if this one's quotient is 0
-        last_word, no_word = Signal(), Signal()  # there is no higher one; nor a lower one
-        ended = no_more & ~waiting_valid & ~high_valid
-        with m.If(decoding & ~aligned & (ended | (high_valid & low_valid))):
-            m.d.sync += [
-                aligned.eq(1),
-                head.eq(Cat(low, high) >> offset),
-                shortest.eq(offset + k + 9),
-                last_word.eq(ended),
-                no_word.eq(~low_valid),
-            ]
-
-        # Second cycle: take its length off. Seven ones are as long as six and a zero.
-        longer = Signal(range(MAX_QUOTIENT))  # than with quotient 0
-        behind = Signal(range(WORD_BITS + MAX_TOKEN_BITS))  # offset of the next token
-        take, crosses = Signal(), Signal()
-        for ones in range(1, MAX_QUOTIENT):
-            with m.If(head[8 : 8 + ones].all()):
-                m.d.comb += longer.eq(ones)
-        m.d.comb += [behind.eq(shortest + longer), crosses.eq(take & behind[-1])]
-
-        # Third cycle: its run. The words end inside the token if it reaches beyond the last one.
-        computing = Signal()
-        taken_longer = Signal.like(longer)
-        run_bits = Signal(MAX_TOKEN_BITS)
-        beyond, taken_no_word = Signal(), Signal()
-        quotient = Signal(range(MAX_QUOTIENT + 1))
-        remainder = Signal(MAX_REMAINDER)
+        # Words move up when the one above the next lowest is there, or there is none.
+        m.submodules.waiting = ResetInserter(gives_up)(skid := SkidBuffer(Word))
+        waiting = skid.sink
+        high, low = (Signal(WORD_BITS, name=name) for name in ("high", "low"))
+        high_valid, low_valid = (Signal(name=f"{name}_valid") for name in ("high", "low"))
+        last_up = Signal()  # the word with last is high, or low, or was
+        crosses, up = Signal(), Signal()
         m.d.comb += [
-            quotient.eq(Mux(run_bits[8 : 8 + MAX_QUOTIENT].all(), MAX_QUOTIENT, taken_longer)),
-            remainder.eq((run_bits[9:] >> taken_longer) & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
+            skid.source.payload.eq(self.words.payload),
+            skid.source.valid.eq(taken & decoding),
+            self.words.ready.eq((decoding & ~no_more & skid.source.ready) | discarding),
+            up.eq((waiting.valid | last_up) & (~low_valid | crosses)),
+            waiting.ready.eq(up),
         ]
 
-        # Fourth cycle: count it off the tensor.
-        counted = Signal()  # a token stands in run and value
-        count = Signal()
+        # How much longer than with quotient 0 a token is at each offset: the ones at its unary part, of which the seventh does not count.
+        above = Cat(high, waiting.payload.data)
+        ones = [Const(-1, signed(WORD_BITS))]  # at each offset, there are so many or more
+        for count in range(MAX_QUOTIENT - 1):
+            ones.append(ones[-1] & above[8 + count : 8 + count + WORD_BITS])
+        digits = [Signal(WORD_BITS, name=f"longer_digit{place}") for place in range(3)]  # binary ones, of all offsets
+
+        # The loop: from a token's offset to the next one's.
+        offset = Signal(range(WORD_BITS))
+        shortest = Signal(range(9 + MAX_REMAINDER + 1))  # length of a token with quotient 0
+        longer = Cat((digit >> offset)[0] for digit in digits)
+        behind = Signal(range(WORD_BITS + MAX_TOKEN_BITS))  # offset of the next token
+        moves, take = Signal(), Signal()
+        m.d.comb += [
+            behind.eq(offset + shortest + longer),
+            take.eq(moves & (low_valid | (last_up & ~high_valid))),
+            crosses.eq(take & behind[-1]),
+        ]
+
+        # Second stage: its run. Where the next token begins says whether words ended inside this one, and what is left behind it.
+        aligned = Signal()  # a token stands in head
+        head = Signal(MAX_TOKEN_BITS)
+        head_longer = Signal(range(MAX_QUOTIENT))
+        quotient = Signal(range(MAX_QUOTIENT + 1))
+        remainder = Signal(MAX_REMAINDER)
+        rest = low & (Const(-1, signed(WORD_BITS)) << offset)
+        m.d.comb += [
+            quotient.eq(Mux(head[8 : 8 + MAX_QUOTIENT].all(), MAX_QUOTIENT, head_longer)),
+            remainder.eq((head[9:] >> head_longer) & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
+        ]
+
+        # Third stage: count it off the tensor.
+        computed = Signal()  # a token stands in run and value
         run = Signal(RUN_BITS)
         value = Signal(8)
-        cut = Signal()
+        cut, left = Signal(), Signal()
         remaining = Signal(signed(len(self.elements) + 1))
         # remaining - run - value.any() with one adder, whose lowest bit is there for its carry.
         difference = Cat(1, remaining).as_signed() + Cat(~value.any(), ~run, 1).as_signed()
 
-        # Fifth cycle: hand it on, unless it is an error. What is left behind it does not change before the next token is taken.
-        checked = Signal()  # it has been counted off remaining
-        left, checked_cut = Signal(), Signal()
-        bits_left = Signal()  # in the lowest word; as it was a cycle before
-        m.d.sync += bits_left.eq((offset == 0) | (low & (Const(-1, signed(1)) << offset)).any())
-        checked_run, checked_value = Signal.like(run), Signal.like(value)
-        send, over, ends = Signal(), Signal(), Signal()
+        # Fourth stage: hand it on, unless it is an error.
+        counted = Signal()  # a token has been counted off remaining
+        counted_cut, counted_left = Signal(), Signal()
+        over, wrong = Signal(), Signal()
         m.d.comb += [
-            take.eq(aligned & ~computing & ~(counted & checked)),
-            count.eq(counted & ~checked),
-            send.eq(checked & (~self.tokens.valid | self.tokens.ready)),
             over.eq(remaining < 0),
-            self.failed.eq(send & (checked_cut | over | (ends & left))),
-            self.error.eq(Mux(checked_cut, Error.STREAM_ENDED_EARLY, Mux(over, Error.STREAM_RAN_OVER, Error.STREAM_BITS_LEFT))),
-            self.words.ready.eq((decoding & ~no_more & ~(waiting_valid & high_valid & low_valid)) | discarding),
-            self.busy.eq(decoding | discarding | self.tokens.valid),
+            wrong.eq(counted_cut | over | (token.last & counted_left)),
+            moves.eq(~counted | self.tokens.ready),
+            self.tokens.valid.eq(counted & ~wrong),
+            self.failed.eq(counted & wrong),
+            self.error.eq(Mux(counted_cut, Error.STREAM_ENDED_EARLY, Mux(over, Error.STREAM_RAN_OVER, Error.STREAM_BITS_LEFT))),
+            self.busy.eq(decoding | discarding),
         ]
-        taken = self.words.valid & self.words.ready
 
-        with m.If(self.tokens.ready):
-            m.d.sync += self.tokens.valid.eq(0)
         with m.If(taken):
             m.d.sync += [begun.eq(1), no_more.eq(self.words.payload.last)]
             with m.If(self.words.payload.last):
                 m.d.sync += discarding.eq(0)
+        with m.If(up):
+            m.d.sync += [low.eq(high), low_valid.eq(high_valid), high.eq(waiting.payload.data), high_valid.eq(waiting.valid)]
+            m.d.sync += [digit.eq(reduce(xor, ones[1 << place :: 1 << place])) for place, digit in enumerate(digits)]
+            m.d.sync += last_up.eq(last_up | waiting.payload.last)
+        with m.Elif(crosses):
+            m.d.sync += low_valid.eq(0)
+        with m.If(take):
+            m.d.sync += offset.eq(behind)
+        with m.If(moves):
+            m.d.sync += [
+                *(aligned.eq(take), head.eq(Cat(low, high) >> offset), head_longer.eq(longer)),
+                *(computed.eq(aligned), run.eq((quotient << k) | remainder), value.eq(head[:8])),
+                *(cut.eq(~low_valid & ~high_valid & offset.any()), left.eq(high_valid | (low_valid & (~offset.any() | rest.any())))),
+                *(counted.eq(computed), token.run.eq(run), token.value.eq(value), counted_cut.eq(cut), counted_left.eq(left)),
+            ]
+            with m.If(computed):
+                m.d.sync += [remaining.eq(difference[1:]), token.last.eq(~difference[1:].any())]
 
-        with m.If(decoding):
-            with m.If(take):
-                m.d.sync += [aligned.eq(0), computing.eq(1), offset.eq(behind), run_bits.eq(head), taken_longer.eq(longer)]
-                m.d.sync += [beyond.eq(last_word & behind[-1]), taken_no_word.eq(no_word)]
-            with m.If(computing):
-                m.d.sync += [computing.eq(0), counted.eq(1), run.eq((quotient << k) | remainder), value.eq(run_bits[:8])]
-                m.d.sync += cut.eq((beyond & offset.any()) | taken_no_word)
-            with m.If(send):
-                m.d.sync += [
-                    checked.eq(0),
-                    self.tokens.valid.eq(~self.failed),
-                    token.run.eq(checked_run),
-                    token.value.eq(checked_value),
-                    token.last.eq(ends),
-                ]
-            with m.If(count):
-                m.d.sync += [counted.eq(0), checked.eq(1), remaining.eq(difference[1:]), ends.eq(~difference[1:].any())]
-                m.d.sync += [checked_run.eq(run), checked_value.eq(value), checked_cut.eq(cut)]
-                m.d.sync += left.eq(~no_more | waiting_valid | high_valid | (low_valid & bits_left))
-
-            # A word moves up where there is none, or none any more.
-            with m.If(~low_valid | crosses):
-                m.d.sync += [low.eq(high), low_valid.eq(high_valid)]
-            with m.If(~(low_valid & high_valid) | crosses):
-                m.d.sync += [high.eq(waiting), high_valid.eq(waiting_valid), waiting_valid.eq(0)]
-            with m.If(~waiting_valid | ~(low_valid & high_valid)):
-                m.d.sync += waiting.eq(self.words.payload.data)
-            with m.If(taken):
-                m.d.sync += waiting_valid.eq(1)
-            with m.If(self.failed | (send & ends) | self.stop):
-                m.d.sync += [valid.eq(0) for valid in (aligned, computing, counted, checked, waiting_valid, high_valid, low_valid)]
-                m.d.sync += [decoding.eq(0), offset.eq(0)]
-                with m.If(self.failed | self.stop):
-                    m.d.sync += discarding.eq((begun | taken) & ~no_more & ~(taken & self.words.payload.last))
-
-        with m.If(self.stop):
-            m.d.sync += self.tokens.valid.eq(0)
+        with m.If(gives_up | (self.tokens.valid & self.tokens.ready & token.last)):
+            m.d.sync += [flag.eq(0) for flag in (decoding, high_valid, low_valid, last_up, aligned, computed, counted)]
+            m.d.sync += offset.eq(0)
+        with m.If(decoding & gives_up):
+            m.d.sync += discarding.eq((begun | taken) & ~no_more & ~(taken & self.words.payload.last))
         with m.If(self.start):
-            m.d.sync += [decoding.eq(1), begun.eq(0), no_more.eq(0), k.eq(self.k), remaining.eq(self.elements)]
+            m.d.sync += [decoding.eq(1), begun.eq(0), no_more.eq(0), k.eq(self.k), shortest.eq(self.k + 9), remaining.eq(self.elements)]
         return m
