@@ -174,4 +174,4 @@ async def speed(dut: object) -> None:
             assert [latency + 1, *gaps] == expected
         else:
             assert set(gaps) == {1}
-            assert latency == 6
+            assert latency == 7

@@ -55,7 +55,7 @@ class RunLengthDecoder(wiring.Component):
             before all elements), STREAM_RAN_OVER (a token covers more than is left) or STREAM_BITS_LEFT (after the last
             element there are further words, or ones in the rest of the word). Tokens before it have been handed on.
 
-    Throughput: one token a cycle. Latency: 6 cycles from the first word to the first token.
+    Throughput: one token a cycle. Latency: 7 cycles from the first word to the first token.
     """
 
     def __init__(self, element_bits: int = 32) -> None:
@@ -75,16 +75,18 @@ class RunLengthDecoder(wiring.Component):
         # Words move up when the one above the next lowest is there, or there is none.
         m.submodules.waiting = ResetInserter(gives_up)(skid := SkidBuffer(Word))
         waiting = skid.sink
-        high, low = (Signal(WORD_BITS, name=name) for name in ("high", "low"))
-        high_valid, low_valid = (Signal(name=f"{name}_valid") for name in ("high", "low"))
-        last_up = Signal()  # the word with last is high, or low, or was
-        crosses, up = Signal(), Signal()
+        high, middle, low = (Signal(WORD_BITS, name=name) for name in ("high", "middle", "low"))
+        high_valid, middle_valid, low_valid = (Signal(name=f"{name}_valid") for name in ("high", "middle", "low"))
+        last_up = Signal()  # the word with last has left `waiting`
+        moves, rises, up = Signal(), Signal(), Signal()
+        crossed = Signal(init=1)  # the next token begins in the middle word
         m.d.comb += [
             skid.source.payload.eq(self.words.payload),
             skid.source.valid.eq(taken & decoding),
             self.words.ready.eq((decoding & ~no_more & skid.source.ready) | discarding),
-            up.eq((waiting.valid | last_up) & (~low_valid | crosses)),
-            waiting.ready.eq(up),
+            up.eq(moves & crossed & middle_valid),
+            rises.eq((waiting.valid | last_up) & (~middle_valid | up)),
+            waiting.ready.eq(rises),
         ]
 
         # How much longer than with quotient 0 a token is at each offset: the ones at its unary part, of which the seventh does not count.
@@ -92,42 +94,52 @@ class RunLengthDecoder(wiring.Component):
         ones = [Const(-1, signed(WORD_BITS))]  # at each offset, there are so many or more
         for count in range(MAX_QUOTIENT - 1):
             ones.append(ones[-1] & above[8 + count : 8 + count + WORD_BITS])
-        digits = [Signal(WORD_BITS, name=f"longer_digit{place}") for place in range(3)]  # binary ones, of all offsets
+        digits = [reduce(xor, ones[1 << place :: 1 << place]) for place in range(3)]  # binary ones, of all offsets
+        middle_digits, low_digits = ([Signal(WORD_BITS, name=f"{name}_digit{place}") for place in range(3)] for name in ("middle", "low"))
 
-        # The loop: from a token's offset to the next one's.
+        # First stage, the loop: from a token's offset to the next one's. Only a word's first token begins before bit 9, and before bit 22.
         offset = Signal(range(WORD_BITS))
-        shortest = Signal(range(9 + MAX_REMAINDER + 1))  # length of a token with quotient 0
-        longer = Cat((digit >> offset)[0] for digit in digits)
+        fixed = Signal(range(8 + MAX_REMAINDER + 1))  # bits of value and remainder
+        longer = Cat(
+            Cat(middle[:9], Mux(crossed, middle[9:MAX_TOKEN_BITS], low[9:MAX_TOKEN_BITS]), low[MAX_TOKEN_BITS:]).bit_select(offset, 1)
+            for low, middle in zip(low_digits, middle_digits, strict=True)
+        )
         behind = Signal(range(WORD_BITS + MAX_TOKEN_BITS))  # offset of the next token
-        moves, take = Signal(), Signal()
+        begins = Signal()
         m.d.comb += [
-            behind.eq(offset + shortest + longer),
-            take.eq(moves & (low_valid | (last_up & ~high_valid))),
-            crosses.eq(take & behind[-1]),
+            # offset + fixed + longer + 1, the last of them as a carry, which keeps the first sum apart: it is there early.
+            behind.eq((Cat(1, offset + fixed) + Cat(1, longer))[1:]),
+            begins.eq(~crossed | middle_valid | (last_up & ~high_valid)),
         ]
 
-        # Second stage: its run. Where the next token begins says whether words ended inside this one, and what is left behind it.
+        # Second stage: align it.
+        located = Signal()  # a token stands at its offset in the low word
+        located_offset, located_longer = Signal.like(offset), Signal(range(MAX_QUOTIENT))
+
+        # Third stage: its run. Where the next token begins says whether words ended inside this one, and what is left behind it.
         aligned = Signal()  # a token stands in head
         head = Signal(MAX_TOKEN_BITS)
-        head_longer = Signal(range(MAX_QUOTIENT))
+        head_longer = Signal.like(located_longer)
         quotient = Signal(range(MAX_QUOTIENT + 1))
         remainder = Signal(MAX_REMAINDER)
-        rest = low & (Const(-1, signed(WORD_BITS)) << offset)
+        rest = low & (Const(-1, signed(WORD_BITS)) << located_offset)
+        further = middle_valid | high_valid
+        above_low = Mux(middle_valid, middle, high)
         m.d.comb += [
             quotient.eq(Mux(head[8 : 8 + MAX_QUOTIENT].all(), MAX_QUOTIENT, head_longer)),
             remainder.eq((head[9:] >> head_longer) & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
         ]
 
-        # Third stage: count it off the tensor.
+        # Fourth stage: count it off the tensor.
         computed = Signal()  # a token stands in run and value
         run = Signal(RUN_BITS)
-        value = Signal(8)
+        value, nonzero = Signal(8), Signal()
         cut, left = Signal(), Signal()
         remaining = Signal(signed(len(self.elements) + 1))
-        # remaining - run - value.any() with one adder, whose lowest bit is there for its carry.
-        difference = Cat(1, remaining).as_signed() + Cat(~value.any(), ~run, 1).as_signed()
+        # remaining - run - nonzero with one adder, whose lowest bit is there for its carry.
+        difference = Cat(1, remaining).as_signed() + Cat(~nonzero, ~run, 1).as_signed()
 
-        # Fourth stage: hand it on, unless it is an error.
+        # Fifth stage: hand it on, unless it is an error.
         counted = Signal()  # a token has been counted off remaining
         counted_cut, counted_left = Signal(), Signal()
         over, wrong = Signal(), Signal()
@@ -146,28 +158,34 @@ class RunLengthDecoder(wiring.Component):
             with m.If(self.words.payload.last):
                 m.d.sync += discarding.eq(0)
         with m.If(up):
-            m.d.sync += [low.eq(high), low_valid.eq(high_valid), high.eq(waiting.payload.data), high_valid.eq(waiting.valid)]
-            m.d.sync += [digit.eq(reduce(xor, ones[1 << place :: 1 << place])) for place, digit in enumerate(digits)]
+            m.d.sync += [low.eq(middle), *(low.eq(middle) for low, middle in zip(low_digits, middle_digits, strict=True))]
+        with m.If(rises):
+            m.d.sync += [middle.eq(high), *(middle.eq(digit) for middle, digit in zip(middle_digits, digits, strict=True))]
+            m.d.sync += [middle_valid.eq(high_valid), high.eq(waiting.payload.data), high_valid.eq(waiting.valid)]
             m.d.sync += last_up.eq(last_up | waiting.payload.last)
-        with m.Elif(crosses):
-            m.d.sync += low_valid.eq(0)
-        with m.If(take):
-            m.d.sync += offset.eq(behind)
+        with m.Elif(up):
+            m.d.sync += middle_valid.eq(0)
         with m.If(moves):
+            with m.If(begins):
+                m.d.sync += offset.eq(behind)
+            with m.If(~crossed | middle_valid):
+                m.d.sync += crossed.eq(behind[-1])
             m.d.sync += [
-                *(aligned.eq(take), head.eq(Cat(low, high) >> offset), head_longer.eq(longer)),
-                *(computed.eq(aligned), run.eq((quotient << k) | remainder), value.eq(head[:8])),
-                *(cut.eq(~low_valid & ~high_valid & offset.any()), left.eq(high_valid | (low_valid & (~offset.any() | rest.any())))),
+                *(located.eq(begins), located_offset.eq(offset), located_longer.eq(longer), low_valid.eq(~crossed | middle_valid)),
+                *(aligned.eq(located), head.eq(Cat(low, above_low) >> located_offset), head_longer.eq(located_longer)),
+                *(computed.eq(aligned), run.eq((quotient << k) | remainder), value.eq(head[:8]), nonzero.eq(head[:8].any())),
+                cut.eq(~low_valid & ~further & located_offset.any()),
+                left.eq(further | (low_valid & (~located_offset.any() | rest.any()))),
                 *(counted.eq(computed), token.run.eq(run), token.value.eq(value), counted_cut.eq(cut), counted_left.eq(left)),
             ]
             with m.If(computed):
                 m.d.sync += [remaining.eq(difference[1:]), token.last.eq(~difference[1:].any())]
 
         with m.If(gives_up | (self.tokens.valid & self.tokens.ready & token.last)):
-            m.d.sync += [flag.eq(0) for flag in (decoding, high_valid, low_valid, last_up, aligned, computed, counted)]
-            m.d.sync += offset.eq(0)
+            m.d.sync += [flag.eq(0) for flag in (decoding, high_valid, middle_valid, last_up, located, aligned, computed, counted)]
+            m.d.sync += [offset.eq(0), crossed.eq(1)]
         with m.If(decoding & gives_up):
             m.d.sync += discarding.eq((begun | taken) & ~no_more & ~(taken & self.words.payload.last))
         with m.If(self.start):
-            m.d.sync += [decoding.eq(1), begun.eq(0), no_more.eq(0), k.eq(self.k), shortest.eq(self.k + 9), remaining.eq(self.elements)]
+            m.d.sync += [decoding.eq(1), begun.eq(0), no_more.eq(0), k.eq(self.k), fixed.eq(self.k + 8), remaining.eq(self.elements)]
         return m

@@ -74,7 +74,7 @@ WRONG = (
     Fault("the longest unary part is ended", RunLengthEncoder, "Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT - 1, quotient)", "quotient"),
     Fault("bits that cross into another word are lost", RunLengthEncoder, "held.eq(packed[WORD_BITS:])", "held.eq(0)"),
     Fault("the remainder is not cut off", RunLengthDecoder, "& ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)", "& 0x7F"),
-    Fault("the run is counted without its value", RunLengthDecoder, "Cat(~value.any(), ~run, 1)", "Cat(1, ~run, 1)"),
+    Fault("the run is counted without its value", RunLengthDecoder, "Cat(~nonzero, ~run, 1)", "Cat(1, ~run, 1)"),
 )
 WRONG_SERIAL = (
     Fault("the longest unary part is ended", SerialEncoder, "Mux(unary_ends, ~longest, source)", "Mux(unary_ends, 1, source)"),
