@@ -27,6 +27,13 @@ COUNTERS = {
     "WORDS_OUT": "word_out",
     **({"WINNERS_CYCLES": "winners"} if config().some_winners else {}),
 }
+SEVERAL = {  # what may come several at once
+    "SKIPPED_ZEROS": ("zeros", config().zeros_at_once),
+    "ENTRY_CYCLES": ("entries", config().rows),
+    "SUM_WAITS": ("sum_waits", config().rows),
+    "RANGE_WAITS": ("range_waits", config().rows),
+}
+PORTS = [*COUNTERS.values(), *(port for port, _ in SEVERAL.values()), "macs"]
 
 
 class RegistersBench:
@@ -152,10 +159,10 @@ async def after_a_reset(dut: Any) -> None:
                 assert await bench.get(name) == register.reset, name
         assert await bench.write(REGISTERS["PROGRAM"].address, 1)
         assert await bench.write(REGISTERS["INTERRUPT_ENABLE"].address, bench.random.choice((0, 2, 4)))
-        for port in [*COUNTERS.values(), "zeros", "macs"]:
+        for port in PORTS:
             getattr(dut, port).value = 1
         await ClockCycles(dut.clk, bench.random.randint(1, 40))
-        for port in [*COUNTERS.values(), "zeros", "macs"]:
+        for port in PORTS:
             getattr(dut, port).value = 0
         dut.rst.value = 1
         await ClockCycles(dut.clk, 1)
@@ -192,9 +199,9 @@ async def counters(dut: Any) -> None:
     most = bench.config.rows * bench.config.lanes
     for _ in range(8):
         assert await bench.write(REGISTERS["CONTROL"].address, 1)
-        for name in [*COUNTERS, "SKIPPED_ZEROS", "USEFUL_MACS_LOW", "USEFUL_MACS_HIGH"]:
+        for name in [*COUNTERS, *SEVERAL, "USEFUL_MACS_LOW", "USEFUL_MACS_HIGH"]:
             assert await bench.get(name) == 0
-        expected = dict.fromkeys([*COUNTERS, "SKIPPED_ZEROS", "MACS"], 0)
+        expected = dict.fromkeys([*COUNTERS, *SEVERAL, "MACS"], 0)
         layers: dict[int, int] = {}
         since, pause = 0, 0
         await FallingEdge(dut.clk)
@@ -206,20 +213,19 @@ async def counters(dut: Any) -> None:
                 getattr(dut, port).value = bit
                 expected[name] += bit
                 since += bit if port == "busy" else 0
-            zeros, macs, layer = (
-                bench.random.choice((0, 1, bench.config.zeros_at_once)),
-                bench.random.choice((0, 1, most)),
-                bench.random.randrange(bench.config.layers),
-            )
-            dut.zeros.value, dut.macs.value, dut.layer_done.value, dut.layer.value = zeros, macs, done, layer
-            expected["SKIPPED_ZEROS"] += zeros
+            for name, (port, at_once) in SEVERAL.items():
+                count = bench.random.choice((0, 1, at_once))
+                getattr(dut, port).value = count
+                expected[name] += count
+            macs, layer = bench.random.choice((0, 1, most)), bench.random.randrange(bench.config.layers)
+            dut.macs.value, dut.layer_done.value, dut.layer.value = macs, done, layer
             expected["MACS"] += macs
             if done:
                 layers[layer], since = since, 0
             await FallingEdge(dut.clk)
-        for port in [*COUNTERS.values(), "zeros", "macs", "layer_done"]:
+        for port in [*PORTS, "layer_done"]:
             getattr(dut, port).value = 0
-        for name in [*COUNTERS, "SKIPPED_ZEROS"]:
+        for name in [*COUNTERS, *SEVERAL]:
             assert await bench.get(name) == expected[name] % 2**32, name
         low, high = await bench.get("USEFUL_MACS_LOW"), await bench.get("USEFUL_MACS_HIGH")
         assert low is not None

@@ -9,11 +9,11 @@ from ..config import Config
 from ..counters import COUNTERS, built_counters, counter_words
 
 LAYERS_BASE = 16  # of the layers' cycles in the memory, behind the counters
-BETWEEN_TURNS = 15  # cycles: one for each counter, for a layer that ends, and for reads of layers' cycles
+BETWEEN_TURNS = 20  # cycles: one for each counter, for layers that end, and for reads of layers' cycles
 
 WORDS = sum(len(counter.words) for counter in COUNTERS)
 assert WORDS <= LAYERS_BASE
-assert WORDS + 1 + WORDS // 3 < BETWEEN_TURNS
+assert WORDS + 2 + WORDS // 3 <= BETWEEN_TURNS
 
 
 def event_members(config: Config) -> dict[str, wiring.Member]:
@@ -35,7 +35,7 @@ class PerformanceCounters(wiring.Component):
         read, index: ask for a counter, or with `of_layer` for a layer's cycles; they stay until `found`.
         value: valid with `found`, as it was at the end of the cycle before.
 
-    Latency: 15 cycles at most, if at most one of three is used to ask for a layer.
+    Latency: 20 cycles at most, if at most one of three is used to ask for a layer.
     Cost: 16 + layers words of memory, and one adder of 32 bits.
     """
 

@@ -27,7 +27,7 @@ class Registers(wiring.Component):
         events of `COUNTERS`: are added in this cycle; busy is one of them.
         layer_done, layer: store the cycles since the layer before ended (or since start) for layer number `layer`.
 
-    Latency: 2 cycles from an address to its data, 3 where rows are spread; for counters until their turn has come, up to 15 more. 1 cycle
+    Latency: 2 cycles from an address to its data, 3 where rows are spread; for counters until their turn has come, up to 20 more. 1 cycle
         from a write to its answer.
     """
 

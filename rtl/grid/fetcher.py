@@ -22,6 +22,7 @@ def fetcher_signature(config: Config) -> wiring.Signature:
             "pointers": Out(pointers_signature(config)),
             "ranges": Out(stream.Signature(range_layout(config))),
             "issued": In(1),
+            "busy": Out(1),
             **({} if config.serial else {"rows": In(config.coordinate_bits), "waits": Out(1)}),
         }
     )
@@ -40,6 +41,7 @@ class RangeFetcher(wiring.Component):
         pointers: the row's reads of them.
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
         issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
+        busy: a range of a unit is being found, and is not waiting for a row of the input.
         rows: feature-map rows of the input that are stored. waits: a window row waits for one of them.
 
     Throughput: one range a cycle; one in two cycles of a unit whose input is still being stored.
@@ -197,6 +199,8 @@ class RangeFetcher(wiring.Component):
                 m.d.sync += [pending.eq(1), pending_range.eq(found_range)]
             with m.Elif(ranges.valid):
                 m.d.sync += pending.eq(0)
+
+        m.d.comb += self.busy.eq((walking & ~self.waits) | under_way | looked_up | found | pending)
 
         # The next unit begins as soon as the one before is walked.
         walked = ~walking | (advance & walks & end & last_pool_column & last_pool_row)

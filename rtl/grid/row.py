@@ -23,8 +23,8 @@ class EntryReader(wiring.Component):
         ranges: what to read.
         entries: the row's reads of them.
         place_free: 0 holds the last entry of a unit's first window back.
-        issued: an entry (or a window without any) is read in this cycle. takes_place: it ends a unit's first window, so a
-            place for the unit's sums is taken. ends_unit: it ends the unit's last window.
+        issued: an entry (or a window without any) is read in this cycle. waits: one waits for a place. idle: there is no range.
+        takes_place: it ends a unit's first window, so a place for the unit's sums is taken. ends_unit: it ends the unit's last window.
         weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
@@ -41,6 +41,8 @@ class EntryReader(wiring.Component):
                 "entries": Out(entries_signature(config)),
                 "place_free": In(1),
                 "issued": Out(1),
+                "waits": Out(1),
+                "idle": Out(1),
                 "takes_place": Out(1),
                 "ends_unit": Out(1),
                 "weight_address": Out(config.weight_bits),
@@ -64,7 +66,9 @@ class EntryReader(wiring.Component):
         m.d.comb += [
             ends_window.eq(ends_range & current.end),
             self.takes_place.eq(self.issued & ends_window & current.first_window),
-            self.issued.eq(current_valid & ~pauses & (self.place_free | ~(ends_window & current.first_window))),
+            self.waits.eq(current_valid & ~self.place_free & ends_window & current.first_window),
+            self.idle.eq(~current_valid),
+            self.issued.eq(current_valid & ~pauses & ~self.waits),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
@@ -185,7 +189,7 @@ class Row(wiring.Component):
     """One PE row: an entry reader whose activation goes to all lanes.
 
     Members:
-        ranges, positive_max, entries, issued, multiplies, last_group: as of `EntryReader`.
+        ranges, positive_max, entries, issued, waits, idle, multiplies, last_group: as of `EntryReader`.
         weight_address, weights: of all lanes; the weights follow as those of `WeightMemory` do.
         sums: of the oldest unit that is finished.
 
@@ -203,6 +207,8 @@ class Row(wiring.Component):
                 "weight_address": Out(config.weight_bits),
                 "weights": In(8 * config.lanes),
                 "issued": Out(1),
+                "waits": Out(1),
+                "idle": Out(1),
                 "multiplies": Out(1),
                 "last_group": Out(1),
                 "sums": Out(sums_signature(config)),
@@ -225,6 +231,8 @@ class Row(wiring.Component):
             reader.positive_max.eq(self.positive_max),
             reader.place_free.eq((places_taken != config.sums) & ~moving.any()),
             self.issued.eq(reader.issued),
+            self.waits.eq(reader.waits),
+            self.idle.eq(reader.idle),
             self.multiplies.eq(reader.multiplies),
             self.last_group.eq(reader.last_group),
             self.weight_address.eq(reader.weight_address),

@@ -87,6 +87,7 @@ class SerialRangeFetcher(wiring.Component):
             self.ranges.valid.eq(looked_up & (found.count.any() | found.end)),
             step.eq(looked_up & (~self.ranges.valid | self.ranges.ready)),
             closes.eq(looked_up & found.end & self.ranges.ready),
+            self.busy.eq(self.units.valid),
             self.units.ready.eq(closes & found.last_window),
         ]
         m.d.sync += inside.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W))

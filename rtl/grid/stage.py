@@ -16,6 +16,8 @@ from .walker import WindowWalker
 from .ways import SumWay, UnitWay
 from .weights import WeightMemory
 
+ROW_EVENTS = ("entries", "sum_waits", "range_waits")
+
 
 class GridStage(wiring.Component):
     """From entries to sums: units of work go to the rows, which find their ranges of entries, and multiply them with their weights.
@@ -30,6 +32,7 @@ class GridStage(wiring.Component):
         reads: each row's reads of entries and pointers. store: weights.
         order: which row works on the next unit. sums: of each row's finished units.
         waiting: a unit waits for input rows. multiplying: some row multiplies. macs: how many lanes that are in use do.
+        entries, sum_waits, range_waits: rows that take an entry, whose sums wait for others to be drained, that wait for a look-up.
     """
 
     def __init__(self, config: Config) -> None:
@@ -50,6 +53,7 @@ class GridStage(wiring.Component):
                 "waiting": Out(1),
                 "multiplying": Out(1),
                 "macs": Out(range(config.pes + 1)),
+                **{name: Out(range(config.rows + 1)) for name in ROW_EVENTS},
             }
         )
 
@@ -66,7 +70,8 @@ class GridStage(wiring.Component):
             m.d.comb += walker.chosen.eq(self.chosen)
         wiring.connect(m, walker.order, wiring.flipped(self.order))
         waits = [walker.waiting]
-        rows = [self._row(m, number, walker.units[number], waits) for number in range(config.rows)]
+        events: dict[str, list[Value]] = {name: [] for name in ROW_EVENTS}
+        rows = [self._row(m, number, walker.units[number], waits, events) for number in range(config.rows)]
         m.d.comb += self.waiting.eq(Cat(waits).any() & ~self.old)
         for copy in range(config.weight_copies):
             m.submodules[f"weights{copy}"] = weights = WeightMemory(config)
@@ -78,6 +83,8 @@ class GridStage(wiring.Component):
                 m.d.comb += [weights.addresses[port].eq(row.weight_address), row.weights.eq(weights.weights[port])]
 
         working = [row.multiplies & ~self.old for row in rows]
+        for name in ROW_EVENTS:
+            m.d.comb += getattr(self, name).eq(Mux(self.old, 0, sum(events[name])))
         m.d.comb += [
             self.multiplying.eq(Cat(working).any()),
             self.macs.eq(
@@ -86,8 +93,11 @@ class GridStage(wiring.Component):
         ]
         return m
 
-    def _row(self, m: Module, number: int, units: wiring.PureInterface, waits: list[Value]) -> Row:
-        """A row with its fetcher and, where rows are spread, its ways from the walker and to the drain; it may wait for input rows."""
+    def _row(self, m: Module, number: int, units: wiring.PureInterface, waits: list[Value], events: dict[str, list[Value]]) -> Row:
+        """A row with its fetcher and, where rows are spread, its ways from the walker and to the drain.
+
+        waits, events: what it waits for, and what is counted of it, are appended.
+        """
         config = self.config
         clears = emptied_by(m, config, f"cleared{number}", self.clear_rows[number])
         fetcher = (SerialRangeFetcher if config.serial else RangeFetcher)(config)
@@ -113,4 +123,6 @@ class GridStage(wiring.Component):
             fetcher.issued.eq(row.issued),
             row.positive_max.eq(self.layer.positive_max),
         ]
+        for name, event in zip(ROW_EVENTS, (row.issued, row.waits, row.idle & fetcher.busy), strict=True):
+            events[name].append(event)
         return row
