@@ -1,11 +1,12 @@
 """Both decoders against golden.decode: every k, edges of the code, every kind of broken stream, stops, and its speed."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import cocotb
 import numpy as np
 
 from skipgrid.golden import encode, max_run, size_bits
+from skipgrid.rtl.config import MAX_QUOTIENT
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import Token, Word
 from streams import PROFILES, Bench, trials
@@ -155,12 +156,30 @@ async def reset_in_the_middle_then_a_right_one(dut: object) -> None:
 
 
 @cocotb.test
+async def words_that_come_slowly(dut: object) -> None:
+    """A token does not wait for more than the word above its first one, nor the last word's tokens for any."""
+    bench = DecoderBench(dut)
+    await bench.begin("full", "full")
+    for k in range(8):
+        tensor = sparse(bench.numbers, 20, 0.5)
+        ends = np.cumsum([8 + unary + k for unary, _ in token_shapes(tensor, k)])
+        await bench.start(tensor.size, k)
+        for number, word in enumerate(word_payloads(encode(tensor, k))):
+            bench.words.send(word)
+            await bench.step(WITHIN // 4)
+            assert len(bench.tokens.received) >= np.count_nonzero(np.append(0, ends[:-1]) < 32 * number)
+        assert not bench.get("busy")
+        assert bench.seen(tensor.size) == (Error.NONE, tensor.tolist())
+
+
+@cocotb.test
 async def speed(dut: object) -> None:
     bench = DecoderBench(dut)
     await bench.begin("full", "full")
-    longest = np.tile(np.append(np.zeros(max_run(7), np.uint8), np.uint8(255)), 40)  # tokens of 22 bits
-    shortest = sparse(bench.numbers, 100, 0)
-    for k, tensor in ((7, longest), (0, shortest), (3, sparse(bench.numbers, 400, 0.8)), (7, sparse(bench.numbers, 400, 0))):
+    for k, longest_only in product(range(8), (False, True)):
+        quotients = [MAX_QUOTIENT] * 20 if longest_only else bench.random.choices(range(MAX_QUOTIENT + 1), k=80)
+        runs = [max_run(k) if longest_only else (quotient << k) + bench.random.randrange(1 << k) for quotient in quotients]
+        tensor = np.concatenate([np.append(np.zeros(run, np.uint8), np.uint8(bench.random.randint(1, 255))) for run in runs])
         bench.words.cycles.clear()
         bench.tokens.cycles.clear()
         words = encode(tensor, k)
