@@ -54,6 +54,7 @@ def random_config(rng: np.random.Generator) -> Config:
     if some(0.02):
         rows, lanes = 1, 256
     experts = 0 if serial or some(0.6) else int(rng.choice([2, 3, 5, 8, 64]))
+    scan = 1 if serial else power(1, lanes)
     channels = lanes * int(rng.choice([1, 4, 7, 16, 32, 65536 // lanes]))
     return Config(
         name="drawn",
@@ -66,9 +67,11 @@ def random_config(rng: np.random.Generator) -> Config:
         side=power(16, 16384, 128),
         channels=channels,
         layers=power(2, 256, 32),
-        scan=1 if serial else power(1, lanes),
+        scan=scan,
         sums=power(1, 16),
         ranges_ahead=int(rng.choice([0, 1, 4, 12])),
+        survivors=1 if serial else min(scan, int(rng.choice([1, 2]))),
+        pointers=1 if serial else int(rng.choice([1, 2, 4])),
         form=Form.SERIAL if serial else Form.SPREAD if rows > 1 and some(0.4) else Form.PARALLEL,
         soft_lanes=0 if serial else int(rng.choice([0, 1, lanes])),
         winners=some(0.5),

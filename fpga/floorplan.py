@@ -46,8 +46,8 @@ def grid_of_128() -> dict[str, str]:
                 block = f"lanes{lane // 4 * 4}.block{8 * (lane % 4) + 4 * half}"
                 plan[f"system.accelerator.grid.weights{pair}.{block}"] = next(stored)
     for row, groups in enumerate((LEFT[:3], LEFT[3:6], RIGHT[:3], RIGHT[3:])):
-        memories = [*(f"entries{row}.0.{number}" for number in range(10)), f"starts{row}.0.0", f"ends{row}.0.0"]
-        plan |= zip((f"system.accelerator.input.memory.{name}" for name in memories), blocks(groups, upper), strict=True)
+        banks = [*(f"entries{row}.bank0.0.{number}" for number in range(10)), f"starts{row}.bank0.0.0", f"ends{row}.bank0.0.0"]
+        plan |= zip((f"system.accelerator.input.memory.{name}" for name in banks), blocks(groups, upper), strict=True)
     parameters = [f"system.accelerator.output.requantiser.{name}.0.0" for name in ("bias", "scale")]
     link = [f"system.link.executor.{name}.memory.0.0" for name in ("requests", "answers")]
     plan |= zip([*parameters, *link], blocks(LEFT[6:], upper), strict=True)

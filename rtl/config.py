@@ -225,8 +225,8 @@ class Config:
 
     @property
     def zeros_at_once(self) -> int:
-        """Zeros that the two activation writers can pass in one cycle: a token's run each, or one where they are serial."""
-        return 1 if self.serial else 2 * MAX_RUN
+        """Zeros that the two activation writers can pass in one cycle: runs of a loaded token and of survivors, or one where serial."""
+        return 1 if self.serial else (1 + self.survivors) * MAX_RUN
 
     @property
     def hash(self) -> int:

@@ -33,6 +33,11 @@ class Token(data.Struct):
     last: 1
 
 
+def tokens_layout(config: Config) -> data.ArrayLayout:
+    """The tokens of a cycle, in order; one without run, value and last is none, and so is what follows `last`."""
+    return data.ArrayLayout(Token, config.survivors)
+
+
 class Opcode(enum.Enum, shape=unsigned(8)):
     """What a descriptor asks for.
 

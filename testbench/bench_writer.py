@@ -7,9 +7,9 @@ import numpy as np
 
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.input.writer import write_layout
-from skipgrid.rtl.layouts import Token
+from skipgrid.rtl.layouts import tokens_layout
 from streams import PROFILES, Bench, config, trials
-from tensors import Coded, random_tokens, sparse, token_payloads
+from tensors import Coded, covered, in_cycles, random_tokens, sparse, token_payloads
 
 Shape = tuple[int, int, int]
 
@@ -19,7 +19,7 @@ class WriterBench(Bench):
 
     async def begin(self) -> None:
         self.config = config()
-        self.tokens = self.source("tokens", Token)
+        self.tokens = self.source("tokens", tokens_layout(self.config))
         # Where serial, what is too much waits to be taken like the rest, but is not offered.
         self.writes = self.sink("writes", write_layout(self.config), waits=not self.config.serial)
         self.failures = self.record("failed", "error")
@@ -40,26 +40,31 @@ class WriterBench(Bench):
         assert self.get("pending") or not self.writes.offered
 
     def store(self, write: dict[str, Any]) -> None:
-        if write["entry_enable"]:
-            assert write["entry_address"] not in self.entries, "an entry is stored twice"
-            self.entries[write["entry_address"]] = write["entry"]["value"], write["entry"]["f"]
-        if write["pointer_enable"]:
-            assert write["pixel"] not in self.pointers, "a pointer is stored twice"
-            self.pointers[write["pixel"]] = write["pointer"]
+        address = write["entry_address"]
+        for entry in write["entries"]:
+            if entry["enable"]:
+                assert address not in self.entries, "an entry is stored twice"
+                self.entries[address] = entry["value"], entry["f"]
+                address += 1
+        for place, pointer in enumerate(write["pointers"]):
+            if pointer["enable"]:
+                pixel = write["pixel"] + (place - write["pixel"]) % self.config.pointers
+                assert pixel not in self.pointers, "a pointer is stored twice"
+                self.pointers[pixel] = pointer["pointer"]
 
     def behave(self, *profiles: str) -> None:
         self.tokens.behave(self.random.choice(profiles or PROFILES))
         self.writes.behave(self.random.choice(profiles or PROFILES))
 
-    async def start(self, shape: Shape, tokens: list[dict[str, int]]) -> None:
-        """Begin a tensor."""
+    async def start(self, shape: Shape, tokens: list[dict[str, int]], *, dense: bool = False) -> None:
+        """Begin a tensor; all its tokens but the last stand in full cycles where it is dense, otherwise some places have none."""
         self.entries.clear()
         self.pointers.clear()
         self.failures.clear()
         self.skips.clear()
         C, H, W = shape
         await self.pulse(start=1, C=C, H=H, W=W)
-        self.tokens.send(*tokens)
+        self.tokens.send(*in_cycles(tokens, self.config.survivors, None if dense else self.random))
 
     async def check(self, shape: Shape, coded: Coded) -> None:
         """Store a tensor, and compare with its CSR form."""
@@ -207,16 +212,32 @@ async def reset_at_any_moment(dut: object) -> None:
         await bench.check(good, sparse(bench.numbers, int(np.prod(good)), 0.5))
 
 
+def steps(bench: WriterBench, shape: Shape, tokens: list[dict[str, int]]) -> int:
+    """How many cycles the tokens take: one for each row, and each so many pixels of a row, that those of a cycle reach."""
+    C, _, W = shape
+    taken = position = pixel = 0  # the pixel is the next one to end
+    for cycle in in_cycles(tokens, bench.config.survivors):
+        position += covered(cycle)
+        while True:
+            taken += 1
+            behind = min(pixel + bench.config.pointers, (pixel // W + 1) * W)
+            if position <= behind * C:
+                break
+            pixel = behind
+        pixel = position // C
+    return taken
+
+
 @cocotb.test
-async def a_token_at_a_time(dut: object) -> None:
+async def a_step_a_cycle(dut: object) -> None:
     bench = WriterBench(dut)
     await bench.begin()
-    await bench.start((16, 4, 4), token_payloads(sparse(bench.numbers, 256, 0), 7))
-    await bench.until(lambda: not bench.get("busy"), "the tensor is stored")
-    assert bench.tokens.cycles[-1] - bench.tokens.cycles[0] == (510 if bench.config.serial else 255)
-    # A run takes a cycle for each further pixel that it reaches.
-    bench.tokens.cycles.clear()
-    start = bench.cycle
-    await bench.start((1, 1, 100), [{"run": 99, "value": 1, "last": 1}])
-    await bench.until(lambda: not bench.get("busy"), "the tensor is stored")
-    assert bench.cycle - start == 103
+    shapes = [(16, 4, 4), (1, 8, 8), (1, 1, 100), (2, 5, 6), (5, 6, 3), (9, 7, 1)]
+    for shape, zeros in ((shape, zeros) for shape in shapes for zeros in (0, 0.3, 0.8, 1)):
+        coded = sparse(bench.numbers, int(np.prod(shape)), zeros)
+        tokens = token_payloads(coded, 7)
+        start = bench.cycle
+        await bench.start(shape, tokens, dense=True)
+        await bench.until(lambda: not bench.get("busy"), "the tensor is stored")
+        taken = coded.size + len(tokens) - 1 if bench.config.serial else steps(bench, shape, tokens)
+        assert bench.cycle - start == taken + 3, (shape, zeros)

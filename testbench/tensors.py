@@ -1,6 +1,7 @@
 """Coded tensors for the benches, and what the golden model says about streams of them."""
 
 import random
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,17 @@ def random_tokens(coded: Coded, k: int, rng: random.Random) -> list[dict[str, in
             run -= part
         payloads.append(token | {"run": run})
     return payloads
+
+
+def in_cycles(tokens: list[dict[str, int]], places: int, rng: random.Random | None = None) -> list[list[dict[str, int]]]:
+    """The same, so many in a cycle; with random numbers, some places, and all of some cycles, have none."""
+    cycles: list[list[dict[str, int]]] = []
+    waiting = deque(tokens)
+    while waiting:
+        cycles.append(
+            [waiting.popleft() if waiting and not (rng and rng.random() < 0.3) else {"run": 0, "value": 0} for _ in range(places)]
+        )
+    return cycles
 
 
 def token_shapes(coded: Coded, k: int) -> list[tuple[int, int]]:

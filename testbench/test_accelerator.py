@@ -12,6 +12,8 @@ CONFIGS = {
     "4x8": SMALL.replaced(rows=4, lanes=8, scan=1, sums=2, weights=512, entries=1024, channels=64),
     "spread": SMALL.replaced(rows=4, lanes=8, scan=2, sums=2, weights=512, entries=1024, channels=64, form=Form.SPREAD),
     "spread, 1 result": SMALL.replaced(sums=1, scan=4, form=Form.SPREAD),
+    "spread, 2 results": SMALL.replaced(survivors=2, pointers=4, form=Form.SPREAD),
+    "2 pointers": SMALL.replaced(pointers=2),
     "serial": SERIAL.replaced(lanes=8),
     "2x4 with winners": SMALL.replaced(winners=True, pixel_winners=5, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),

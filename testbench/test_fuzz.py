@@ -34,6 +34,8 @@ EXTREMES: dict[str, set[int]] = {
     "scan": {1, 16},
     "sums": {1, 16},
     "ranges_ahead": {0, 12},
+    "survivors": {1, 2},
+    "pointers": {1, 2, 4},
     "form": set(Form),
     "soft_lanes": {0, 16},
     "winners": {False, True},

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import layer_layout
 from ..errors import Error
-from ..layouts import Token, makes_output
+from ..layouts import Token, makes_output, tokens_layout
 from .serial_writer import SerialActivationWriter
 from .writer import ActivationWriter, write_layout
 
@@ -34,7 +34,7 @@ def buffers_signature(config: Config) -> wiring.Signature:
             "loads": In(1),
             "stop": In(1),
             "loaded_tokens": In(stream.Signature(Token)),
-            "computed_tokens": In(stream.Signature(Token)),
+            "computed_tokens": In(stream.Signature(tokens_layout(config))),
             "write": Out(write_layout(config)),
             "write_enable": Out(1),
             "write_buffer": Out(1),
@@ -62,6 +62,7 @@ class ActivationBuffers(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config, layer = self.config, self.layer
         m = Module()
+        loaded_tokens = _alone(m, config, self.loaded_tokens)
         m.submodules.writer0 = writer0 = ActivationWriter(config)
         m.submodules.writer1 = writer1 = ActivationWriter(config)
         writers = (writer0, writer1)
@@ -78,7 +79,7 @@ class ActivationBuffers(wiring.Component):
                 m.d.comb += [
                     writer.start.eq(self.start & self.loads),
                     *_shape(writer, layer.C, layer.H, layer.W),
-                    *_connect(self.loaded_tokens, writer.tokens),
+                    *_connect(loaded_tokens, writer.tokens),
                     self.rows.eq(writer.rows),
                     self.input_ready.eq(writer.complete & _holds(writer, layer)),
                     self.loaded.eq(writer.complete),
@@ -94,7 +95,7 @@ class ActivationBuffers(wiring.Component):
             with m.If(writer.writes.valid & writer.writes.ready):
                 m.d.comb += [self.write_enable.eq(1), self.write_buffer.eq(number), self.write.eq(writer.writes.payload)]
         m.d.comb += [
-            self.zeros.eq(sum(_zeros(writer) for writer in writers)),
+            self.zeros.eq(_zeros(loaded_tokens) + _zeros(self.computed_tokens)),
             self.failed.eq(Cat(writer.failed for writer in writers).any()),
             self.error.eq(Mux(writer0.failed, writer0.error, writer1.error)),
         ]
@@ -116,6 +117,7 @@ class SerialActivationBuffers(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config, layer = self.config, self.layer
         m = Module()
+        loaded_tokens = _alone(m, config, self.loaded_tokens)
         m.submodules.writer = writer = SerialActivationWriter(config)
         place = Signal()  # the buffer that the writer writes, or has written
         # What is known of the tensor in the other buffer, which is the writer's tensor before.
@@ -141,7 +143,7 @@ class SerialActivationBuffers(wiring.Component):
             self.error.eq(writer.error),
         ]
         with m.If(self.loads):
-            m.d.comb += [*_shape(writer, layer.C, layer.H, layer.W), *_connect(self.loaded_tokens, writer.tokens)]
+            m.d.comb += [*_shape(writer, layer.C, layer.H, layer.W), *_connect(loaded_tokens, writer.tokens)]
             with m.If(self.start):
                 m.d.sync += [place.eq(layer.buffer), other.eq(0)]
         with m.Else():
@@ -160,10 +162,18 @@ def _connect(source: object, sink: object) -> list[object]:
     return [sink.payload.eq(source.payload), sink.valid.eq(source.valid), source.ready.eq(sink.ready)]  # type: ignore[attr-defined]
 
 
+def _alone(m: Module, config: Config, tokens: wiring.PureInterface) -> wiring.PureInterface:
+    """A stream of one token a cycle, as one of as many as a writer takes."""
+    several = stream.Signature(tokens_layout(config)).create(path=("loaded",))
+    m.d.comb += [several.payload[0].eq(tokens.payload), several.valid.eq(tokens.valid), tokens.ready.eq(several.ready)]
+    return several
+
+
 def _holds(held: object, layer: object) -> Value:
     """Whether the tensor held has the shape of the layer's input."""
     return (held.held_C == layer.C) & (held.held_H == layer.H) & (held.held_W == layer.W)  # type: ignore[attr-defined]
 
 
-def _zeros(writer: Writer) -> Value:
-    return Mux(writer.tokens.valid & writer.tokens.ready, writer.tokens.payload.run, 0)
+def _zeros(tokens: wiring.PureInterface) -> Value:
+    """How many are passed in this cycle."""
+    return Mux(tokens.valid & tokens.ready, sum(token.run for token in tokens.payload), 0)

@@ -31,6 +31,7 @@ class SerialActivationWriter(wiring.Component):
         config = self.config
         m = Module()
         write = self.writes.payload
+        entry, pointer = write.entries[0], write.pointers[0]
         held, token = Signal(), Signal(Token)  # with what is left of its run
         space = Signal.like(self.held_C)  # elements of the pixel that are still to come
         f, next_f = Signal(config.feature_bits), Signal(config.feature_bits + 1)
@@ -53,14 +54,14 @@ class SerialActivationWriter(wiring.Component):
             next_rows.eq(self.rows + 1),
             next_entries.eq(self.entries + is_value),
             no_entry.eq(is_value & (self.entries + self.other_entries >= config.entries)),
-            no_pixel.eq(write.pointer_enable & (self.pixels + self.other_pixels >= config.pixels)),
-            write.entry_enable.eq(is_value),
+            no_pixel.eq(ends_pixel & (self.pixels + self.other_pixels >= config.pixels)),
+            entry.enable.eq(is_value),
             write.entry_address.eq(self.entries),
-            write.entry.value.eq(token.value),
-            write.entry.f.eq(f),
-            write.pointer_enable.eq(ends_pixel),
+            entry.value.eq(token.value),
+            entry.f.eq(f),
+            pointer.enable.eq(ends_pixel),
             write.pixel.eq(self.pixels),
-            write.pointer.eq(next_entries),
+            pointer.pointer.eq(next_entries),
             self.pending.eq(held),
             self.writes.valid.eq(self.pending & ~self.failed & ~no_entry & ~no_pixel),
             step.eq(self.pending & self.writes.ready & ~self.failed),
@@ -83,9 +84,9 @@ class SerialActivationWriter(wiring.Component):
             tensor_ends.eq(step & ends_row & (next_rows == self.held_H)),
         ]
         with m.If(self.tokens.ready):
-            m.d.sync += [token.eq(self.tokens.payload), held.eq(self.tokens.valid)]
+            m.d.sync += [token.eq(self.tokens.payload[0]), held.eq(self.tokens.valid)]
         with m.If(step):
-            m.d.sync += [self.entries.eq(next_entries), self.pixels.eq(self.pixels + write.pointer_enable)]
+            m.d.sync += [self.entries.eq(next_entries), self.pixels.eq(self.pixels + ends_pixel)]
             with m.If(is_zero):
                 m.d.sync += token.run.eq(token.run - 1)
             with m.If(is_zero | is_value):
@@ -105,7 +106,6 @@ class SerialActivationWriter(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 *tensor_begins(self),
-                self.pixels.eq(0),
                 held.eq(0),
                 space.eq(self.C),
                 f.eq(0),

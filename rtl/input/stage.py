@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import layer_layout
 from ..errors import Error
-from ..layouts import Token, Word
+from ..layouts import Word, tokens_layout
 from ..parts.far import emptied_by
 from ..parts.skid import buffered
 from .buffers import ActivationBuffers, SerialActivationBuffers
@@ -25,7 +25,7 @@ class InputStage(wiring.Component):
     Members:
         layer: steady while anything is under way. start: it begins. loads: its input comes from the stream.
         stop: what is under way is given up. clear: likewise what stands in queues.
-        words: of a tensor from the stream. outputs: tokens of the layer's output, for the buffer that is not its input's.
+        words: of a tensor from the stream. outputs: tokens of the layer's output, for the other buffer.
         reads: each row's way to entries and pointers of the layer's input.
         rows_stored: feature-map rows of the input that are complete. input_ready: a tensor of the input's shape is held.
         loaded, stored: the input, or the output, is complete.
@@ -43,7 +43,7 @@ class InputStage(wiring.Component):
                 "stop": In(1),
                 "clear": In(1),
                 "words": In(stream.Signature(Word)),
-                "outputs": In(stream.Signature(Token)),
+                "outputs": In(stream.Signature(tokens_layout(config))),
                 "reads": In(read_signature(config)).array(config.rows),
                 "rows_stored": Out(config.coordinate_bits),
                 "input_ready": Out(1),
@@ -68,8 +68,6 @@ class InputStage(wiring.Component):
         wiring.connect(m, wiring.flipped(self.words), decoder.words)
         buffered(m, config, clears, decoder.tokens, buffers.loaded_tokens, "loaded")
         wiring.connect(m, wiring.flipped(self.outputs), buffers.computed_tokens)
-        far = m.d["comb" if config.serial else "sync"]  # on a large FPGA, registers halve the way to memories everywhere
-        far += [memory.write.eq(buffers.write), memory.write_enable.eq(buffers.write_enable), memory.write_buffer.eq(buffers.write_buffer)]
         for read, row in zip(self.reads, memory.reads, strict=True):
             wiring.connect(m, wiring.flipped(read), row)
 
@@ -82,6 +80,9 @@ class InputStage(wiring.Component):
             buffers.start.eq(self.start),
             buffers.loads.eq(self.loads),
             buffers.stop.eq(self.stop),
+            memory.write.eq(buffers.write),
+            memory.write_enable.eq(buffers.write_enable),
+            memory.write_buffer.eq(buffers.write_buffer),
             memory.read_buffer.eq(layer.buffer),
             self.rows_stored.eq(buffers.rows),
             self.input_ready.eq(buffers.input_ready),

@@ -2,25 +2,30 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from ..config import Config
 from ..errors import Error
-from ..layouts import RUN_BITS, Token, entry_layout, pointer_shape
+from ..layouts import RUN_BITS, entry_layout, pointer_shape, tokens_layout
 
 
 def write_layout(config: Config) -> data.StructLayout:
-    """What one cycle stores: an entry, a pixel pointer, or both. Addresses count from the buffer's own end of the memory."""
+    """What one cycle stores. Addresses count from the buffer's own end of the memory.
+
+    entries: of those that are enabled, the first goes to entry_address, and the next one behind it.
+    pointers: place i has that of the pixel whose number is i modulo `pointers`, and which is the first such one from `pixel` on.
+    """
+    entry = data.StructLayout({"enable": 1, **entry_layout(config).members})
+    pointer = data.StructLayout({"enable": 1, "pointer": pointer_shape(config)})
     return data.StructLayout(
         {
-            "entry_enable": 1,
             "entry_address": config.entry_bits,
-            "entry": entry_layout(config),
-            "pointer_enable": 1,
+            "entries": data.ArrayLayout(entry, config.survivors),
             "pixel": config.pixel_bits,
-            "pointer": pointer_shape(config),
+            "pointers": data.ArrayLayout(pointer, config.pointers),
         }
     )
 
@@ -36,7 +41,7 @@ def writer_signature(config: Config) -> wiring.Signature:
             "C": In(size),
             "H": In(config.coordinate_bits),
             "W": In(config.coordinate_bits),
-            "tokens": In(stream.Signature(Token)),
+            "tokens": In(stream.Signature(tokens_layout(config))),
             "writes": Out(stream.Signature(write_layout(config))),
             "other_entries": In(config.entry_bits + 1),
             "other_pixels": In(config.pixel_bits + 1),
@@ -64,6 +69,7 @@ def tensor_begins(writer: Any) -> list[object]:
         writer.held_H.eq(writer.H),
         writer.held_W.eq(writer.W),
         writer.entries.eq(0),
+        writer.pixels.eq(0),
         writer.rows.eq(0),
     ]
 
@@ -73,6 +79,10 @@ class ActivationWriter(wiring.Component):
 
     The pointer of pixel p = y * W + x is the index behind its last entry. So the entries of adjacent pixels of a feature-map row
     are one range, found with two pointers: that of the last pixel, and that of the pixel before the first.
+
+    Positions count the tensor's elements. A position behind a cycle's tokens follows from their runs alone; the ends of the next
+    `pointers` pixels are known, and comparing both says which pixels end in the tokens. A pixel belongs to the bank that its number is
+    modulo `pointers`, so each bank goes on by as many pixels at once.
 
     Members:
         start: begins a tensor of `C` channels, `H` rows and `W` columns (each at least 1), in place of the one held.
@@ -88,7 +98,8 @@ class ActivationWriter(wiring.Component):
         failed: for one cycle; `error` is ENTRIES_FULL, PIXELS_FULL, FEATURES_TOO_MANY (W * C of the configuration), or
             DESCRIPTOR_SIZE (the tokens end where C * H * W do not).
 
-    Throughput: one token a cycle, and one cycle for each further pixel that a run reaches. Latency: 2 cycles.
+    Throughput: a step a cycle: all tokens of a cycle, where they reach into one feature-map row and into `pointers` pixels of it; one
+    more for each row, and each further `pointers` pixels, that they reach. Latency: 2 cycles.
     """
 
     def __init__(self, config: Config) -> None:
@@ -98,90 +109,113 @@ class ActivationWriter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
-        space = Signal.like(self.held_C)  # elements of the pixel that are still to come
-        space_less = Signal.like(space)  # the same, less 1: so no sum stands before a comparison
-        C_less = Signal.like(space)
-        f = Signal(config.feature_bits)  # of the next element
-        f_behind = Signal(config.feature_bits + 2)  # of the next pixel's first element; more bits tell a row that is too long
-        columns_left, rows_left = Signal(config.coordinate_bits), Signal(config.coordinate_bits)
-        feeding = Signal()  # tokens of the tensor are still to come
-        token, token_valid = Signal(Token), Signal()  # with what is left of its run
-        run, some = token.run, token.value.any()
-        wide_run = Signal(max(RUN_BITS, len(space)))
-        reaches, passes = Signal(), Signal()  # the run leaves room for one more element, or less; it goes on behind the pixel
-        m.d.comb += [wide_run.eq(run), reaches.eq(~(run < space_less)), passes.eq(run > space)]
+        banks = range(config.pointers)
+        bank_bits = exact_log2(config.pointers)
+        # Wide enough that a row that is too long is told, and that a difference's sign tells what is behind what.
+        position_bits = max(config.feature_bits + 2 + bank_bits, RUN_BITS + config.survivors)
 
-        # First stage: take a token, or as much of its run as the pixel has room for.
-        crosses, stores, ends_pixel, ends_row, step = Signal(), Signal(), Signal(), Signal(), Signal()
-        finished, moves = Signal(), Signal()
-        entries = Signal.like(self.entries)
+        # First stage: where the tokens end.
+        feeding = Signal()  # tokens of the tensor are still to come
+        held = Signal(data.ArrayLayout(data.StructLayout({"end": position_bits, "value": 8, "some": 1}), config.survivors))
+        held_valid, held_last = Signal(), Signal()
+        last, finished, step, moves = Signal(), Signal(), Signal(), Signal()
+        stores = Signal(config.survivors)  # values that this step stores
         m.d.comb += [
-            crosses.eq(run > space_less),  # the run reaches the end of the pixel
-            stores.eq(~crosses & some),
-            ends_pixel.eq(crosses | (some & reaches)),
-            ends_row.eq(ends_pixel & (columns_left == 1)),
-            # A run that ends with the pixel has nothing left only where no value follows it.
-            finished.eq(~crosses | (~passes & ~some)),
-            entries.eq(self.entries + stores),
-            step.eq(token_valid & moves),
-            self.tokens.ready.eq(feeding & (~token_valid | (moves & finished))),
+            last.eq(Cat(token.last for token in self.tokens.payload).any()),
+            self.tokens.ready.eq(feeding & (~held_valid | (moves & finished))),
+            step.eq(held_valid & moves),
         ]
         with m.If(self.tokens.ready):
-            m.d.sync += [token.eq(self.tokens.payload), token_valid.eq(self.tokens.valid)]
-            with m.If(self.tokens.valid & self.tokens.payload.last):
-                m.d.sync += feeding.eq(0)
+            m.d.sync += held_valid.eq(self.tokens.valid)
         with m.Elif(step):
-            m.d.sync += [token.run.eq(run - space), token_valid.eq(~finished)]
-        with m.If(step):
             m.d.sync += [
-                self.entries.eq(entries),
-                space.eq(Mux(some, space_less, space) - run),
-                space_less.eq((Cat(1, space_less) + Cat(~some, ~wide_run))[1:]),  # space_less - run - some
-                f.eq((Cat(1, f) + Cat(some, run))[1:]),  # f + run + some
+                held_valid.eq(~finished),
+                *(token.some.eq(token.some & ~stored) for token, stored in zip(held, stores, strict=True)),
             ]
-            with m.If(ends_pixel):
-                m.d.sync += [
-                    self.pixels.eq(self.pixels + 1),
-                    columns_left.eq(columns_left - 1),
-                    space.eq(self.held_C),
-                    space_less.eq(C_less),
-                    f.eq(f_behind),
-                    f_behind.eq(f_behind + self.held_C),
-                ]
-            with m.If(ends_row):
-                m.d.sync += [columns_left.eq(self.held_W), rows_left.eq(rows_left - 1), f.eq(0), f_behind.eq(self.held_C)]
+        with m.If(self.tokens.ready & self.tokens.valid):
+            end = held[config.survivors - 1].end
+            for token, taken in zip(self.tokens.payload, held, strict=True):
+                some = token.value.any()
+                end = (Cat(1, end) + Cat(some, token.run))[1:]  # end + run + some
+                m.d.sync += [taken.end.eq(end), taken.value.eq(token.value), taken.some.eq(some)]
+            m.d.sync += [held_last.eq(last), feeding.eq(~last)]
 
-        # Second stage: check it against the limits, and store it.
-        write = self.writes.payload
-        last, too_long, completes_row, wrong_size = Signal(), Signal(), Signal(), Signal()
-        entry_place, pixel_place = Signal.like(self.entries), Signal.like(self.pixels)
+        # Second stage: which values and ends of pixels lie in this feature-map row, as far as the banks' next pixels.
+        pixel_ends = Array(Signal(position_bits, name=f"pixel_end{bank}") for bank in banks)  # of the next pixel in each bank
+        row_start = Signal(config.feature_bits)  # its position
+        # Pixels are numbered from one that is in bank 0: the banks hold those from 0 on, or `pointers` later where they are ahead.
+        last_pixel = Signal(range((1 << config.coordinate_bits) + config.pointers - 2))  # of this row
+        ahead = Signal(config.pointers)
+        last_bank = last_pixel[:bank_bits]
+        first_row, rows_left = Signal(), Signal(config.coordinate_bits)
+        in_row, ends_pixel, is_last, ends_row = Signal(config.pointers), Signal(config.pointers), Signal(config.pointers), Signal()
+        within = [Signal(config.pointers, name=f"within{place}") for place in range(config.survivors)]  # a token ends in a pixel, or before
+        last_end = held[config.survivors - 1].end
+        for bank, pixel_end in enumerate(pixel_ends):
+            pixel = Cat(Const(bank, bank_bits), ahead[bank])
+            m.d.comb += [
+                in_row[bank].eq(pixel <= last_pixel),
+                is_last[bank].eq(pixel == last_pixel),
+                ends_pixel[bank].eq(in_row[bank] & ~(last_end - pixel_end)[position_bits - 1]),
+                *(is_in[bank].eq(~(pixel_end - token.end)[position_bits - 1]) for is_in, token in zip(within, held, strict=True)),
+            ]
         m.d.comb += [
-            write.entry_address.eq(entry_place),
-            write.pixel.eq(pixel_place),
+            stores.eq(Cat(token.some & (in_row & is_in).any() for token, is_in in zip(held, within, strict=True))),
+            finished.eq((in_row & within[-1]).any()),
+            ends_row.eq((ends_pixel & is_last).any()),
+        ]
+        with m.If(step):
+            for bank, pixel_end in enumerate(pixel_ends):
+                with m.If(ends_pixel[bank]):
+                    m.d.sync += pixel_end.eq(pixel_end + (self.held_C << bank_bits))
+            with m.If(ends_pixel[-1]):
+                m.d.sync += [last_pixel.eq(last_pixel - config.pointers), ahead.eq(ahead & ends_pixel)]
+            with m.Else():
+                m.d.sync += ahead.eq(ahead | ends_pixel)
+            with m.If(ends_row):
+                m.d.sync += [
+                    last_pixel.eq((last_bank + 1)[:bank_bits] + self.held_W - 1),
+                    row_start.eq(pixel_ends[last_bank]),
+                    rows_left.eq(rows_left - 1),
+                    first_row.eq(0),
+                ]
+
+        # Third stage: check it against the limits, and store it.
+        write = self.writes.payload
+        ends_tokens, too_long, completes_row, wrong_size = Signal(), Signal(), Signal(), Signal()
+        counts = [Signal(range(config.survivors + 1), name=f"count{bank}") for bank in banks]  # entries up to the pixel's end
+        entry_enables, pointer_enables = (Cat(item.enable for item in items) for items in (write.entries, write.pointers))
+        entries_less, pixels_less = Signal(range(config.survivors)), Signal(range(config.pointers))  # less 1: how many are stored
+        m.d.comb += [
+            write.entry_address.eq(self.entries),
+            write.pixel.eq(self.pixels),
+            *(item.pointer.eq(self.entries + count) for item, count in zip(write.pointers, counts, strict=True)),
+            entries_less.eq(sum(entry_enables) - 1),
+            pixels_less.eq(sum(pointer_enables) - 1),
             self.writes.valid.eq(self.pending & ~self.failed),
             moves.eq(~self.pending | self.writes.ready),
         ]
         with m.If(moves):
             m.d.sync += [
                 self.pending.eq(step),
-                entry_place.eq(self.entries),
-                pixel_place.eq(self.pixels),
-                write.entry_enable.eq(stores),
-                write.entry.value.eq(token.value),
-                write.entry.f.eq(f + run),
-                write.pointer_enable.eq(ends_pixel),
-                write.pointer.eq(entries),
-                last.eq(finished & token.last),
+                entry_enables.eq(stores),
+                pointer_enables.eq(ends_pixel),
+                ends_tokens.eq(finished & held_last),
                 completes_row.eq(ends_row),
-                too_long.eq(f_behind > config.features),
+                # All rows are as long as the first one, whose positions are those in the row.
+                too_long.eq(first_row & Cat(is_in & (end > config.features) for is_in, end in zip(in_row, pixel_ends, strict=True)).any()),
                 # The tokens end before the tensor, or the other way round.
-                wrong_size.eq((finished & token.last) != (ends_row & (rows_left == 1))),
+                wrong_size.eq((finished & held_last) != (ends_row & (rows_left == 1))),
             ]
+            for item, token in zip(write.entries, held, strict=True):
+                m.d.sync += [item.value.eq(token.value), item.f.eq(token.end + ~row_start)]  # end - 1 - row_start
+            for bank, count in enumerate(counts):
+                m.d.sync += count.eq(sum(token.some & is_in[bank] for token, is_in in zip(held, within, strict=True)))
         with m.If(self.pending):
             m.d.comb += self.failed.eq(1)
-            with m.If(write.entry_enable & (entry_place + self.other_entries >= config.entries)):
+            with m.If(entry_enables.any() & (self.entries + self.other_entries + entries_less >= config.entries)):
                 m.d.comb += self.error.eq(Error.ENTRIES_FULL)
-            with m.Elif(write.pointer_enable & (pixel_place + self.other_pixels >= config.pixels)):
+            with m.Elif(pointer_enables.any() & (self.pixels + self.other_pixels + pixels_less >= config.pixels)):
                 m.d.comb += self.error.eq(Error.PIXELS_FULL)
             with m.Elif(too_long):
                 m.d.comb += self.error.eq(Error.FEATURES_TOO_MANY)
@@ -190,27 +224,30 @@ class ActivationWriter(wiring.Component):
             with m.Else():
                 m.d.comb += self.failed.eq(0)
         with m.If(self.writes.valid & self.writes.ready):
-            m.d.sync += self.rows.eq(self.rows + completes_row)
-            with m.If(last):
+            m.d.sync += [
+                self.entries.eq(self.entries + sum(entry_enables)),
+                self.pixels.eq(self.pixels + sum(pointer_enables)),
+                self.rows.eq(self.rows + completes_row),
+            ]
+            with m.If(ends_tokens):
                 m.d.sync += [self.busy.eq(0), self.complete.eq(1)]
         with m.If(self.failed | self.stop):
-            m.d.sync += [self.busy.eq(0), feeding.eq(0), token_valid.eq(0), self.pending.eq(0)]
+            m.d.sync += [self.busy.eq(0), feeding.eq(0), held_valid.eq(0), self.pending.eq(0)]
         with m.If(self.drop):
             m.d.sync += [self.complete.eq(0), self.entries.eq(0), self.pixels.eq(0)]
 
         with m.If(self.start):
             m.d.sync += [
                 *tensor_begins(self),
-                self.pixels.eq(0),
                 feeding.eq(1),
-                space.eq(self.C),
-                space_less.eq(self.C - 1),
-                C_less.eq(self.C - 1),
-                f.eq(0),
-                f_behind.eq(self.C),
-                columns_left.eq(self.W),
+                last_end.eq(0),
+                *(end.eq(self.C * (bank + 1)) for bank, end in enumerate(pixel_ends)),
+                row_start.eq(0),
+                last_pixel.eq(self.W - 1),
+                ahead.eq(0),
+                first_row.eq(1),
                 rows_left.eq(self.H),
-                token_valid.eq(0),
+                held_valid.eq(0),
                 self.pending.eq(0),
             ]
         return m

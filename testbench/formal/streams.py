@@ -12,7 +12,7 @@ from typing import Any
 from amaranth.hdl import Signal, Value, signed
 from amaranth.lib.memory import Memory
 
-from formal.configurations import EXPERTS, SERIAL, SMALL, SPREAD, WINNERS, few_bins
+from formal.configurations import EXPERTS, SERIAL, SEVERAL, SMALL, SPREAD, WINNERS, few_bins
 from formal.proof import Proof
 from formal.properties import Fault, Property
 from formal.sides import surround
@@ -160,6 +160,7 @@ PROPERTIES = (
         connect=starts_when_idle,
     ),
     rule("writer", ActivationWriter, 12, "~self.pending | self.writes.ready", "1", SMALL, connect=starts_when_idle),
+    rule("writer-several", ActivationWriter, 12, "~self.pending | self.writes.ready", "1", SEVERAL, connect=starts_when_idle),
     rule(
         "serial-writer",
         SerialActivationWriter,
