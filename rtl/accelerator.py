@@ -71,11 +71,7 @@ class Accelerator(wiring.Component):
         to_stream(m, output.words, wiring.flipped(self.m_axis_out))
 
         # Ways across it: outputs that are the next layer's input, winners that are read again, experts that are chosen, what is loaded.
-        m.d.comb += [
-            input_.outputs.payload[0].eq(output.outputs.payload),
-            input_.outputs.valid.eq(output.outputs.valid),
-            output.outputs.ready.eq(input_.outputs.ready),
-        ]
+        wiring.connect(m, output.outputs, input_.outputs)
         if config.winners:
             with m.If(control.layer.chooses):
                 wiring.connect(m, output.read, input_.reads[0])  # row 0 has nothing to read

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Mux, Value, signed, unsigned
+from amaranth.hdl import Cat, Mux, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,11 +26,15 @@ class Word(data.Struct):
 
 
 class Token(data.Struct):
-    """run zeros, then value (a nonzero coded byte); value 0 means these zeros only. last ends the tensor."""
+    """run zeros, then value (a nonzero coded byte); value 0 means these zeros only, and all 0 none at all. last ends the tensor."""
 
     run: RUN_BITS
     value: 8
     last: 1
+
+    def is_none(self) -> Value:
+        """Whether it stands for nothing."""
+        return ~self.as_value().any()
 
 
 def tokens_layout(config: Config) -> data.ArrayLayout:
@@ -163,15 +167,22 @@ def candidate_layout(config: Config) -> data.StructLayout:
     """An accumulator that may survive requantisation.
 
     gap: zeros before it since the candidate before. channel: index of its parameters.
-    null: there is no accumulator, only the gap. last: ends the tensor.
+    null: there is no accumulator, only the gap; with gap 0 and last 0 it is none at all. last: ends the tensor.
     """
     return data.StructLayout({"gap": RUN_BITS, "accumulator": signed(32), "channel": config.channel_bits, "null": 1, "last": 1})
 
 
 class Result(data.Struct):
-    """A requantised output: gap zeros, then value as a coded byte, which may itself be zero. null: the zeros only."""
+    """A requantised output: gap zeros, then value as a coded byte, which may itself be zero.
+
+    null: the zeros only; with gap 0 and last 0 it is none at all. last: ends the tensor.
+    """
 
     gap: RUN_BITS
     value: 8
     null: 1
     last: 1
+
+    def is_none(self) -> Value:
+        """Whether it stands for nothing."""
+        return ~Cat(self.gap, ~self.null, self.last).any()

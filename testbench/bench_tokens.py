@@ -4,12 +4,15 @@ from itertools import pairwise
 
 import cocotb
 import numpy as np
+from amaranth.lib import data
 
 from skipgrid.golden import max_run
 from skipgrid.rtl.config import MAX_RUN
 from skipgrid.rtl.layouts import Result, Token
-from streams import PROFILES, Bench, Scoreboard, config
+from streams import PROFILES, Bench, Scoreboard, arrays, config, there
 from tensors import Coded, edge_tensors, sparse, token_payloads
+
+SURVIVORS = config().survivors
 
 
 def results_of(coded: Coded, bench: Bench) -> list[dict[str, int]]:
@@ -48,9 +51,12 @@ class TokensBench(Bench):
     """A token builder between a driver of results and a monitor of tokens."""
 
     async def begin(self) -> None:
-        self.results, self.tokens = self.source("results", Result), self.sink("tokens", Token)
+        self.results = self.source("results", data.ArrayLayout(Result, SURVIVORS))
+        self.tokens = self.sink("tokens", data.ArrayLayout(Token, SURVIVORS))
         self.taken: list[dict[str, int]] = []
-        self.results.listeners.append(self.taken.append)
+        self.received: list[dict[str, int]] = []
+        self.results.listeners.append(lambda results: self.taken.extend(there([results])))
+        self.tokens.listeners.append(lambda tokens: self.received.extend(there([tokens])))
         self.board = Scoreboard("tensors")
         await self.reset()
 
@@ -58,15 +64,15 @@ class TokensBench(Bench):
         """Send a tensor, and compare its tokens."""
         self.set(k=k)
         self.taken.clear()
-        self.tokens.received.clear()
+        self.received.clear()
         self.results.behave(self.random.choice(PROFILES[:2] + PROFILES[3:]))
         self.tokens.behave(self.random.choice(PROFILES))
-        self.results.send(*results_of(tensor, self))
-        await self.until(lambda: not self.results.queue and any(token["last"] for token in self.tokens.received), "the tensor is through")
+        self.results.send(*arrays(results_of(tensor, self), SURVIVORS, self.random))
+        await self.until(lambda: not self.results.queue and any(token["last"] for token in self.received), "the tensor is through")
         seen = elements(self.taken)
         assert seen.tolist() == tensor.tolist()
         self.board.expect([{"last": 0} | token for token in token_payloads(seen, k)])
-        self.board.see([{name: token[name] for name in ("last", "run", "value")} for token in self.tokens.received])
+        self.board.see([{name: token[name] for name in ("last", "run", "value")} for token in self.received])
 
 
 @cocotb.test
@@ -92,12 +98,12 @@ async def reset_at_any_moment(dut: object) -> None:
 
 
 @cocotb.test
-async def one_result_a_cycle(dut: object) -> None:
+async def all_survivors_a_cycle(dut: object) -> None:
     bench = TokensBench(dut)
     bench.set(k=7)
     await bench.begin()
-    bench.results.send(*({"gap": bench.random.getrandbits(9), "value": 1 + value} for value in range(100)))
-    await bench.until(lambda: len(bench.tokens.received) == 100, "all tokens are there")
+    bench.results.send(*arrays(({"gap": bench.random.getrandbits(9), "value": 1 + value} for value in range(100)), SURVIVORS))
+    await bench.until(lambda: len(bench.received) == 100, "all tokens are there")
     assert {after - before for before, after in pairwise(bench.results.cycles)} == {1}
     delays = {after - before for before, after in zip(bench.results.cycles, bench.tokens.cycles, strict=True)}
     assert delays == {1 if config().parallel else 2}

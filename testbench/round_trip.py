@@ -27,7 +27,11 @@ class RoundTrip(wiring.Component):
         m = Module()
         m.submodules.encoder = encoder = SerialEncoder() if self.serial else RunLengthEncoder()
         m.submodules.decoder = decoder = SerialDecoder() if self.serial else RunLengthDecoder()
-        wiring.connect(m, wiring.flipped(self.sent), encoder.tokens)
+        m.d.comb += [
+            encoder.tokens.payload[0].eq(self.sent.payload),
+            encoder.tokens.valid.eq(self.sent.valid),
+            self.sent.ready.eq(encoder.tokens.ready),
+        ]
         wiring.connect(m, encoder.words, decoder.words)
         wiring.connect(m, decoder.tokens, wiring.flipped(self.back))
         m.d.comb += [

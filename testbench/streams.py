@@ -9,7 +9,7 @@ import json
 import os
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import repeat
 from typing import Any
@@ -127,6 +127,32 @@ def pace(profile: str, rng: random.Random) -> Iterator[bool]:
 
 class Cut(Exception):
     """The cycle has come in which what is under way is cut."""
+
+
+def _is_there(word: Payload) -> bool:
+    """Whether a token, result or candidate stands for something."""
+    something = word["run"] or word["value"] if "run" in word else word["gap"] or not word.get("null")
+    return bool(something or word.get("last"))
+
+
+def there(arrays: Iterable[Payload]) -> list[Payload]:
+    """What stands in arrays of tokens, results or candidates, without those that are none; AssertionError if one is before another."""
+    found = []
+    for array in arrays:
+        some = [word for word in array if _is_there(word)]
+        assert some == array[: len(some)], f"nothing stands before something: {array}"
+        found += some
+    return found
+
+
+def arrays(words: Iterable[Payload], width: int, rng: random.Random | None = None) -> list[Payload]:
+    """Tokens or results in arrays of `width`; with random numbers, some of the arrays are not full."""
+    found: list[Payload] = []
+    for word in words:
+        if not found or len(found[-1]) == width or not _is_there(word) or (rng and rng.random() < 0.3):
+            found.append([])
+        found[-1].append(word)
+    return [array + [{} if "run" in array[0] else {"null": 1}] * (width - len(array)) for array in found]
 
 
 class Bench:

@@ -10,10 +10,22 @@ from skipgrid.rtl.output.serial_drain import SerialDrain
 LARGE = SMALL.replaced(form=Form.SPREAD, lanes=16, channels=8192, experts=4, experts_chosen=2)
 
 
+EIGHT = SMALL.replaced(rows=1, lanes=8, scan=8)
+
+
 @shapes(
-    {"2": SMALL, "8": SMALL.replaced(rows=1, lanes=8, scan=8), "1": SMALL.replaced(rows=4, scan=1), "spread, experts": LARGE},
+    {
+        "2": SMALL,
+        "8": EIGHT,
+        "1": SMALL.replaced(rows=4, scan=1),
+        "spread, experts": LARGE,
+        "2 of 2": SMALL.replaced(survivors=2),
+        "2 of 8": EIGHT.replaced(survivors=2),
+        "2 of 16, spread, experts": LARGE.replaced(scan=16, survivors=2),
+    },
     "2",
     "spread, experts",
+    "2 of 16, spread, experts",
 )
 def test_drain(simulate: Callable[..., None], config: Config) -> None:
     simulate(Drain(config), "bench_drain", config)

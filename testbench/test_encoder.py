@@ -2,10 +2,7 @@
 
 from collections.abc import Callable
 
-import pytest
-from amaranth.lib import wiring
-
-from simulation import SMALL, SPREAD, shapes
+from simulation import SERIAL, SMALL, SPREAD, shapes
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Word
 from skipgrid.rtl.output.encoder import RunLengthEncoder
@@ -13,9 +10,10 @@ from skipgrid.rtl.output.serial_encoder import SerialEncoder
 from skipgrid.rtl.parts.skid import SkidBuffer
 
 
-@pytest.mark.parametrize("encoder", [RunLengthEncoder, SerialEncoder], ids=["parallel", "serial"])
-def test_encoder(simulate: Callable[..., None], encoder: Callable[[], wiring.Component]) -> None:
-    simulate(encoder(), "bench_encoder")
+@shapes({"parallel": SMALL, "two": SMALL.replaced(survivors=2), "serial": SERIAL}, "parallel", "two", "serial")
+def test_encoder(simulate: Callable[..., None], config: Config) -> None:
+    encoder = SerialEncoder() if config.serial else RunLengthEncoder(config.survivors)
+    simulate(encoder, "bench_encoder", config)
 
 
 @shapes({"parallel": SMALL, "spread": SPREAD}, "parallel")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from simulation import SERIAL, SMALL, SPREAD, shapes
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.layouts import Result
+from skipgrid.rtl.output.narrow import Narrow
 from skipgrid.rtl.output.requantise import Requantiser
 from skipgrid.rtl.output.serial_requantise import SerialRequantiser
 from skipgrid.rtl.output.tokens import TokenBuilder
@@ -18,6 +20,13 @@ def test_serial_requantiser(simulate: Callable[..., None]) -> None:
     simulate(SerialRequantiser(SERIAL), "bench_requantiser", SERIAL)
 
 
-@shapes({"parallel": SMALL, "spread": SPREAD}, "parallel")
+TWO = {"two": SMALL.replaced(survivors=2), "two, spread": SPREAD.replaced(survivors=2)}
+
+
+@shapes({"parallel": SMALL, "spread": SPREAD, **TWO}, "parallel", "two, spread")
 def test_token_builder(simulate: Callable[..., None], config: Config) -> None:
-    simulate(TokenBuilder(registered=not config.parallel), "bench_tokens", config)
+    simulate(TokenBuilder(config.survivors, registered=not config.parallel), "bench_tokens", config)
+
+
+def test_narrow(simulate: Callable[..., None]) -> None:
+    simulate(Narrow(Result, 2), "bench_narrow", SMALL.replaced(survivors=2))

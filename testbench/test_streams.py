@@ -17,7 +17,7 @@ from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.layouts import Token
 
-EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, form=Form.SPREAD)
+EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, survivors=2, form=Form.SPREAD)
 OPTIONAL = ("ExpertGate", "ExpertWeigher", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "SumWay")
 STAGES = ("ControlStage", "InputStage", "GridStage", "OutputStage")
 COMPOSED = ("Accelerator", *STAGES, "ExpertRouter")  # of the others; what they offer comes from one of these
@@ -28,11 +28,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configu
     "ExpertTable": {"experts": 4, "value": signed(8), "counter_bits": 8},
     "Holder": {"shape": 8, "depth": 2},
     "KeptResults": {"position_bits": 12},
+    "Narrow": {"shape": Token, "survivors": 2},
     "ProcessingElement": {"serial": True, "soft": False},
     "Ratio": {"bits": 8, "index_bits": 4},
     "RouterRegisters": {"sizes": SIZES, "value": signed(8)},
     "SkidBuffer": {"shape": Token, "registered": False},
-    "TokenBuilder": {"registered": False},
+    "RunLengthEncoder": {"survivors": 2},
+    "TokenBuilder": {"survivors": 2, "registered": False},
 }
 WAITS = {"WindowWalker": {"units_0_valid", "units_1_valid", "order_valid", "order_payload"}}  # as its docstring says
 

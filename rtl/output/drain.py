@@ -1,5 +1,7 @@
 """The sparse drain: of a row's accumulators only those that may survive go on, each with the zeros before it."""
 
+from itertools import combinations
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -22,34 +24,28 @@ def drain_signature(config: Config) -> wiring.Signature:
             "order": In(stream.Signature(order_layout(config))),
             "sums": In(sums_signature(config)).array(config.rows),
             "store": In(store_layout(config)),
-            "candidates": Out(stream.Signature(candidate_layout(config))),
+            "candidates": Out(stream.Signature(data.ArrayLayout(candidate_layout(config), config.survivors))),
         }
     )
 
 
-def _fours(bits: Value) -> list[Value]:
-    """What one look-up table sees, for few levels of them."""
-    return [bits[place : place + 4] for place in range(0, len(bits), 4)]
+def _added(some: list[Value], others: list[Value]) -> list[Value]:
+    """The sum of two counts; each is a list: whether it is at least 1, at least 2, and so on."""
+    return [Cat(some[top], others[top], *(some[low] & others[top - 1 - low] for low in range(top))).any() for top in range(len(some))]
 
 
-def _below(bits: Value) -> Value:
-    """For each bit, whether a lower one is set."""
-    fours = _fours(bits)
-    some = Cat(four.any() for four in fours)
-    return Cat(some[:number].any() | four[:place].any() for number, four in enumerate(fours) for place in range(len(four)))
-
-
-def _several(bits: Value) -> Value:
-    """Whether more than one bit is set: two within four bits, or some in several fours."""
-    if len(bits) == 1:
-        return Const(0)
-    fours = _fours(bits)
-    pairs = Cat(four[place] & four[:place].any() for four in fours for place in range(1, len(four)))
-    return pairs.any() | _several(Cat(four.any() for four in fours))
+def _counts(bits: Value, most: int) -> list[list[Value]]:
+    """Of none of the bits, of the first, of the first two, and so on up to all: whether at least 1, 2, … `most` of them are set."""
+    if len(bits) <= 4:  # what one look-up table sees
+        subsets = [[combinations(bits[:end], number) for number in range(1, most + 1)] for end in range(len(bits) + 1)]
+        return [[Cat(Cat(subset).all() for subset in each).any() for each in of_end] for of_end in subsets]
+    half = len(bits) // 2
+    low, high = _counts(bits[:half], most), _counts(bits[half:], most)
+    return [*low[:-1], *(_added(low[-1], count) for count in high)]
 
 
 class Drain(wiring.Component):
-    """Empties the rows' sums in the order of their units, `scan` lanes a cycle, and passes on one candidate a cycle.
+    """Empties the rows' sums in the order of their units, `scan` lanes a cycle, and passes on `survivors` candidates a cycle.
 
     An accumulator is a candidate if it is at least its channel's bound: the smallest one that gives an output which is neither
     zero nor below the threshold. A bound that is too low costs cycles and changes no result.
@@ -60,9 +56,10 @@ class Drain(wiring.Component):
         start: begins a layer. layer: steady while anything is under way.
         order: the units in order. sums: of each row.
         store: stores channels' bounds.
-        candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only.
+        candidates: in (y, x, c) order; the last one of the tensor carries `last`. One with `null` stands for zeros only. Where a slice has
+            fewer left than go in a cycle, the rest are none.
 
-    Throughput: a slice of `scan` lanes and one candidate a cycle, whichever is slower for a slice of `scan` lanes.
+    Throughput: a slice of `scan` lanes and `survivors` candidates a cycle, whichever is slower for a slice of `scan` lanes.
     Latency: 3 cycles from valid sums, and from the unit in `order`, to the first candidate; where rows are spread 6 and 7.
     Cost: channels x 32 bits, read `scan` x 32 bits wide; where rows are spread, 4 x scan x 32 bits with an asynchronous read port (LUT RAM)
         in place of two registers as wide.
@@ -171,7 +168,7 @@ class Drain(wiring.Component):
             compare.source.valid.eq(is_fetched),
         ]
 
-        # Fourth stage: pass candidates on one by one. The next one is chosen a cycle ahead.
+        # Fourth stage: pass candidates on. The next ones are chosen a cycle ahead.
         compared = compare.sink.payload
         accept = compare.sink.ready
         valid, final = Signal(), Signal()
@@ -184,29 +181,47 @@ class Drain(wiring.Component):
         base_channel = Signal(config.channel_bits)
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
         mask = Signal(config.scan)  # to choose from
-        chosen, rest = Signal(config.scan), Signal(config.scan)  # one lane, and those behind it
-        some, alone = Signal(), Signal()  # there is one; and nothing of the slice has to be sent behind it
-        lane = Signal(range(config.scan))  # the chosen one
+        chosen = [Signal(config.scan, name=f"chosen{number}") for number in range(config.survivors)]  # one lane each
+        rest = Signal(config.scan)  # those behind them
+        there = Signal(config.survivors)  # which of them there are
+        alone = Signal()  # nothing of the slice has to be sent behind them
+        lane = [Signal(range(config.scan), name=f"lane{number}") for number in range(config.survivors)]  # the chosen ones
+        last_chosen = Signal(range(config.scan))
         at_end, ends_at = Signal(config.scan), Signal(config.scan)  # the last lane's bit; of the slice that is chosen from
         fresh, choose_final = Signal(), Signal()  # it is another slice; the tensor's last one
-        sent, done = Signal(), Signal()
+        sent, done, ends = Signal(), Signal(), Signal()  # what is sent ends the tensor
         flush = Signal()  # the gap is sent by itself, before it leaves its range
         passed = Signal.like(gap)  # the gap behind a slice without candidates
-        m.submodules.skid_candidates = skid_candidates = SkidBuffer(candidate_layout(config), registered=config.spread)
+        layout = self.candidates.payload.shape()
+        m.submodules.skid_candidates = skid_candidates = SkidBuffer(layout, registered=config.spread)
         wiring.connect(m, skid_candidates.sink, wiring.flipped(self.candidates))
         candidates = skid_candidates.source
-        candidate = candidates.payload
-        below = _below(mask)
-        picked = [values[index] & chosen[index].replicate(32) for index in range(config.scan)]
-        while len(picked) > 1:
-            picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
+        first, *others = candidates.payload
+        some, pair = there[0], there[1] if others else Const(0)
+        *below, in_mask = _counts(mask, config.survivors + 1)
+        left = [
+            mask,
+            *(mask & Cat(count[number] for count in below) for number in range(config.survivors)),
+        ]  # without the first, the second
+        for number, candidate in enumerate(candidates.payload):
+            picked = [values[index] & chosen[number][index].replicate(32) for index in range(config.scan)]
+            while len(picked) > 1:
+                picked = [a | b for a, b in zip(picked[::2], picked[1::2], strict=True)]
+            by_bit = ([one for index, one in enumerate(chosen[number]) if index >> bit & 1] for bit in range(scan_bits))
+            m.d.comb += [
+                lane[number].eq(Cat(Cat(ones).any() for ones in by_bit)),
+                candidate.accumulator.eq(picked[0].as_signed()),
+                candidate.channel.eq(base_channel + lane[number]),
+                candidate.null.eq(flush | ~there[number]),
+            ]
+        for second in others:
+            m.d.comb += [second.gap.eq(Mux(pair & ~flush, (lane[1] + ~lane[0])[:scan_bits], 0)), second.last.eq(ends & pair)]
         m.d.comb += [
             passed.eq(gap + lanes),
-            candidate.accumulator.eq(picked[0].as_signed()),
-            candidate.channel.eq(base_channel + lane),
-            candidate.null.eq(flush | ~some),
-            candidate.gap.eq(Mux(flush, gap, Mux(some, gap + lane, passed))),
-            candidate.last.eq(final & ~flush & alone),
+            first.gap.eq(Mux(flush, gap, Mux(some, gap + lane[0], passed))),
+            first.last.eq(ends & ~pair),
+            ends.eq(final & ~flush & alone),
+            last_chosen.eq(Mux(pair, lane[-1], lane[0])),
             candidates.valid.eq(valid & (flush | some | final)),
             sent.eq(candidates.valid & candidates.ready),
             done.eq(valid & ~flush & alone & (~(some | final) | candidates.ready)),
@@ -215,16 +230,20 @@ class Drain(wiring.Component):
             mask.eq(Mux(fresh, compared.survives, rest)),
             ends_at.eq(Mux(fresh, compared.used & ~(compared.used >> 1), at_end)),
             choose_final.eq(Mux(fresh, compared.last, final)),
-            lane.eq(Cat(Cat(chosen[index] for index in range(config.scan) if index >> bit & 1).any() for bit in range(scan_bits))),
         ]
         with m.If(sent):
-            m.d.sync += [gap.eq(Mux(flush, 0, -(lane + 1))), flush.eq(0)]
+            m.d.sync += [gap.eq(Mux(flush, 0, -(last_chosen + 1))), flush.eq(0)]
         with m.If(done):
-            m.d.sync += [valid.eq(0), gap.eq(Mux(some, last_lane - lane, passed)), flush.eq(~some & (passed >= 1 << (RUN_BITS - 1)))]
+            m.d.sync += [valid.eq(0), gap.eq(Mux(some, last_lane - last_chosen, passed)), flush.eq(~some & (passed >= 1 << (RUN_BITS - 1)))]
         with m.If(accept | (sent & ~flush)):
-            m.d.sync += [chosen.eq(mask & ~below), rest.eq(mask & below), some.eq(mask.any()), at_end.eq(ends_at)]
-            # Zeros behind the tensor's last candidate are sent without one.
-            m.d.sync += alone.eq(~_several(mask) & ~(choose_final & mask.any() & ~(mask & ends_at).any()))
+            m.d.sync += [
+                *(one.eq(left[number] & ~left[number + 1]) for number, one in enumerate(chosen)),
+                rest.eq(left[-1]),
+                there.eq(Cat(in_mask[:-1])),
+                at_end.eq(ends_at),
+                # Zeros behind the tensor's last candidate are sent without one.
+                alone.eq(~in_mask[-1] & ~(choose_final & in_mask[0] & ~(mask & ends_at).any())),
+            ]
         with m.If(takes_slice):
             m.d.sync += valid.eq(1)
             if not config.spread:

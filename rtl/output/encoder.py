@@ -1,7 +1,7 @@
 """Tokens in, run-length words out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import MAX_QUOTIENT, MAX_REMAINDER
@@ -9,13 +9,13 @@ from ..input.decoder import MAX_TOKEN_BITS, WORD_BITS
 from ..layouts import Token, Word
 
 
-def encoder_signature() -> wiring.Signature:
-    """The members of both forms."""
+def encoder_signature(survivors: int = 1) -> wiring.Signature:
+    """The members of both forms, for `survivors` tokens a cycle."""
     return wiring.Signature(
         {
             "k": In(3),
             "stop": In(1),
-            "tokens": In(stream.Signature(Token)),
+            "tokens": In(stream.Signature(data.ArrayLayout(Token, survivors))),
             "words": Out(stream.Signature(Word)),
             "busy": Out(1),
         }
@@ -25,6 +25,8 @@ def encoder_signature() -> wiring.Signature:
 class RunLengthEncoder(wiring.Component):
     """Encodes tensors in the code that `RunLengthDecoder` reads.
 
+    survivors: tokens that it takes in a cycle: 1 or 2. The second one may be none.
+
     Members:
         k: the code's parameter, 0...7; steady from the cycle before a tensor's first token.
         stop: gives the tensor up. A packet of which a word has been offered is ended by a word with `last` and `damaged`.
@@ -32,100 +34,112 @@ class RunLengthEncoder(wiring.Component):
         words: 32-bit words, of which the tensor's last one carries `last`; the rest of that one is filled with zeros.
         busy: a token or word is under way.
 
-    Throughput: one token a cycle, and one cycle more for a tensor's last token where it fills a word and begins another.
-    Latency: 3 cycles from the token that fills a word to the word.
+    Throughput: `survivors` tokens a cycle, as long as they have 32 bits a cycle in the mean, and a cycle more for a tensor's end.
+    Latency: 3 cycles from the token that fills a word to the word; 4 where there are two tokens.
     """
 
-    def __init__(self) -> None:
-        super().__init__(encoder_signature())
+    def __init__(self, survivors: int = 1) -> None:
+        self.survivors = survivors
+        super().__init__(encoder_signature(survivors))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        word = self.words.payload
+        moves = Signal()  # all stages but the last
+        stages = self.survivors + 1
+        valid, last = Signal(stages), Signal(stages)
+        m.d.comb += self.tokens.ready.eq(moves)
+        with m.If(moves):
+            m.d.sync += valid.eq(Cat(self.tokens.valid, valid))
+            m.d.sync += last.eq(Cat(Cat(token.last for token in self.tokens.payload).any(), last))
 
-        # First stage: quotient and remainder.
-        token = self.tokens.payload
-        k, shortest = Signal(3), Signal(range(9 + MAX_REMAINDER + 1))  # length of a token with quotient 0
-        split_valid, split_ready, split_last = Signal(), Signal(), Signal()
-        quotient = Signal(range(MAX_QUOTIENT + 1))
-        remainder = Signal(MAX_REMAINDER)
-        value = Signal(8)
-        m.d.sync += [k.eq(self.k), shortest.eq(self.k + 9)]
-        m.d.comb += self.tokens.ready.eq(~split_valid | split_ready)
-        with m.If(self.tokens.ready):
-            m.d.sync += [
-                split_valid.eq(self.tokens.valid),
-                quotient.eq(token.run >> k),
-                remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
-                value.eq(token.value),
-                split_last.eq(token.last),
-            ]
+        # The bits of each token, in two stages; in a third one, those of two become one code.
+        codes = [self._code(m, token, moves) for token in self.tokens.payload]
+        code, length = codes[0]
+        if self.survivors == 2:
+            (first, first_length), (second, second_length) = codes
+            pair = Signal(2)
+            code, length = Signal(2 * MAX_TOKEN_BITS), Signal(range(2 * MAX_TOKEN_BITS + 1))
+            with m.If(moves):
+                m.d.sync += [
+                    pair.eq(Cat(~self.tokens.payload[1].is_none(), pair)),
+                    code.eq(first | Mux(pair[1], second << first_length, 0)),
+                    length.eq(first_length + Mux(pair[1], second_length, 0)),
+                ]
 
-        # Second stage: the token's bits. Seven ones are as long as six and a zero.
-        unary = Signal(MAX_QUOTIENT)
-        longer = Signal(range(MAX_QUOTIENT))  # than with quotient 0
-        code = Signal(MAX_TOKEN_BITS)
-        length = Signal(range(MAX_TOKEN_BITS + 1))
-        code_valid, code_last = Signal(), Signal()
-        m.d.comb += [
-            unary.eq((1 << quotient) - 1),
-            longer.eq(Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT - 1, quotient)),
-        ]
-        with m.If(split_ready):
-            m.d.sync += [
-                code_valid.eq(split_valid),
-                code.eq(Cat(value, unary | (remainder << longer << 1))),
-                length.eq(shortest + longer),
-                code_last.eq(split_last),
-            ]
-
-        # Third stage: pack.
-        fill = Signal(range(WORD_BITS))
-        held = Signal(WORD_BITS)
-        ending = Signal()  # all tokens of the tensor are in; held is its last word
-        packed = Signal(WORD_BITS + MAX_TOKEN_BITS)
-        packed_fill = Signal(range(WORD_BITS + MAX_TOKEN_BITS))
-        go = Signal()
+        # Last stage: pack. Bits behind a word that is offered wait above it; if they are a word too, no code is taken.
+        most = WORD_BITS - 1 + self.survivors * MAX_TOKEN_BITS
+        held, fill = Signal(most), Signal(range(most + 1))
+        last_word, damaged = Signal(), Signal()  # of the word that is offered
+        ending, ends = Signal(), Signal()  # all tokens of the tensor are in; will be
+        packed_fill = Signal.like(fill)
+        go, takes = Signal(), Signal()
+        offers, offers_last = Signal(), Signal()
         closing = Signal()  # a packet that was given up
         opened = Signal()  # a word without last was the latest one offered
         m.d.comb += [
-            packed.eq(held | (code << fill)),
-            packed_fill.eq(fill + length),
             go.eq(~self.words.valid | self.words.ready),
-            split_ready.eq(~code_valid | (go & ~ending & ~closing)),
-            self.busy.eq(split_valid | code_valid | ending | closing | self.words.valid),
+            takes.eq(valid[-1] & ~closing & ~ending & ~fill[6:].any()),
+            moves.eq(~valid[-1] | (go & takes)),
+            packed_fill.eq(Mux(last_word, 0, Cat(fill[:5], fill[6:])) + Mux(takes, length, 0)),
+            ends.eq(Mux(ending, ~last_word, takes & last[-1])),
+            offers.eq(packed_fill[5:].any() | ends),
+            offers_last.eq(ends & (packed_fill <= WORD_BITS)),
+            self.words.payload.data.eq(held),
+            self.words.payload.last.eq(last_word),
+            self.words.payload.damaged.eq(damaged),
+            self.busy.eq(valid.any() | closing | self.words.valid),
         ]
         with m.If(go):
-            m.d.sync += self.words.valid.eq(0)
+            m.d.sync += [
+                held.eq(Mux(self.words.valid, held[WORD_BITS:], held) | Mux(takes, code << fill[:5], 0)),
+                fill.eq(packed_fill),
+                ending.eq(ends),
+                self.words.valid.eq(offers),
+                last_word.eq(offers_last),
+                damaged.eq(0),
+                opened.eq(Mux(offers, ~offers_last, opened)),
+            ]
             with m.If(closing):
-                m.d.sync += [closing.eq(0), self.words.valid.eq(1), word.data.eq(0), word.last.eq(1), word.damaged.eq(1), opened.eq(0)]
-            with m.Elif(ending):
-                m.d.sync += [ending.eq(0), held.eq(0), fill.eq(0)]
-                m.d.sync += [self.words.valid.eq(1), word.data.eq(held), word.last.eq(1), word.damaged.eq(0), opened.eq(0)]
-            with m.Elif(code_valid):
-                m.d.sync += [held.eq(packed), fill.eq(packed_fill)]
-                with m.If((packed_fill >= WORD_BITS) | code_last):
-                    m.d.sync += [
-                        self.words.valid.eq(1),
-                        word.data.eq(packed[:WORD_BITS]),
-                        word.last.eq(code_last & (packed_fill <= WORD_BITS)),
-                        word.damaged.eq(0),
-                        opened.eq(~(code_last & (packed_fill <= WORD_BITS))),
-                        held.eq(packed[WORD_BITS:]),
-                    ]
-                    with m.If(code_last):
-                        m.d.sync += [fill.eq(0), ending.eq(packed_fill > WORD_BITS)]
+                m.d.sync += [closing.eq(0), self.words.valid.eq(1), last_word.eq(1), damaged.eq(1), opened.eq(0)]
 
+        # What is offered stays.
         with m.If(self.stop):
             m.d.sync += [
-                split_valid.eq(0),
-                code_valid.eq(0),
+                valid.eq(0),
+                held.eq(Mux(go, 0, held[:WORD_BITS])),
                 fill.eq(0),
-                held.eq(0),
                 ending.eq(0),
                 closing.eq(opened),
                 opened.eq(opened),  # whatever this cycle would have offered
             ]
-            with m.If(~self.words.valid | self.words.ready):
+            with m.If(go):
                 m.d.sync += self.words.valid.eq(0)
         return m
+
+    def _code(self, m: Module, token: data.View, moves: Value) -> tuple[Signal, Signal]:
+        """A token's bits, and how many they are, in two stages that move together."""
+        # First stage: quotient and remainder.
+        k, shortest = Signal(3), Signal(range(9 + MAX_REMAINDER + 1))  # length of a token with quotient 0
+        quotient, remainder, value = Signal(range(MAX_QUOTIENT + 1)), Signal(MAX_REMAINDER), Signal(8)
+        m.d.sync += [k.eq(self.k), shortest.eq(self.k + 9)]
+        with m.If(moves):
+            m.d.sync += [
+                quotient.eq(token.run >> k),
+                remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
+                value.eq(token.value),
+            ]
+
+        # Second stage: the bits. Seven ones are as long as six and a zero.
+        unary = Signal(MAX_QUOTIENT)
+        longer = Signal(range(MAX_QUOTIENT))  # than with quotient 0
+        code, length = Signal(MAX_TOKEN_BITS), Signal(range(MAX_TOKEN_BITS + 1))
+        m.d.comb += [
+            unary.eq((1 << quotient) - 1),
+            longer.eq(Mux(quotient == MAX_QUOTIENT, MAX_QUOTIENT - 1, quotient)),
+        ]
+        with m.If(moves):
+            m.d.sync += [
+                code.eq(Cat(value, unary | (remainder << longer << 1))),
+                length.eq(shortest + longer),
+            ]
+        return code, length

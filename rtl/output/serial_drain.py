@@ -28,7 +28,7 @@ class SerialDrain(wiring.Component):
         m.submodules.bounds = bounds = Memory(shape=32, depth=config.channels, init=[])
         write, read = bounds.write_port(), bounds.read_port()
         order = self.order.payload
-        candidate = self.candidates.payload
+        candidate = self.candidates.payload[0]
 
         compares, compared = Signal(), Signal()  # the lane's bound has been looked up; and it is known whether the lane survives
         begun = Signal()  # lanes of the unit are done

@@ -45,7 +45,7 @@ class SerialEncoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        token = self.tokens.payload
+        token = self.tokens.payload[0]
         filling = Signal()  # the tensor's bits are in; zeros fill the last word
         closing = Signal()  # a packet that was given up
         opened = Signal()  # a word without last was the latest one taken

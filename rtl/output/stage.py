@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +13,7 @@ from ..descriptor import layer_layout
 from ..experts.gate import ExpertGate
 from ..experts.weigher import ExpertWeigher
 from ..input.memory import read_signature
-from ..layouts import Token, Word, order_layout, store_layout, sums_signature
+from ..layouts import Result, Token, Word, order_layout, store_layout, sums_signature
 from ..parts.axi import AxiLite
 from ..parts.far import emptied_by
 from ..parts.skid import SkidBuffer, buffered
@@ -21,6 +21,7 @@ from ..winners.pixel_winners import PixelWinners
 from ..winners.tensor_winners import THRESHOLD_BITS, TensorWinners
 from .drain import Drain
 from .encoder import RunLengthEncoder
+from .narrow import Narrow
 from .requantise import Requantiser
 from .serial_drain import SerialDrain
 from .serial_encoder import SerialEncoder
@@ -35,16 +36,16 @@ UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is re
 class OutputStage(wiring.Component):
     """From sums to words: what may survive is requantised, and zeros are told by the tokens behind them.
 
-        sums → drain → requantiser → gate → weigher → pixels' winners → tensor's winners → builder → encoder → words
-                ↑ order                                                                        → outputs
+        sums → drain → requantisers → gate → weigher → pixels' winners → tensor's winners → builder → encoder → words
+                ↑ order                                                                         → outputs
 
-    Gate, weigher and winners are there where they are built, and let pass what is not theirs.
+    Gate, weigher and winners are there where they are built, let pass what is not theirs, and take one result a cycle.
 
     Members:
         layer: steady while anything is under way. start: it begins. stop: what is under way is given up, and a packet that has begun
             is ended. clear: likewise what stands in queues. old: what is under way is of the time before a reset.
         order: of the units. sums: of each row. store: the channels' parameters.
-        words: of the output stream. outputs: tokens of an output that is stored.
+        words: of the output stream. outputs: tokens of an output that is stored, `survivors` a cycle.
         sent: the output stream's last word is taken. busy: something is under way that a stop does not end at once.
         Where experts are built, router: its registers. pressure: as of `ExpertRouter`. chosen: the experts. routed: for one cycle, all are
             known.
@@ -64,7 +65,7 @@ class OutputStage(wiring.Component):
             "sums": In(sums_signature(config)).array(config.rows),
             "store": In(store_layout(config)),
             "words": Out(stream.Signature(Word)),
-            "outputs": Out(stream.Signature(Token)),
+            "outputs": Out(stream.Signature(data.ArrayLayout(Token, config.survivors))),
             "sent": Out(1),
             "busy": Out(1),
         }
@@ -89,13 +90,13 @@ class OutputStage(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         config, layer = self.config, self.layer
         drain = (SerialDrain if config.serial else Drain)(config)
-        requantiser = (SerialRequantiser if config.serial else Requantiser)(config)
-        builder = TokenBuilder(registered=not config.parallel)
-        encoder = (SerialEncoder if config.serial else RunLengthEncoder)()
+        requantisers = [(SerialRequantiser if config.serial else Requantiser)(config) for _ in range(config.survivors)]
+        builder = TokenBuilder(config.survivors, registered=not config.parallel)
+        encoder = SerialEncoder() if config.serial else RunLengthEncoder(config.survivors)
         m = Module()
         clears = emptied_by(m, config, "cleared", self.clear)
-        m.submodules.drain, m.submodules.requantiser, m.submodules.builder = clears(drain), clears(requantiser), clears(builder)
-        m.submodules.encoder = encoder
+        m.submodules.drain, m.submodules.builder, m.submodules.encoder = clears(drain), clears(builder), encoder
+        m.submodules += [clears(requantiser) for requantiser in requantisers]
 
         # The rows are drained in the order of their units; what may survive is requantised.
         under_way = UNITS_UNDER_WAY_SERIAL if config.serial else UNITS_UNDER_WAY_SPREAD if config.spread else UNITS_UNDER_WAY
@@ -118,24 +119,45 @@ class OutputStage(wiring.Component):
             drain.start.eq(drain_start),
             drain.layer.eq(layer),
             drain.store.eq(self.store),
-            requantiser.layer.eq(layer),
-            requantiser.store.eq(self.store),
         ]
         for sums, row in zip(self.sums, drain.sums, strict=True):
             wiring.connect(m, wiring.flipped(sums), row)
-        wiring.connect(m, drain.candidates, requantiser.candidates)
 
-        # Results pass all that chooses among them, or weighs them.
-        results = requantiser.results
+        # Requantisers side by side do the same in the same cycles, each for its own candidate.
+        several = stream.Signature(data.ArrayLayout(Result, config.survivors))
+        results = several.create(path=("requantised",))
+        for candidate, requantiser, result in zip(drain.candidates.payload, requantisers, results.payload, strict=True):
+            m.d.comb += [
+                requantiser.layer.eq(layer),
+                requantiser.store.eq(self.store),
+                requantiser.candidates.payload.eq(candidate),
+                requantiser.candidates.valid.eq(drain.candidates.valid),
+                requantiser.results.ready.eq(results.ready),
+                result.eq(requantiser.results.payload),
+            ]
+        m.d.comb += [drain.candidates.ready.eq(requantisers[0].candidates.ready), results.valid.eq(requantisers[0].results.valid)]
+
+        # Results pass all that chooses among them, or weighs them, one by one.
         links = self._links(m, clears)
-        for link in links.values():
-            m.d.comb += link.layer.eq(layer)
-            wiring.connect(m, results, link.source)
-            results = link.sink
+        if links:
+            m.submodules.narrow = narrow = clears(Narrow(Result, config.survivors))
+            wiring.connect(m, results, narrow.source)
+            one = narrow.sink
+            for link in links.values():
+                m.d.comb += link.layer.eq(layer)
+                wiring.connect(m, one, link.source)
+                one = link.sink
+            results = several.create(path=("linked",))
+            none = Result.const({"null": 1})
+            m.d.comb += [
+                Value.cast(results.payload).eq(Cat(one.payload, none.as_value().replicate(config.survivors - 1))),
+                results.valid.eq(one.valid),
+                one.ready.eq(results.ready),
+            ]
 
         # They become tokens, and tokens become words, or entries of the other buffer.
         buffered(m, config, clears, results, builder.results, "results")
-        tokens = stream.Signature(Token).create(path=("tokens",))
+        tokens = stream.Signature(data.ArrayLayout(Token, config.survivors)).create(path=("tokens",))
         buffered(m, config, clears, builder.tokens, wiring.flipped(tokens), "tokens")
         words, held = encoder.words, Const(0)
         if not config.serial:

@@ -28,8 +28,10 @@ from skipgrid.rtl.input.decoder import RunLengthDecoder
 from skipgrid.rtl.input.serial_decoder import SerialDecoder
 from skipgrid.rtl.input.serial_writer import SerialActivationWriter
 from skipgrid.rtl.input.writer import ActivationWriter
+from skipgrid.rtl.layouts import Result
 from skipgrid.rtl.output.drain import Drain
 from skipgrid.rtl.output.encoder import RunLengthEncoder
+from skipgrid.rtl.output.narrow import Narrow
 from skipgrid.rtl.output.requantise import Requantiser
 from skipgrid.rtl.output.serial_drain import SerialDrain
 from skipgrid.rtl.output.serial_encoder import SerialEncoder
@@ -42,7 +44,19 @@ from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
 STEADY = ("layer", "k", "threshold", "C", "H", "W", "other_entries", "other_pixels")  # while anything is under way
 ELEMENT_BITS = 12
-QUICK = ("decoder", "serial-decoder", "tokens", "encoder", "serial-encoder", "threshold-relu", "holder", "ratio")
+QUICK = (
+    "decoder",
+    "serial-decoder",
+    "narrow",
+    "tokens",
+    "tokens-two",
+    "encoder",
+    "encoder-two",
+    "serial-encoder",
+    "threshold-relu",
+    "holder",
+    "ratio",
+)
 SCORE: dict[str, Any] = {"value_bits": 4, "signed": True, "fraction": 1, "index_bits": 2}
 
 Connect = Callable[[Proof, Any], Container[str]]  # connects some members, and returns which
@@ -183,11 +197,15 @@ PROPERTIES = (
     ),
     rule("drain", Drain, 14, *SHORT_SKID, SMALL, inside=SkidBuffer),
     rule("drain-spread", Drain, 14, *SKID, SPREAD, inside=SkidBuffer),
+    rule("drain-two", Drain, 14, *SHORT_SKID, SEVERAL, inside=SkidBuffer),
     rule("serial-drain", SerialDrain, 14, "compares | (compared & ~done)", "compares", SERIAL, connect=sums_stay),
     rule("requantiser", Requantiser, 16, '~carried["valid"] | self.results.ready', "1", SMALL),
     rule("serial-requantiser", SerialRequantiser, 40, "with m.If(self.results.ready):", "with m.If(1):", SERIAL),
+    rule("narrow", Narrow, 8, "with m.If(~holds):", "with m.If(1):", Result, 2),
     rule("tokens", TokenBuilder, 12, "go = ~self.tokens.valid | self.tokens.ready", "go = Const(1)"),
+    rule("tokens-two", TokenBuilder, 12, "go = ~self.tokens.valid | self.tokens.ready", "go = Const(1)", 2),
     rule("encoder", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)"),
+    rule("encoder-two", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)", 2),
     rule("serial-encoder", SerialEncoder, 50, "emits & ~full & (step | filling)", "emits & (step | filling)"),
     rule(
         "tensor-winners",
