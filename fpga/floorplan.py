@@ -48,7 +48,7 @@ def grid_of_128() -> dict[str, str]:
     for row, groups in enumerate((LEFT[:3], LEFT[3:6], RIGHT[:3], RIGHT[3:])):
         banks = [*(f"entries{row}.bank0.0.{number}" for number in range(10)), f"starts{row}.bank0.0.0", f"ends{row}.bank0.0.0"]
         plan |= zip((f"system.accelerator.input.memory.{name}" for name in banks), blocks(groups, upper), strict=True)
-    parameters = [f"system.accelerator.output.requantiser.{name}.0.0" for name in ("bias", "scale")]
+    parameters = [f"system.accelerator.output.requantiser0.{name}.0.0" for name in ("bias", "scale")]
     link = [f"system.link.executor.{name}.memory.0.0" for name in ("requests", "answers")]
     plan |= zip([*parameters, *link], blocks(LEFT[6:], upper), strict=True)
     plan |= zip((f"system.accelerator.output.drain.bounds.0.{number}" for number in range(8)), blocks(LEFT[3:5], above), strict=True)

@@ -96,7 +96,8 @@ class OutputStage(wiring.Component):
         m = Module()
         clears = emptied_by(m, config, "cleared", self.clear)
         m.submodules.drain, m.submodules.builder, m.submodules.encoder = clears(drain), clears(builder), encoder
-        m.submodules += [clears(requantiser) for requantiser in requantisers]
+        for number, requantiser in enumerate(requantisers):
+            m.submodules[f"requantiser{number}"] = clears(requantiser)
 
         # The rows are drained in the order of their units; what may survive is requantised.
         under_way = UNITS_UNDER_WAY_SERIAL if config.serial else UNITS_UNDER_WAY_SPREAD if config.spread else UNITS_UNDER_WAY
