@@ -8,6 +8,7 @@ from skipgrid.rtl.layouts import Result
 from skipgrid.rtl.output.narrow import Narrow
 from skipgrid.rtl.output.requantise import Requantiser
 from skipgrid.rtl.output.serial_requantise import SerialRequantiser
+from skipgrid.rtl.output.sums import SumBytes
 from skipgrid.rtl.output.tokens import TokenBuilder
 
 
@@ -26,6 +27,11 @@ TWO = {"two": SMALL.replaced(survivors=2), "two, spread": SPREAD.replaced(surviv
 @shapes({"parallel": SMALL, "spread": SPREAD, **TWO}, "parallel", "two, spread")
 def test_token_builder(simulate: Callable[..., None], config: Config) -> None:
     simulate(TokenBuilder(config.survivors, registered=not config.parallel), "bench_tokens", config)
+
+
+@shapes({"one": SMALL, **TWO}, "two")
+def test_sums(simulate: Callable[..., None], config: Config) -> None:
+    simulate(SumBytes(config), "bench_sums", config)
 
 
 def test_narrow(simulate: Callable[..., None]) -> None:

@@ -26,6 +26,7 @@ from .requantise import Requantiser
 from .serial_drain import SerialDrain
 from .serial_encoder import SerialEncoder
 from .serial_requantise import SerialRequantiser
+from .sums import SumBytes
 from .tokens import TokenBuilder
 
 UNITS_UNDER_WAY = 3  # in a row besides those whose sums it holds: fetched, read, and in the grid's registers
@@ -36,7 +37,7 @@ UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is re
 class OutputStage(wiring.Component):
     """From sums to words: what may survive is requantised, and zeros are told by the tokens behind them.
 
-        sums → drain → requantisers → gate → weigher → pixels' winners → tensor's winners → builder → encoder → words
+        sums → drain → requantisers or sums' bytes → gate → weigher → pixels' winners → tensor's winners → builder → encoder → words
                 ↑ order                                                                         → outputs
 
     Gate, weigher and winners are there where they are built, let pass what is not theirs, and take one result a cycle.
@@ -132,11 +133,23 @@ class OutputStage(wiring.Component):
                 requantiser.layer.eq(layer),
                 requantiser.store.eq(self.store),
                 requantiser.candidates.payload.eq(candidate),
-                requantiser.candidates.valid.eq(drain.candidates.valid),
+                requantiser.candidates.valid.eq(drain.candidates.valid & ~layer.sums),
                 requantiser.results.ready.eq(results.ready),
                 result.eq(requantiser.results.payload),
             ]
         m.d.comb += [drain.candidates.ready.eq(requantisers[0].candidates.ready), results.valid.eq(requantisers[0].results.valid)]
+        m.submodules.sums = sums = clears(SumBytes(config))
+        m.d.comb += [
+            sums.candidates.payload.eq(drain.candidates.payload),
+            sums.candidates.valid.eq(drain.candidates.valid & layer.sums),
+            sums.results.ready.eq(results.ready),
+        ]
+        with m.If(layer.sums):  # nothing is made of them
+            m.d.comb += [
+                drain.candidates.ready.eq(sums.candidates.ready),
+                results.valid.eq(sums.results.valid),
+                results.payload.eq(sums.results.payload),
+            ]
 
         # Results pass all that chooses among them, or weighs them, one by one.
         links = self._links(m, clears)

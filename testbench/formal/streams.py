@@ -36,6 +36,7 @@ from skipgrid.rtl.output.requantise import Requantiser
 from skipgrid.rtl.output.serial_drain import SerialDrain
 from skipgrid.rtl.output.serial_encoder import SerialEncoder
 from skipgrid.rtl.output.serial_requantise import SerialRequantiser
+from skipgrid.rtl.output.sums import SumBytes
 from skipgrid.rtl.output.tokens import TokenBuilder
 from skipgrid.rtl.parts.skid import SkidBuffer
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
@@ -48,6 +49,7 @@ QUICK = (
     "decoder",
     "serial-decoder",
     "narrow",
+    "sums",
     "tokens",
     "tokens-two",
     "encoder",
@@ -201,6 +203,7 @@ PROPERTIES = (
     rule("serial-drain", SerialDrain, 14, "compares | (compared & ~done)", "compares", SERIAL, connect=sums_stay),
     rule("requantiser", Requantiser, 16, '~carried["valid"] | self.results.ready', "1", SMALL),
     rule("serial-requantiser", SerialRequantiser, 40, "with m.If(self.results.ready):", "with m.If(1):", SERIAL),
+    rule("sums", SumBytes, 8, "results.ready & last_byte & last_place", "last_byte & last_place", SEVERAL),
     rule("narrow", Narrow, 8, "with m.If(~holds):", "with m.If(1):", Result, 2),
     rule("tokens", TokenBuilder, 12, "go = ~self.tokens.valid | self.tokens.ready", "go = Const(1)"),
     rule("tokens-two", TokenBuilder, 12, "go = ~self.tokens.valid | self.tokens.ready", "go = Const(1)", 2),
