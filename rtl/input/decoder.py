@@ -4,7 +4,7 @@ from functools import reduce
 from operator import xor
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import MAX_QUOTIENT, MAX_REMAINDER
@@ -12,6 +12,7 @@ from ..errors import Error
 from ..layouts import RUN_BITS, Token, Word
 from ..parts.skid import SkidBuffer
 
+MIN_TOKEN_BITS = 8 + 1
 MAX_TOKEN_BITS = 8 + MAX_QUOTIENT + MAX_REMAINDER
 WORD_BITS = 32
 
@@ -33,13 +34,20 @@ def decoder_signature(element_bits: int) -> wiring.Signature:
     )
 
 
+class MeasuredWord(data.Struct):
+    """A word, and for each of its bits how much longer than with quotient 0 a token is that begins there: three binary digits."""
+
+    word: WORD_BITS
+    longer: data.ArrayLayout(WORD_BITS, 3)
+
+
 class RunLengthDecoder(wiring.Component):
     """Decodes tensors of Golomb-Rice run-length code (S. W. Golomb, Run-length encodings, 1966; R. F. Rice, 1979).
 
     A token is value (8 bits), quotient in unary (ones ended by a zero, seven are not ended) and remainder (k bits), least
-    significant bit first. Words come up from `waiting` over `high` to `low`, and a token stands at an offset within the lowest one.
-    How long a token is at each of the 32 offsets is found while its word moves up, so that the next token's offset follows within a
-    cycle. Behind that, a token is aligned, its run is computed and counted off the tensor's elements, and it is handed on. It begins
+    significant bit first. Words come up from `waiting` over `high` and `middle` to `low`. How long a token is at each of a word's 32 bits
+    is found while the word comes up, so that in each cycle the next token's offset, in the middle or the low word, follows from the one
+    before. Behind this loop, a token is aligned, its run is computed and counted off the tensor's elements, and it is handed on. It begins
     when the word above its first one is there, or there is none.
 
     element_bits: width of `elements`.
@@ -75,7 +83,7 @@ class RunLengthDecoder(wiring.Component):
         # Words move up when the one above the next lowest is there, or there is none.
         m.submodules.waiting = ResetInserter(gives_up)(skid := SkidBuffer(Word))
         waiting = skid.sink
-        high, middle, low = (Signal(WORD_BITS, name=name) for name in ("high", "middle", "low"))
+        high, middle, low = Signal(WORD_BITS), Signal(MeasuredWord), Signal(MeasuredWord)
         high_valid, middle_valid, low_valid = (Signal(name=f"{name}_valid") for name in ("high", "middle", "low"))
         last_up = Signal()  # the word with last has left `waiting`
         moves, rises, up = Signal(), Signal(), Signal()
@@ -89,21 +97,22 @@ class RunLengthDecoder(wiring.Component):
             waiting.ready.eq(rises),
         ]
 
-        # How much longer than with quotient 0 a token is at each offset: the ones at its unary part, of which the seventh does not count.
+        # A token is longer by the ones of its unary part, of which the seventh does not count.
         above = Cat(high, waiting.payload.data)
-        ones = [Const(-1, signed(WORD_BITS))]  # at each offset, there are so many or more
+        ones = [Const(-1, signed(WORD_BITS))]  # where a token's unary part has so many or more
         for count in range(MAX_QUOTIENT - 1):
             ones.append(ones[-1] & above[8 + count : 8 + count + WORD_BITS])
-        digits = [reduce(xor, ones[1 << place :: 1 << place]) for place in range(3)]  # binary ones, of all offsets
-        middle_digits, low_digits = ([Signal(WORD_BITS, name=f"{name}_digit{place}") for place in range(3)] for name in ("middle", "low"))
+        measured = [reduce(xor, ones[1 << place :: 1 << place]) for place in range(3)]
 
         # First stage, the loop: from a token's offset to the next one's. Only a word's first token begins before bit 9, and before bit 22.
         offset = Signal(range(WORD_BITS))
         fixed = Signal(range(8 + MAX_REMAINDER + 1))  # bits of value and remainder
-        longer = Cat(
-            Cat(middle[:9], Mux(crossed, middle[9:MAX_TOKEN_BITS], low[9:MAX_TOKEN_BITS]), low[MAX_TOKEN_BITS:]).bit_select(offset, 1)
-            for low, middle in zip(low_digits, middle_digits, strict=True)
-        )
+        longer = Signal(range(MAX_QUOTIENT))
+        for place in range(3):
+            first, others = middle.longer[place], low.longer[place]
+            both = slice(MIN_TOKEN_BITS, MAX_TOKEN_BITS)
+            digits = Cat(first[:MIN_TOKEN_BITS], Mux(crossed, first[both], others[both]), others[MAX_TOKEN_BITS:])
+            m.d.comb += longer[place].eq(digits.bit_select(offset, 1))
         behind = Signal(range(WORD_BITS + MAX_TOKEN_BITS))  # offset of the next token
         begins = Signal()
         m.d.comb += [
@@ -114,17 +123,17 @@ class RunLengthDecoder(wiring.Component):
 
         # Second stage: align it.
         located = Signal()  # a token stands at its offset in the low word
-        located_offset, located_longer = Signal.like(offset), Signal(range(MAX_QUOTIENT))
+        located_offset, located_longer = Signal.like(offset), Signal.like(longer)
+        above_low = Mux(middle_valid, middle.word, high)
 
         # Third stage: its run. Where the next token begins says whether words ended inside this one, and what is left behind it.
         aligned = Signal()  # a token stands in head
         head = Signal(MAX_TOKEN_BITS)
-        head_longer = Signal.like(located_longer)
+        head_longer = Signal.like(longer)
         quotient = Signal(range(MAX_QUOTIENT + 1))
         remainder = Signal(MAX_REMAINDER)
-        rest = low & (Const(-1, signed(WORD_BITS)) << located_offset)
+        rest = low.word & (Const(-1, signed(WORD_BITS)) << located_offset)
         further = middle_valid | high_valid
-        above_low = Mux(middle_valid, middle, high)
         m.d.comb += [
             quotient.eq(Mux(head[8 : 8 + MAX_QUOTIENT].all(), MAX_QUOTIENT, head_longer)),
             remainder.eq((head[9:] >> head_longer) & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
@@ -158,9 +167,9 @@ class RunLengthDecoder(wiring.Component):
             with m.If(self.words.payload.last):
                 m.d.sync += discarding.eq(0)
         with m.If(up):
-            m.d.sync += [low.eq(middle), *(low.eq(middle) for low, middle in zip(low_digits, middle_digits, strict=True))]
+            m.d.sync += low.eq(middle)
         with m.If(rises):
-            m.d.sync += [middle.eq(high), *(middle.eq(digit) for middle, digit in zip(middle_digits, digits, strict=True))]
+            m.d.sync += [middle.word.eq(high), *(digits.eq(found) for digits, found in zip(middle.longer, measured, strict=True))]
             m.d.sync += [middle_valid.eq(high_valid), high.eq(waiting.payload.data), high_valid.eq(waiting.valid)]
             m.d.sync += last_up.eq(last_up | waiting.payload.last)
         with m.Elif(up):
@@ -172,7 +181,7 @@ class RunLengthDecoder(wiring.Component):
                 m.d.sync += crossed.eq(behind[-1])
             m.d.sync += [
                 *(located.eq(begins), located_offset.eq(offset), located_longer.eq(longer), low_valid.eq(~crossed | middle_valid)),
-                *(aligned.eq(located), head.eq(Cat(low, above_low) >> located_offset), head_longer.eq(located_longer)),
+                *(aligned.eq(located), head.eq(Cat(low.word, above_low) >> located_offset), head_longer.eq(located_longer)),
                 *(computed.eq(aligned), run.eq((quotient << k) | remainder), value.eq(head[:8]), nonzero.eq(head[:8].any())),
                 cut.eq(~low_valid & ~further & located_offset.any()),
                 left.eq(further | (low_valid & (~located_offset.any() | rest.any()))),
