@@ -17,12 +17,13 @@ from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.layouts import Token
 
-EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, survivors=2, form=Form.SPREAD)
+EVERYTHING = SMALL.replaced(winners=True, pixel_winners=3, experts=4, experts_chosen=2, form=Form.SPREAD, scan=2, survivors=2, pointers=4)
 OPTIONAL = ("ExpertGate", "ExpertWeigher", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "SumWay")
 STAGES = ("ControlStage", "InputStage", "GridStage", "OutputStage")
 COMPOSED = ("Accelerator", *STAGES, "ExpertRouter")  # of the others; what they offer comes from one of these
 SIZES = {"experts": 4, "cells": 2, "value_bits": 8, "fraction": 4, "counter_bits": 8}
 ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configuration, and have no defaults
+    "BankedMemory": {"shape": 8, "depth": 16, "banks": 2},
     "ClearWay": {"ways": 2},
     "ExpertChooser": {"experts": 4, "cells": 2, "score": signed(8)},
     "ExpertTable": {"experts": 4, "value": signed(8), "counter_bits": 8},

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -10,6 +10,7 @@ from amaranth.utils import exact_log2
 from ..config import Config
 from ..errors import Error
 from ..layouts import RUN_BITS, entry_layout, pointer_shape, tokens_layout
+from ..parts.skid import SkidBuffer
 
 
 def write_layout(config: Config) -> data.StructLayout:
@@ -114,33 +115,32 @@ class ActivationWriter(wiring.Component):
         # Wide enough that a row that is too long is told, and that a difference's sign tells what is behind what.
         position_bits = max(config.feature_bits + 2 + bank_bits, RUN_BITS + config.survivors)
 
-        # First stage: where the tokens end.
+        # First stage: where the tokens end. They wait in a queue, so that what is found of them later is on no way back to their source.
         feeding = Signal()  # tokens of the tensor are still to come
-        held = Signal(data.ArrayLayout(data.StructLayout({"end": position_bits, "value": 8, "some": 1}), config.survivors))
-        held_valid, held_last = Signal(), Signal()
-        last, finished, step, moves = Signal(), Signal(), Signal(), Signal()
-        stores = Signal(config.survivors)  # values that this step stores
+        position = Signal(position_bits)  # behind all that were taken
+        token_shape = data.StructLayout({"end": position_bits, "value": 8, "nonzero": 1})
+        ended_shape = data.StructLayout({"tokens": data.ArrayLayout(token_shape, config.survivors), "last": 1})
+        queue = SkidBuffer(ended_shape)
+        m.submodules.queue = ResetInserter(self.start | ~self.busy)(queue)
+        end, last = position, Signal()
+        for token, ended in zip(self.tokens.payload, queue.source.payload.tokens, strict=True):
+            nonzero = token.value.any()
+            end = (Cat(1, end) + Cat(nonzero, token.run))[1:]  # end + run + nonzero
+            m.d.comb += [ended.end.eq(end), ended.value.eq(token.value), ended.nonzero.eq(nonzero)]
         m.d.comb += [
             last.eq(Cat(token.last for token in self.tokens.payload).any()),
-            self.tokens.ready.eq(feeding & (~held_valid | (moves & finished))),
-            step.eq(held_valid & moves),
+            queue.source.payload.last.eq(last),
+            queue.source.valid.eq(self.tokens.valid & feeding),
+            self.tokens.ready.eq(queue.source.ready & feeding),
         ]
-        with m.If(self.tokens.ready):
-            m.d.sync += held_valid.eq(self.tokens.valid)
-        with m.Elif(step):
-            m.d.sync += [
-                held_valid.eq(~finished),
-                *(token.some.eq(token.some & ~stored) for token, stored in zip(held, stores, strict=True)),
-            ]
-        with m.If(self.tokens.ready & self.tokens.valid):
-            end = held[config.survivors - 1].end
-            for token, taken in zip(self.tokens.payload, held, strict=True):
-                some = token.value.any()
-                end = (Cat(1, end) + Cat(some, token.run))[1:]  # end + run + some
-                m.d.sync += [taken.end.eq(end), taken.value.eq(token.value), taken.some.eq(some)]
-            m.d.sync += [held_last.eq(last), feeding.eq(~last)]
+        with m.If(self.tokens.valid & self.tokens.ready):
+            m.d.sync += [position.eq(end), feeding.eq(~last)]
 
         # Second stage: which values and ends of pixels lie in this feature-map row, as far as the banks' next pixels.
+        held = queue.sink.payload.tokens
+        finished, step, moves = Signal(), Signal(), Signal()
+        some, stores = Signal(config.survivors), Signal(config.survivors)  # values to be stored; those that this step stores
+        stored = Signal(config.survivors)  # by a step before, of the same tokens
         pixel_ends = Array(Signal(position_bits, name=f"pixel_end{bank}") for bank in banks)  # of the next pixel in each bank
         row_start = Signal(config.feature_bits)  # its position
         # Pixels are numbered from one that is in bank 0: the banks hold those from 0 on, or `pointers` later where they are ahead.
@@ -160,11 +160,15 @@ class ActivationWriter(wiring.Component):
                 *(is_in[bank].eq(~(pixel_end - token.end)[position_bits - 1]) for is_in, token in zip(within, held, strict=True)),
             ]
         m.d.comb += [
-            stores.eq(Cat(token.some & (in_row & is_in).any() for token, is_in in zip(held, within, strict=True))),
+            some.eq(Cat(token.nonzero for token in held) & ~stored),
+            stores.eq(some & Cat((in_row & is_in).any() for is_in in within)),
             finished.eq((in_row & within[-1]).any()),
+            step.eq(queue.sink.valid & moves),
+            queue.sink.ready.eq(finished & moves),
             ends_row.eq((ends_pixel & is_last).any()),
         ]
         with m.If(step):
+            m.d.sync += stored.eq(Mux(finished, 0, stored | stores))
             for bank, pixel_end in enumerate(pixel_ends):
                 with m.If(ends_pixel[bank]):
                     m.d.sync += pixel_end.eq(pixel_end + (self.held_C << bank_bits))
@@ -185,32 +189,32 @@ class ActivationWriter(wiring.Component):
         ends_tokens, too_long, completes_row, wrong_size = Signal(), Signal(), Signal(), Signal()
         counts = [Signal(range(config.survivors + 1), name=f"count{bank}") for bank in banks]  # entries up to the pixel's end
         entry_enables, pointer_enables = (Cat(item.enable for item in items) for items in (write.entries, write.pointers))
-        entries_less, pixels_less = Signal(range(config.survivors)), Signal(range(config.pointers))  # less 1: how many are stored
+        entries_less, pixels_less = Signal(range(config.survivors)), Signal(range(config.pointers))  # how many are stored, less 1
         m.d.comb += [
             write.entry_address.eq(self.entries),
             write.pixel.eq(self.pixels),
             *(item.pointer.eq(self.entries + count) for item, count in zip(write.pointers, counts, strict=True)),
-            entries_less.eq(sum(entry_enables) - 1),
-            pixels_less.eq(sum(pointer_enables) - 1),
             self.writes.valid.eq(self.pending & ~self.failed),
             moves.eq(~self.pending | self.writes.ready),
         ]
         with m.If(moves):
             m.d.sync += [
-                self.pending.eq(step),
+                self.pending.eq(step & self.busy),
                 entry_enables.eq(stores),
                 pointer_enables.eq(ends_pixel),
-                ends_tokens.eq(finished & held_last),
+                entries_less.eq(sum(stores) - 1),
+                pixels_less.eq(sum(ends_pixel) - 1),
+                ends_tokens.eq(finished & queue.sink.payload.last),
                 completes_row.eq(ends_row),
                 # All rows are as long as the first one, whose positions are those in the row.
                 too_long.eq(first_row & Cat(is_in & (end > config.features) for is_in, end in zip(in_row, pixel_ends, strict=True)).any()),
                 # The tokens end before the tensor, or the other way round.
-                wrong_size.eq((finished & held_last) != (ends_row & (rows_left == 1))),
+                wrong_size.eq((finished & queue.sink.payload.last) != (ends_row & (rows_left == 1))),
             ]
             for item, token in zip(write.entries, held, strict=True):
                 m.d.sync += [item.value.eq(token.value), item.f.eq(token.end + ~row_start)]  # end - 1 - row_start
             for bank, count in enumerate(counts):
-                m.d.sync += count.eq(sum(token.some & is_in[bank] for token, is_in in zip(held, within, strict=True)))
+                m.d.sync += count.eq(sum(some[place] & is_in[bank] for place, is_in in enumerate(within)))
         with m.If(self.pending):
             m.d.comb += self.failed.eq(1)
             with m.If(entry_enables.any() & (self.entries + self.other_entries + entries_less >= config.entries)):
@@ -223,16 +227,17 @@ class ActivationWriter(wiring.Component):
                 m.d.comb += self.error.eq(Error.DESCRIPTOR_SIZE)
             with m.Else():
                 m.d.comb += self.failed.eq(0)
-        with m.If(self.writes.valid & self.writes.ready):
+        with m.If(self.pending & self.writes.ready):
             m.d.sync += [
                 self.entries.eq(self.entries + sum(entry_enables)),
                 self.pixels.eq(self.pixels + sum(pointer_enables)),
-                self.rows.eq(self.rows + completes_row),
             ]
+        with m.If(self.writes.valid & self.writes.ready):
+            m.d.sync += self.rows.eq(self.rows + completes_row)
             with m.If(ends_tokens):
                 m.d.sync += [self.busy.eq(0), self.complete.eq(1)]
         with m.If(self.failed | self.stop):
-            m.d.sync += [self.busy.eq(0), feeding.eq(0), held_valid.eq(0), self.pending.eq(0)]
+            m.d.sync += [self.busy.eq(0), feeding.eq(0), self.pending.eq(0)]
         with m.If(self.drop):
             m.d.sync += [self.complete.eq(0), self.entries.eq(0), self.pixels.eq(0)]
 
@@ -240,14 +245,19 @@ class ActivationWriter(wiring.Component):
             m.d.sync += [
                 *tensor_begins(self),
                 feeding.eq(1),
-                last_end.eq(0),
-                *(end.eq(self.C * (bank + 1)) for bank, end in enumerate(pixel_ends)),
+                position.eq(0),
+                stored.eq(0),
+                *(end.eq(_times(self.C, bank + 1)) for bank, end in enumerate(pixel_ends)),
                 row_start.eq(0),
                 last_pixel.eq(self.W - 1),
                 ahead.eq(0),
                 first_row.eq(1),
                 rows_left.eq(self.H),
-                held_valid.eq(0),
                 self.pending.eq(0),
             ]
         return m
+
+
+def _times(value: Value, factor: int) -> Value:
+    """A product without a multiplier."""
+    return Value.cast(sum(value << place for place in range(factor.bit_length()) if factor >> place & 1))
