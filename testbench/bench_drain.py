@@ -221,8 +221,8 @@ async def a_slice_or_all_survivors_a_cycle(dut: object) -> None:
     lanes, scan = bench.config.lanes, bench.config.scan
     bounds = [10] * lanes
     await bench.load(0, bounds)
-    a_lane, latency = (3, 2) if bench.config.serial else (1, 6 if bench.config.spread else 3)
-    for values, a_unit in (([9], a_lane * lanes // scan), ([10], a_lane * lanes // bench.config.survivors)):
+    latency = 1 if bench.config.serial else 6 if bench.config.spread else 3
+    for values, a_unit in (([9], lanes // scan), ([10], lanes // bench.config.survivors)):
         bench.order.cycles.clear()
         bench.offered_at.clear()
         bench.candidates.cycles.clear()

@@ -204,7 +204,7 @@ async def a_range_at_a_time(dut: object) -> None:
     bench.units.send({"x": 1, "y": 1, "row_pixel": 9, "weight": 0} | ({} if bench.config.serial else {"whole": 1}))
     for _ in range(40):
         await bench.advance()
-    # Where serial, a range in two cycles, and the unit is taken with the last one; otherwise one a cycle, behind the unit.
-    first, apart = (-8, 2) if bench.config.serial else (8 if bench.config.spread else 4, 1)
+    # Where serial, the unit is taken when its last row is looked up, a cycle before that row's range.
+    first = -3 if bench.config.serial else 8 if bench.config.spread else 4
     taken = bench.units.cycles[0]
-    assert [cycle - taken for cycle in bench.ranges.cycles] == [first + apart * index for index in range(5)]
+    assert [cycle - taken for cycle in bench.ranges.cycles] == [first + index for index in range(5)]

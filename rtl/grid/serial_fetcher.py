@@ -1,4 +1,4 @@
-"""The range fetcher for small FPGAs: a range in two cycles."""
+"""The range fetcher for small FPGAs: a window row at a time."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
@@ -8,13 +8,13 @@ from .fetcher import fetcher_signature
 
 
 class SerialRangeFetcher(wiring.Component):
-    """Does what `RangeFetcher` does, with the same members, without a copy of the unit and without stages.
+    """Does what `RangeFetcher` does, with the same members, without a copy of the unit and without a queue.
 
     The place of a window row is the unit's own and offsets that begin anew with each window, pool or unit; its pointers are looked
-    up in one cycle and subtracted in the next. A unit is taken with its last range. A window ends with the range of its last row,
-    which may be empty where others are not.
+    up in one cycle and subtracted in the next, while those of the row behind it are looked up. A unit is taken with its last row. A
+    window ends with the range of its last row, which may be empty where others are not.
 
-    Throughput: one range in two cycles, and two cycles for each empty window row. Latency: 1 cycle from a unit to its first range.
+    Throughput: one window row a cycle, also an empty one. Latency: 1 cycle from a unit to its first range.
     """
 
     def __init__(self, config: Config) -> None:
@@ -25,7 +25,7 @@ class SerialRangeFetcher(wiring.Component):
         config, layer = self.config, self.layer
         m = Module()
         unit, found, pointers = self.units.payload, self.ranges.payload, self.pointers
-        looked_up, step, closes = Signal(), Signal(), Signal()  # closes: the window, whose last range is taken even if it is empty
+        looked_up, moves, step, closes = Signal(), Signal(), Signal(), Signal()  # closes: the row that is looked up is its window's last
 
         # The window row, counted in its window; the window, counted in its pool; and how far they lie from the unit's first one.
         row, column_window, row_window = (Signal.like(size, init=1) for size in (layer.R, layer.pool_columns, layer.pool_rows))
@@ -35,15 +35,11 @@ class SerialRangeFetcher(wiring.Component):
         rows_less = Signal(signed(config.coordinate_bits + 1), init=-1)  # rows to the window less 1, as its rows are counted from 1
         last_column, last_row = Signal(), Signal()
         m.d.comb += [
-            found.end.eq(row == layer.R),
+            closes.eq(row == layer.R),
             last_column.eq(column_window == layer.pool_columns),
             last_row.eq(row_window == layer.pool_rows),
-            found.last_window.eq(last_column & last_row),
-            found.last_group.eq(unit.last_group),
-            found.weight.eq(unit.weight + window_weights + row_weights),
         ]
-        m.d.sync += looked_up.eq(self.units.valid & ~step)
-        with m.If(closes):
+        with m.If(step & closes):
             m.d.sync += [row.eq(1), row_pixels.eq(0), row_weights.eq(0)]
             with m.If(~last_column):
                 m.d.sync += [
@@ -78,17 +74,25 @@ class SerialRangeFetcher(wiring.Component):
             y.eq(unit.y + rows_less + row),
             beyond.eq(x + layer.S),
             pixel.eq(unit.row_pixel + window_pixels + row_pixels),
-            pointers.lookup.eq(1),
+            pointers.lookup.eq(moves),
             pointers.start_pixel.eq(pixel + Mux(x < 0, 0, x)),
             pointers.end_pixel.eq(pixel + Mux(beyond > layer.W, layer.W, beyond)),
             found.start.eq(pointers.start),
             found.count.eq(Mux(inside, pointers.end - pointers.start, 0)),
-            found.first_window.eq((column_window == 1) & (row_window == 1)),
-            self.ranges.valid.eq(looked_up & (found.count.any() | found.end)),
-            step.eq(looked_up & (~self.ranges.valid | self.ranges.ready)),
-            closes.eq(looked_up & found.end & self.ranges.ready),
-            self.busy.eq(self.units.valid),
-            self.units.ready.eq(closes & found.last_window),
+            self.ranges.valid.eq(looked_up & (found.count.any() | found.end)),  # a window's last one is offered even if it is empty
+            moves.eq(~self.ranges.valid | self.ranges.ready),
+            step.eq(self.units.valid & moves),
+            self.busy.eq(self.units.valid | looked_up),
+            self.units.ready.eq(moves & closes & last_column & last_row),
         ]
-        m.d.sync += inside.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W))
+        with m.If(moves):
+            m.d.sync += [
+                looked_up.eq(self.units.valid),
+                inside.eq((y >= 0) & (y < layer.H) & (beyond > 0) & (x < layer.W)),
+                found.weight.eq(unit.weight + window_weights + row_weights),
+                found.first_window.eq((column_window == 1) & (row_window == 1)),
+                found.last_window.eq(last_column & last_row),
+                found.end.eq(closes),
+                found.last_group.eq(unit.last_group),
+            ]
         return m
