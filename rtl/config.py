@@ -58,6 +58,9 @@ class Config:
     winners: the unit is built that lets a layer's output keep its k largest elements only; it takes one memory of 256 counters.
     pixel_winners: likewise the unit that lets each pixel keep its k largest channels only, with so many compare cells: k is 1...64 at
         most; 0 for none.
+    pool_elements: the unit is built that pools a layer's output behind the requantiser, up to 3 x 3, so that no window is computed for two
+        pools: a row that it stores has fewer elements, and a pixel fewer than a quarter of them: a power of two, 64...65,536; 0 for none.
+        Not where the form is serial.
     wide_program: a descriptor is fetched four words a cycle, which takes more memory blocks, and some 15 cycles less for each layer.
     experts, experts_chosen: a router is built that chooses up to `experts_chosen` of `experts` for each input of a layer, whose other
         experts are skipped: 2...64, and 1...8 of them; 0 and 0 for none. Not where the form is serial.
@@ -82,6 +85,7 @@ class Config:
     soft_lanes: int = 0
     winners: bool = False
     pixel_winners: int = 0
+    pool_elements: int = 0
     wide_program: bool = False
     experts: int = 0
     experts_chosen: int = 0
@@ -89,7 +93,8 @@ class Config:
     def __post_init__(self) -> None:
         sizes = (
             *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
-            *("scan", "sums", "ranges_ahead", "survivors", "pointers", "soft_lanes", "pixel_winners", "experts", "experts_chosen"),
+            *("scan", "sums", "ranges_ahead", "survivors", "pointers", "soft_lanes"),
+            *("pixel_winners", "pool_elements", "experts", "experts_chosen"),
         )
         for item in sizes:
             value = getattr(self, item)
@@ -133,6 +138,10 @@ class Config:
             raise ValueError(f"soft_lanes must be from 0 to lanes ({self.lanes}), and 0 where the form is serial, not {self.soft_lanes}")
         if not 0 <= self.pixel_winners <= 64:
             raise ValueError(f"pixel_winners must be from 1 to 64, or 0 for none, not {self.pixel_winners}")
+        if self.pool_elements and not (_power_of_two(self.pool_elements) and 64 <= self.pool_elements <= 65536):
+            raise ValueError(f"pool_elements must be a power of two from 64 to 65536, or 0 for none, not {self.pool_elements}")
+        if self.pool_elements and self.serial:
+            raise ValueError(f"pool_elements must be 0 where the form is serial, not {self.pool_elements}")
         if self.experts and not 2 <= self.experts <= 64:
             raise ValueError(f"experts must be from 2 to 64, or 0 for none, not {self.experts}")
         if self.experts and self.serial:
@@ -162,6 +171,11 @@ class Config:
     def some_winners(self) -> bool:
         """Whether a unit that chooses winners is built."""
         return self.winners or self.pixel_winners > 0
+
+    @property
+    def pool_channels(self) -> int:
+        """The channels of a pixel that the pooling unit pools are fewer."""
+        return self.pool_elements // 4
 
     @property
     def weight_ports(self) -> int:
@@ -242,10 +256,10 @@ class Config:
 PRESETS = {
     config.name: config
     for config in (
-        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, sums=4, wide_program=True),
-        Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8, wide_program=True),
-        Config(name="4x32", rows=4, lanes=32, weights=8192, scan=16, wide_program=True),
-        Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16, wide_program=True),
+        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, sums=4, pool_elements=8192, wide_program=True),
+        Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8, pool_elements=8192, wide_program=True),
+        Config(name="4x32", rows=4, lanes=32, weights=8192, scan=16, pool_elements=8192, wide_program=True),
+        Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16, pool_elements=8192, wide_program=True),
     )
 }
 

@@ -18,6 +18,8 @@ class Use(Enum):
 
     ALWAYS = "whatever the opcode"
     COMPUTES = "unless the opcode is LOAD"
+    POOLING = "where merges is 1"
+    ROWS = "where merges is 1, or winners are a tensor's"
     WINNERS = "where winners_of asks for winners"
     TENSOR_WINNERS = "where they are a tensor's"
     EXPERTS = "where the opcode is EXPERTS"
@@ -26,6 +28,10 @@ class Use(Enum):
         """Whether a configuration has any use for such a field."""
         if self is Use.EXPERTS:
             return config.experts > 0
+        if self is Use.POOLING:
+            return config.pool_elements > 0
+        if self is Use.ROWS:
+            return config.winners or config.pool_elements > 0
         if self is Use.TENSOR_WINNERS:
             return config.winners
         return self is not Use.WINNERS or config.some_winners
@@ -109,7 +115,8 @@ FIELDS = (
         "the output are the four bytes of each sum, least significant first, in place of what is made of it: four times as many channels;"
         " only with to_stream and bounds that every sum reaches, without pooling and winners",
     ),
-    Field("reserved0", 4),
+    Field("merges", 1, "the output is max pooled by the pooling unit: the error NOT_BUILT where there is none", held=None),
+    Field("reserved0", 3),
     Field("stride_rows", 8, "the convolution's stride in rows", held=_coordinate),
     Field("stride_columns", 8, "the convolution's stride in columns", held=_coordinate),
     # word 1: what becomes of a value
@@ -194,7 +201,31 @@ FIELDS = (
         too_large=Error.FEATURES_TOO_MANY,
     ),
     Field("stored_columns", 16, "columns of the stored output: P · out_columns", held=_coordinate, least=1),
-    # words 18 and 19, for winners
+    # words 18 and 19, for the pooling unit, and for winners
+    Field(
+        "stored_rows",
+        16,
+        "merges: rows of the stored output; otherwise they are out_rows; this word and the next one are taken only where the pooling unit"
+        " or winners are built",
+        held=_coordinate,
+        use=Use.POOLING,
+        least=1,
+    ),
+    Field("conv_columns", 16, "merges: columns of the convolution's output, P · out_columns", held=_coordinate, use=Use.POOLING, least=1),
+    Field(
+        "row_elements",
+        17,
+        "of a row of the stored output: stored_columns · stored_channels",
+        held=_size,
+        use=Use.ROWS,
+        too_large=Error.FEATURES_TOO_MANY,
+    ),
+    Field("merge_rows", 2, "merges: rows of the max pooling's window, 1...3", use=Use.POOLING, least=1),
+    Field("merge_columns", 2, "merges: columns of the max pooling's window, 1...3", use=Use.POOLING, least=1),
+    Field("merge_stride_rows", 5, "merges: the pooling's stride in rows", use=Use.POOLING, least=1),
+    Field("merge_stride_columns", 5, "merges: the pooling's stride in columns", use=Use.POOLING, least=1),
+    Field("reserved1", 1),
+    # words 20 and 21, for winners
     Field(
         "winners",
         32,
@@ -204,16 +235,14 @@ FIELDS = (
         use=Use.WINNERS,
     ),
     Field(
-        "row_elements", 17, "of a tensor's winners: out_columns · K", held=_size, use=Use.TENSOR_WINNERS, too_large=Error.FEATURES_TOO_MANY
-    ),
-    Field(
         "period",
         15,
         "of a tensor's winners: they are chosen in every so many tensors, and a threshold is kept in between; 1 for none, not 0",
         use=Use.TENSOR_WINNERS,
         least=1,
     ),
-    # words 20 and 21, for EXPERTS
+    Field("reserved2", 17),
+    # words 22 and 23, for EXPERTS
     Field(
         "expert_groups",
         16,
@@ -231,7 +260,7 @@ FIELDS = (
         use=Use.EXPERTS,
         least=1,
     ),
-    Field("reserved2", 16),
+    Field("reserved3", 16),
 )
 FIELD = {field.name: field for field in FIELDS}
 
@@ -259,7 +288,7 @@ assert _PLACES[FIELDS[-1].name].offset % 32 + _PLACES[FIELDS[-1].name].width == 
 
 def descriptor_words(config: Config) -> int:
     """Words of a descriptor that mean anything to this configuration."""
-    winners = (Use.WINNERS, Use.TENSOR_WINNERS) if config.some_winners else ()  # all of these are fetched with any of them
+    winners = (Use.WINNERS, Use.TENSOR_WINNERS, Use.ROWS) if config.some_winners else ()  # all of these are fetched with any of them
     used = (_PLACES[field.name] for field in FIELDS if field.meaning and (field.use in winners or field.use.built(config)))
     return max(place.offset // 32 for place in used) + 1
 
@@ -269,7 +298,7 @@ def layer_layout(config: Config) -> data.StructLayout:
 
     computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
     field modulo 65,536 is enough for the addresses of this configuration. Where winners are built, of_tensor and of_pixel stand for
-    winners_of. A layer with winners of its tensor has a second part, in which it only chooses, and no longer computes: so the fields
+    winners_of, and merges is only there where the pooling unit is built. A layer with winners of its tensor has a second part, in which it only chooses, and no longer computes: so the fields
     chooses, buffer and to_stream change then. With kept there is none: what reaches the threshold kept from an earlier tensor wins.
     """
     members: dict[str, ShapeLike] = {"computes": 1}
@@ -279,6 +308,8 @@ def layer_layout(config: Config) -> data.StructLayout:
         members["of_pixel"] = 1
     if config.experts:
         members |= {"gates": 1, "routed": 1}
+    if config.pool_elements:
+        members["merges"] = 1
     for field in FIELDS:
         if field.meaning and field.held and field.use.built(config):
             shape = Shape.cast(field.shape)

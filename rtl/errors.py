@@ -37,7 +37,11 @@ class Error(enum.Enum, shape=unsigned(8)):
     LOAD_ADDRESS = _row(14, "a packet on the load port runs past the end of its memory")
     LOAD_CUT = _row(15, "a packet on the load port ends inside an address")
     STOPPED = _row(16, "the run was stopped")
-    NOT_BUILT = _row(17, "the descriptor asks for an input from the stream and a stored output, which serial forms do one after the other")
+    NOT_BUILT = _row(
+        17,
+        "the descriptor asks for an input from the stream and a stored output, which serial forms do one after the other,"
+        " or for a pooling unit where none is built",
+    )
 
     @property
     def sentence(self) -> str:

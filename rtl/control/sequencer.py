@@ -227,6 +227,7 @@ class Sequencer(wiring.Component):
 
     def _take(self, m: Module, places: range, word: Value, wrong: dict[Error, Signal]) -> None:
         """Store the fields of the descriptor's words at some places, and note those that are zero or too large."""
+        config = self.config
         found: dict[Error, list[Value]] = {error: [] for error in DESCRIPTOR_ERRORS}
         computes: Value = self.layer.computes
         for name, place in data.StructLayout.cast(Descriptor):
@@ -237,7 +238,7 @@ class Sequencer(wiring.Component):
                 if not self._choosers:
                     value = word[:6]  # winners_of with it, which is 0
                 computes, unknown = value == Opcode.LAYER, (value != Opcode.LAYER) & (value != Opcode.LOAD)
-                if self.config.experts:
+                if config.experts:
                     gates, routed = value == Opcode.GATE, value == Opcode.EXPERTS
                     m.d.sync += [self.layer.gates.eq(gates), self.layer.routed.eq(routed)]
                     computes, unknown = computes | gates | routed, unknown & ~gates & ~routed
@@ -246,22 +247,28 @@ class Sequencer(wiring.Component):
                 continue
             if name == "winners_of":
                 if self._choosers:
-                    stored = computes & ~gates if self.config.experts else computes
+                    stored = computes & ~gates if config.experts else computes
                     known = (value == WinnersOf.NONE) | (stored & Cat(value == choice for choice in self._choosers.values()).any())
                     found[Error.DESCRIPTOR_UNKNOWN].append(~known)
                     m.d.sync += [self.layer[chosen].eq(value == choice) for chosen, choice in self._choosers.items()]
-                if self.config.winners:
+                if config.winners:
                     m.d.sync += self.layer.chooses.eq(0)
                 continue
+            if name == "merges":
+                if config.pool_elements:
+                    m.d.sync += self.layer.merges.eq(value & computes)
+                else:
+                    found[Error.NOT_BUILT].append(value & computes)
+                continue
             if name == "weights_end":
-                found[field.too_large].append(self._counts(field.use, computes) & (value > self.config.weights))
+                found[field.too_large].append(self._counts(field.use, computes) & (value > config.weights))
                 continue
             if name not in self.layer.shape().members:
                 continue
-            if name == "to_stream" and self.config.experts:
+            if name == "to_stream" and config.experts:
                 value = value | gates  # what goes to the router is not stored
             stored = Value.cast(self.layer[name])
-            m.d.sync += stored.eq(value ^ self._swapped if name == "buffer" and self.config.winners else value)
+            m.d.sync += stored.eq(value ^ self._swapped if name == "buffer" and config.winners else value)
             over = value[len(stored) :]
             if len(over) and not field.modulo:
                 if stored.shape().signed:
@@ -279,6 +286,10 @@ class Sequencer(wiring.Component):
             return Const(1)
         if use is Use.EXPERTS:
             return self.layer.routed
+        if use is Use.POOLING:
+            return self.layer.merges
+        if use is Use.ROWS:
+            return Cat(self.layer[name] for name in ("merges", "of_tensor") if name in self.layer.shape().members).any()
         if use is Use.TENSOR_WINNERS:
             return self.layer.of_tensor
         if use is Use.WINNERS:
@@ -295,6 +306,9 @@ class Sequencer(wiring.Component):
         if config.experts:
             whole = (layer.experts * layer.expert_groups == layer.groups) & (layer.last_lanes == config.lanes)
             mismatch |= layer.routed & ~(whole & (layer.experts <= config.experts))
+        if config.pool_elements:
+            too_long |= layer.merges & (layer.row_elements >= config.pool_elements)
+            too_long |= layer.merges & (layer.stored_channels >= config.pool_channels)
         stores = ~layer.to_stream
         if config.winners:
             stores |= layer.of_tensor

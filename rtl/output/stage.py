@@ -17,6 +17,7 @@ from ..layouts import Result, Token, Word, order_layout, store_layout, sums_sign
 from ..parts.axi import AxiLite
 from ..parts.far import emptied_by
 from ..parts.skid import SkidBuffer, buffered
+from ..pooling.pooling_unit import PoolingUnit
 from ..winners.pixel_winners import PixelWinners
 from ..winners.tensor_winners import THRESHOLD_BITS, TensorWinners
 from .drain import Drain
@@ -37,10 +38,12 @@ UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is re
 class OutputStage(wiring.Component):
     """From sums to words: what may survive is requantised, and zeros are told by the tokens behind them.
 
-        sums → drain → requantisers or sums' bytes → gate → weigher → pixels' winners → tensor's winners → builder → encoder → words
-                ↑ order                                                                         → outputs
+        sums → drain → requantisers or sums' bytes → pooling → gate → weigher → pixels' winners → tensor's winners → builder
+                ↑ order
 
-    Gate, weigher and winners are there where they are built, let pass what is not theirs, and take one result a cycle.
+        builder → encoder → words, or outputs
+
+    Pooling, gate, weigher and winners are there where they are built, let pass what is not theirs, and take one result a cycle.
 
     Members:
         layer: steady while anything is under way. start: it begins. stop: what is under way is given up, and a packet that has begun
@@ -199,6 +202,9 @@ class OutputStage(wiring.Component):
         """What is built between requantiser and token builder, in the data's order; each has `layer`, `source` and `sink`."""
         config, layer = self.config, self.layer
         links: dict[str, Any] = {}
+        if config.pool_elements:
+            links["pooling"] = pooling = PoolingUnit(config)
+            m.submodules.pooling = clears(pooling)
         if config.experts:
             links["gate"], links["weigher"] = gate, weigher = ExpertGate(config), ExpertWeigher(config)
             m.submodules.gate, m.submodules.weigher = gate, clears(weigher)
