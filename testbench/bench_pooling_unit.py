@@ -107,7 +107,7 @@ async def other_layers_pass(dut: object) -> None:
         bench.out.received.clear()
         coded = bench.numbers.integers(0, 256, 50).astype(np.uint8)
         bench.into.send(*(results := results_of(coded, bench)))
-        await bench.until(lambda count=len(results): len(bench.out.received) == count, "all have passed")  # type: ignore[misc]
+        await bench.until(lambda results=results: len(bench.out.received) == len(results), "all have passed")  # type: ignore[misc]
         assert elements(bench.out.received).tolist() == coded.tolist()
         await bench.some_pools()
 

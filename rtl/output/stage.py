@@ -35,6 +35,9 @@ UNITS_UNDER_WAY_SPREAD = 5  # also between walker and fetcher, and between row a
 UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is read, and the sums of one in the grid have their place
 
 
+LINKED = ("merges", "gates", "routed", "of_pixel", "of_tensor", "chooses")  # fields of a layer that is pooled, weighed or chosen from
+
+
 class OutputStage(wiring.Component):
     """From sums to words: what may survive is requantised, and zeros are told by the tokens behind them.
 
@@ -43,7 +46,8 @@ class OutputStage(wiring.Component):
 
         builder → encoder → words, or outputs
 
-    Pooling, gate, weigher and winners are there where they are built, let pass what is not theirs, and take one result a cycle.
+    Pooling, gate, weigher and winners are there where they are built, let pass what is not theirs, and take one result a cycle; a layer
+    for which none of them is goes around them.
 
     Members:
         layer: steady while anything is under way. start: it begins. stop: what is under way is given up, and a packet that has begun
@@ -154,12 +158,12 @@ class OutputStage(wiring.Component):
                 results.payload.eq(sums.results.payload),
             ]
 
-        # Results pass all that chooses among them, or weighs them, one by one.
+        # Results pass all that pools, chooses among, or weighs them, one by one.
         links = self._links(m, clears)
         if links:
             m.submodules.narrow = narrow = clears(Narrow(Result, config.survivors))
-            wiring.connect(m, results, narrow.source)
-            one = narrow.sink
+            m.d.comb += [narrow.source.payload.eq(results.payload), narrow.source.valid.eq(results.valid)]
+            all_results, one = results, narrow.sink
             for link in links.values():
                 m.d.comb += link.layer.eq(layer)
                 wiring.connect(m, one, link.source)
@@ -170,7 +174,17 @@ class OutputStage(wiring.Component):
                 Value.cast(results.payload).eq(Cat(one.payload, none.as_value().replicate(config.survivors - 1))),
                 results.valid.eq(one.valid),
                 one.ready.eq(results.ready),
+                all_results.ready.eq(narrow.source.ready),
             ]
+            if config.survivors > 1:  # those of a layer for which none of them is go around
+                with m.If(~Cat(layer[name] for name in LINKED if name in layer.shape().members).any()):
+                    m.d.comb += [
+                        results.payload.eq(all_results.payload),
+                        results.valid.eq(all_results.valid),
+                        all_results.ready.eq(results.ready),
+                        narrow.source.valid.eq(0),
+                        one.ready.eq(0),
+                    ]
 
         # They become tokens, and tokens become words, or entries of the other buffer.
         buffered(m, config, clears, results, builder.results, "results")

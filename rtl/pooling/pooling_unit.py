@@ -14,8 +14,8 @@ from .pool_merger import PoolMerger, list_layout
 class PoolingUnit(wiring.Component):
     """Stands behind the requantiser, and pools the convolution's output, of which each window has been computed once.
 
-    Pools are up to 3 x 3. Of a row of the convolution's output each pixel is a list of channels; their pools are the pixels of a row that is
-    a list for the pools among rows.
+    Pools are up to 3 x 3. Of a row of the convolution's output each pixel is a list of channels; their pools are the pixels of a row that
+    is a list for the pools among rows.
 
     Members:
         layer: steady while results pass. source: results of the layer, whose last one ends its tensor; of layers that do not pool here they
@@ -136,9 +136,8 @@ class PoolingUnit(wiring.Component):
             with m.If(free):
                 m.d.sync += [lists.valid.eq(valid), word.eq(listed)]
         with m.If(layer.merges & free):
-            with m.If(row_complete):
-                with m.If(valid):
-                    m.d.sync += [row_complete.eq(0), closes.eq(0), column.eq(0)]
+            with m.If(row_complete), m.If(valid):
+                m.d.sync += [row_complete.eq(0), closes.eq(0), column.eq(0)]
             with m.Elif(ends):
                 m.d.sync += [channel.eq(0), complete.eq(0), column.eq(column + 1)]
                 m.d.sync += row_complete.eq(closes | (column + 1 == layer.conv_columns))
