@@ -81,8 +81,10 @@ class Accelerator(wiring.Component):
 
         # What the stages are told, and what they tell.
         for stage in (input_, grid, output):
-            m.d.comb += [stage.layer.eq(control.layer), stage.clear.eq(control.clear)]
+            m.d.comb += stage.layer.eq(control.layer)
         m.d.comb += [
+            grid.clear.eq(control.clear),
+            output.clear.eq(control.clear),
             input_.start.eq(control.start),
             input_.loads.eq(control.loads),
             input_.stop.eq(control.stop),

@@ -8,8 +8,6 @@ from ..config import Config
 from ..descriptor import layer_layout
 from ..errors import Error
 from ..layouts import Word, tokens_layout
-from ..parts.far import emptied_by
-from ..parts.skid import buffered
 from .buffers import ActivationBuffers, SerialActivationBuffers
 from .decoder import RunLengthDecoder
 from .memory import ActivationMemory, read_signature
@@ -24,7 +22,7 @@ class InputStage(wiring.Component):
 
     Members:
         layer: steady while anything is under way. start: it begins. loads: its input comes from the stream.
-        stop: what is under way is given up. clear: likewise what stands in queues.
+        stop: what is under way is given up.
         words: of a tensor from the stream. outputs: tokens of the layer's output, for the other buffer.
         reads: each row's way to entries and pointers of the layer's input.
         rows_stored: feature-map rows of the input that are complete. input_ready: a tensor of the input's shape is held.
@@ -41,7 +39,6 @@ class InputStage(wiring.Component):
                 "start": In(1),
                 "loads": In(1),
                 "stop": In(1),
-                "clear": In(1),
                 "words": In(stream.Signature(Word)),
                 "outputs": In(stream.Signature(tokens_layout(config))),
                 "reads": In(read_signature(config)).array(config.rows),
@@ -63,10 +60,9 @@ class InputStage(wiring.Component):
         memory = ActivationMemory(config)
         m = Module()
         m.submodules.decoder, m.submodules.buffers, m.submodules.memory = decoder, buffers, memory
-        clears = emptied_by(m, config, "cleared", self.clear)
 
         wiring.connect(m, wiring.flipped(self.words), decoder.words)
-        buffered(m, config, clears, decoder.tokens, buffers.loaded_tokens, "loaded")
+        wiring.connect(m, decoder.tokens, buffers.loaded_tokens)
         wiring.connect(m, wiring.flipped(self.outputs), buffers.computed_tokens)
         for read, row in zip(self.reads, memory.reads, strict=True):
             wiring.connect(m, wiring.flipped(read), row)
