@@ -51,6 +51,6 @@ def grid_of_128() -> dict[str, str]:
     parameters = [f"system.accelerator.output.requantiser0.{name}.0.0" for name in ("bias", "scale")]
     link = [f"system.link.executor.{name}.memory.0.0" for name in ("requests", "answers")]
     plan |= zip([*parameters, *link], blocks(LEFT[6:], upper), strict=True)
-    plan |= zip((f"system.accelerator.output.drain.bounds.0.{number}" for number in range(8)), blocks(LEFT[3:5], above), strict=True)
+    plan |= zip((f"system.accelerator.output.drain.upper.0.{number}" for number in range(8)), blocks(LEFT[3:5], above), strict=True)
     plan["system.accelerator.control.sequencer.program*.0.0"] = blocks(RIGHT[:1], above)[0]
     return plan

@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 
 from skipgrid.rtl import accelerator
 from skipgrid.rtl.config import MAX_QUOTIENT, MAX_REMAINDER, Config
-from skipgrid.rtl.control.loader import WORDS_A_CHANNEL
+from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, FIELD, SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts import router_map
@@ -28,8 +28,6 @@ PORTS = {
     "error": "as in `STATUS`",
     "pressure": "where experts are built: so many fewer are kept than the router's K_MAX",
 }
-CHANNEL_WORDS = {"bias": "int32", "scale": "float32", "bound": "int32"}
-assert len(CHANNEL_WORDS) == WORDS_A_CHANNEL
 
 
 def memories(config: Config) -> dict[str, int]:
@@ -165,7 +163,7 @@ def describe(config: Config, module: str = "skipgrid", form: str = "generic") ->
                 LoadTarget.CHANNELS.name: {
                     "target": LoadTarget.CHANNELS.value,
                     "addresses": config.channels,
-                    "words_an_address": WORDS_A_CHANNEL,
+                    "words_an_address": len(CHANNEL_WORDS),
                     "holds": "of one output channel: " + ", ".join(f"{name} ({kind})" for name, kind in CHANNEL_WORDS.items()),
                     "words": [{"name": name, "type": kind} for name, kind in CHANNEL_WORDS.items()],
                 },

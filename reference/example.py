@@ -20,7 +20,7 @@ def example_files(config: Config, module: str, ports: list[dict[str, Any]]) -> d
     """Name and content of the testbench of a module with these ports (as `description.ports` lists them), and of its words."""
     packets, sent, expected = example(config)
     files = {
-        "load.hex": _words(["weights", "channels: bias, scale and bound of each", "program"], packets),
+        "load.hex": _words(["weights", "channels: bias, scale and bounds of each", "program"], packets),
         "input.hex": _words(["the input, run-length coded"], [sent]),
         "output.hex": _words(["the output, run-length coded"], [expected]),
     }

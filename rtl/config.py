@@ -42,7 +42,7 @@ class Config:
     features: the longest feature-map row, in columns x channels: a power of two, 64...65,536.
     side: the most rows or columns of a feature map, which with its padding has less than twice as many: a power of two,
         16...16,384.
-    channels: output channels whose bias, scale and bound are held, over all resident layers: a multiple of lanes.
+    channels: output channels whose bias, scale and bounds are held, over all resident layers: a multiple of lanes.
     layers: layer descriptors held: a power of two, 2...256.
     scan: accumulators that the drain looks at in one cycle: a power of two, 1...lanes.
     sums: units whose sums a row may hold until their turn to be drained comes: 1 (they stay in the PEs' shadows), or a

@@ -81,11 +81,11 @@ class LoadHeader(data.Struct):
 def store_layout(config: Config) -> data.StructLayout:
     """What the load port stores in this cycle, in all memories but the program's.
 
-    loading: weights are being stored, so none are read. weights: one bit for each word of lanes. bias, scale, bound: of a channel.
+    loading: weights are being stored, so none are read. weights: one bit for each word of lanes. bias, scale, upper, lower: of a channel.
     address, data: where and what.
     """
     words = config.lanes // LANES_A_WORD
-    return data.StructLayout({"loading": 1, "weights": words, "bias": 1, "scale": 1, "bound": 1, "address": 16, "data": 32})
+    return data.StructLayout({"loading": 1, "weights": words, "bias": 1, "scale": 1, "upper": 1, "lower": 1, "address": 16, "data": 32})
 
 
 def makes_output(layer: data.View, config: Config) -> Value:

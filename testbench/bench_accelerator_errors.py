@@ -14,6 +14,7 @@ from skipgrid.golden import Activation, Layer, coded_bytes, encode
 from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
 from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
 from skipgrid.host.compiler.placement import Placed
+from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import LoadTarget
@@ -239,13 +240,13 @@ async def wrong_load_packets(dut: Any) -> None:
     config = ports.config
     words_a_weight = config.lanes // 4
     sizes = {LoadTarget.WEIGHTS: config.weights, LoadTarget.CHANNELS: config.channels, LoadTarget.PROGRAM: config.layers * SLOT_WORDS}
-    units = {LoadTarget.WEIGHTS: words_a_weight, LoadTarget.CHANNELS: 3, LoadTarget.PROGRAM: 1}
+    units = {LoadTarget.WEIGHTS: words_a_weight, LoadTarget.CHANNELS: len(CHANNEL_WORDS), LoadTarget.PROGRAM: 1}
     cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [target << 28, 1, 2, 3]) for target in (3, 9, 15)]
     cases += [(Error.LOAD_TARGET, [5 << 28, 1])]
     cases += [(Error.LOAD_CUT, [target.value << 28]) for target in sizes]
     cases += [(Error.LOAD_ADDRESS, [target.value << 28 | size, *[0] * units[target]]) for target, size in sizes.items()]
     cases += [(Error.LOAD_ADDRESS, [target.value << 28 | 0xFFFFFFF, *[0] * 9]) for target in sizes]
-    cases += [(Error.LOAD_CUT, [LoadTarget.CHANNELS.value << 28 | config.channels - 1, *[0] * cut]) for cut in (1, 2)]
+    cases += [(Error.LOAD_CUT, [LoadTarget.CHANNELS.value << 28 | config.channels - 1, *[0] * cut]) for cut in range(1, len(CHANNEL_WORDS))]
     if words_a_weight > 1:
         cases += [(Error.LOAD_CUT, [config.weights - 1, 0])]
     for error, packet in cases:

@@ -12,6 +12,7 @@ from skipgrid.rtl.output.drain import SKIPPED_AT_ONCE
 from streams import PROFILES, Bench, Packing, Scoreboard, config, narrow_layer, pace, there, trials
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+Bounds = tuple[int, int]  # of a channel: what is at least the upper one survives, and what is below the lower one
 
 
 class DrainBench(Bench):
@@ -77,7 +78,8 @@ class DrainBench(Bench):
         if order["first_group"]:
             self.channel = 0
         for value in sums[: self.last_lanes if order["last_group"] else len(sums)]:
-            if value >= self.bounds[self.channel]:
+            upper, lower = self.bounds[self.channel]
+            if value >= upper or value < lower:
                 self.board.expect((self.place, value, self.base + self.channel))
             self.place += 1
             self.channel += 1
@@ -89,23 +91,26 @@ class DrainBench(Bench):
             self.channel = self.skipped + (0 if order["first_group"] else self.channel)
             self.place += self.skipped
 
-    async def load(self, base: int, bounds: list[int]) -> None:
+    async def load(self, base: int, bounds: list[Bounds]) -> None:
         """Store bounds for the channels from `base` on."""
-        for channel, bound in enumerate(bounds, start=base):
-            self.set(store=self.store.pack({"bound": 1, "address": channel, "data": bound & 0xFFFFFFFF}))
-            await self.step()
+        for channel, (upper, lower) in enumerate(bounds, start=base):
+            for name, bound in (("upper", upper), ("lower", lower)):
+                self.set(store=self.store.pack({name: 1, "address": channel, "data": bound & 0xFFFFFFFF}))
+                await self.step()
         self.set(store=0)
 
     async def check(
-        self, pixels: int, groups: int, last_lanes: int, base: int, bounds: list[int], values: list[int], expert_groups: int = 0
+        self, pixels: int, groups: int, last_lanes: int, base: int, bounds: list[Bounds], values: list[int], expert_groups: int = 0
     ) -> None:
         """Drain a layer of `pixels` x `groups` units with sums drawn from `values`, and compare.
 
-        bounds: of the channels from `base` on. expert_groups: groups of each expert, half of which are skipped; 0 where there are none.
+        bounds: of the channels from `base` on, upper and lower. expert_groups: groups of each expert, half of which are skipped; 0 where
+            there are none.
         """
         lanes, rows = self.config.lanes, self.config.rows
         self.base, self.bounds, self.last_lanes, self.skipped = base, bounds, last_lanes, expert_groups * lanes
         fields = {"groups": groups, "last_lanes": last_lanes, "channels_base": base, "expert_groups": expert_groups}
+        fields["low"] = -any(lower > INT32_MIN for _, lower in bounds)
         self.set(layer=narrow_layer(fields))
         await self.pulse(start=1)
         self.board = Scoreboard("candidates")
@@ -157,7 +162,9 @@ async def every_shape_and_pace(dut: object) -> None:
     for round_ in range(trials(60)):
         groups = bench.random.randint(1, 3)
         base = lanes * bench.random.randint(0, channels // lanes - groups)
-        bounds = [bench.random.choice((INT32_MIN, -5, 0, 5, 6, INT32_MAX)) for _ in range(groups * lanes)]
+        lowest = bench.random.choice(((INT32_MIN,), (INT32_MIN, INT32_MIN + 1, -5, -4, 0, 4)))
+        uppers = (INT32_MIN, -5, 0, 5, 6, INT32_MAX)
+        bounds = [(bench.random.choice(uppers), bench.random.choice(lowest)) for _ in range(groups * lanes)]
         await bench.load(base, bounds)
         bench.order.behave(bench.random.choice(PROFILES))
         bench.candidates.behave(PROFILES[round_ % len(PROFILES)])
@@ -171,7 +178,7 @@ async def reset_at_any_moment(dut: object) -> None:
     bench = DrainBench(dut)
     await bench.begin()
     lanes = bench.config.lanes
-    bounds = [5] * 2 * lanes
+    bounds = [(5, INT32_MIN)] * 2 * lanes
     await bench.load(0, bounds)
     for takes in PROFILES * 5:
         bench.candidates.behave(takes)
@@ -191,7 +198,7 @@ async def experts_that_are_skipped(dut: object) -> None:
     for expert_groups in (1, 1, 2, 3, at_once - 1, at_once, at_once + 1, 3 * at_once):
         groups = expert_groups * bench.random.randint(2, 4)
         base = lanes * bench.random.randint(0, channels // lanes - groups)
-        bounds = [bench.random.choice((-5, 0, 5)) for _ in range(groups * lanes)]
+        bounds = [(bench.random.choice((-5, 0, 5)), INT32_MIN) for _ in range(groups * lanes)]
         await bench.load(base, bounds)
         for _ in range(4 if groups < 10 else 1):
             bench.order.behave(bench.random.choice(PROFILES))
@@ -206,7 +213,7 @@ async def long_gaps(dut: object) -> None:
     bench = DrainBench(dut)
     await bench.begin()
     lanes = bench.config.lanes
-    bounds = [10] * lanes
+    bounds = [(10, INT32_MIN)] * lanes
     await bench.load(0, bounds)
     for values in ([9], [9] * 1500 + [10], [9] * 400 + [10]):
         for last_lanes in (1, lanes - 1, lanes):
@@ -219,7 +226,7 @@ async def a_slice_or_all_survivors_a_cycle(dut: object) -> None:
     bench = DrainBench(dut)
     await bench.begin()
     lanes, scan = bench.config.lanes, bench.config.scan
-    bounds = [10] * lanes
+    bounds = [(10, INT32_MIN)] * lanes
     await bench.load(0, bounds)
     latency = 1 if bench.config.serial else 6 if bench.config.spread else 3
     for values, a_unit in (([9], lanes // scan), ([10], lanes // bench.config.survivors)):

@@ -2,6 +2,7 @@
 
 import cocotb
 
+from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import SLOT_WORDS
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import LoadTarget, Word
@@ -18,7 +19,7 @@ class LoaderBench(Bench):
         settings = config()
         self.sizes = {
             LoadTarget.WEIGHTS.value: (settings.weights, settings.lanes // 4),
-            LoadTarget.CHANNELS.value: (settings.channels, 3),
+            LoadTarget.CHANNELS.value: (settings.channels, len(CHANNEL_WORDS)),
             LoadTarget.PROGRAM.value: (settings.layers * SLOT_WORDS, 1),
         }
         self.words = self.source("words", Word)
@@ -90,7 +91,7 @@ async def every_refused_packet_then_a_right_one(dut: object) -> None:
             bench.failures.clear()
             await bench.send(words)
             assert [code for _, code in bench.failures] == [error.value], (error, words)
-            await bench.send([LoadTarget.CHANNELS.value << 28 | 3, 1, 2, 3, 4, 5, 6])
+            await bench.send([LoadTarget.CHANNELS.value << 28 | 3, *range(2 * len(CHANNEL_WORDS))])
             assert len(bench.failures) == 1
     bench.board.finish()
 

@@ -60,10 +60,12 @@ def test_a_bound_parts_what_survives_from_what_does_not(seed: int, biases: list[
     assert ((accumulators >= lowest) & (accumulators <= highest)).all()
     y = requantise(accumulators, layer.bias, layer.scale, layer.y.zero_point, *layer.clamp)
     survives = np.abs(y - layer.y.zero_point) >= max(1, layer.threshold)
-    candidates = accumulators >= bounds(layer).reshape(-1, 1, 1)
-    assert not (survives & ~candidates).any()
-    exact = ~wraps(layer) & (layer.clamp[0] > layer.y.zero_point - max(1, layer.threshold))
-    assert (survives == candidates)[exact].all()
+    upper, lower = (bound.reshape(-1, 1, 1) for bound in bounds(layer))
+    candidates = (accumulators >= upper) | (accumulators < lower)
+    assert (survives == candidates)[~wraps(layer)].all()
+    assert candidates[wraps(layer)].all()
+    if layer.clamp[0] > layer.y.zero_point - max(1, layer.threshold):
+        assert (lower == INT32.min).all()
 
 
 @given(st.integers(0, 2**32), st.lists(NEAR, min_size=1, max_size=5))

@@ -9,6 +9,7 @@ from skipgrid.golden import CodecError, Thresholds, decode, from_coded
 from skipgrid.host.compiler.packets import load_packets
 from skipgrid.host.devices.device import DeviceError, Words
 from skipgrid.host.run import set_router
+from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import LoadTarget
@@ -132,7 +133,8 @@ def break_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
         packet = packet[:1]
     elif kind == 2:
         channels = next(packet for packet in packets if packet[0] >> 28 == LoadTarget.CHANNELS.value)
-        packet = channels[: 1 + 3 * int(rng.integers((len(channels) - 1) // 3)) + int(rng.integers(1, 3))]
+        a_channel = len(CHANNEL_WORDS)
+        packet = channels[: 1 + a_channel * int(rng.integers((len(channels) - 1) // a_channel)) + int(rng.integers(1, a_channel))]
     else:
         size = (session.config.layers - session.case.first) * SLOT_WORDS
         if size > OVERLONG:

@@ -26,21 +26,32 @@ def wraps(layer: Layer) -> NDArray[np.bool_]:
     return np.asarray((lowest + bias < INT32.min) | (highest + bias > INT32.max))
 
 
-def bounds(layer: Layer) -> NDArray[np.int32]:
-    """For each channel the smallest accumulator whose output is neither zero nor below the threshold; one more than the largest if none.
+def bounds(layer: Layer, *, two_sided: bool = True) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """For each channel two accumulators: an output is neither zero nor below the threshold from the upper one up, or below the lower one.
 
-    Requantisation never falls with an accumulator that does not wrap, so a binary search finds it. Every accumulator may survive, and
-    the bound is the smallest integer, where outputs below the zero point may, and where sums wrap.
+    The lower one is the smallest integer where no output is below the zero point by the threshold. Where sums wrap, every accumulator may
+    survive, and both are the smallest integer; likewise, where they are not two_sided, if any output is below.
     """
     least = max(1, layer.threshold)
-    if layer.clamp[0] <= layer.y.zero_point - least:
-        return np.full(len(layer.bias), INT32.min, np.int32)
+    upper, lower = _first(layer, least), _first(layer, 1 - least)
+    some = ~wraps(layer)
+    below = some & (lower > sums(layer)[0])
+    if not two_sided:
+        some, below = some & ~below, np.zeros_like(below)
+    return np.where(some, upper, INT32.min).astype(np.int32), np.where(below, lower, INT32.min).astype(np.int32)
+
+
+def _first(layer: Layer, output: int) -> NDArray[np.int64]:
+    """For each channel the smallest accumulator whose output is so much above the zero point, or more; one more than the largest if none.
+
+    Requantisation never falls with an accumulator that does not wrap, so a binary search finds it.
+    """
     lowest, highest = sums(layer)
-    below, above = lowest - 1, highest + 1  # does not survive, or cannot be; survives, or cannot be
+    below, above = lowest - 1, highest + 1  # is below the output, or cannot be; is not, or cannot be
     while (between := above - below > 1).any():
         middle = (above + below) // 2
         y = requantise(middle.astype(np.int32).reshape(-1, 1, 1), layer.bias, layer.scale, layer.y.zero_point, *layer.clamp).reshape(-1)
-        survives = y - layer.y.zero_point >= least
-        above = np.where(between & survives, middle, above)
-        below = np.where(between & ~survives, middle, below)
-    return np.where(wraps(layer), INT32.min, above).astype(np.int32)
+        reaches = y - layer.y.zero_point >= output
+        above = np.where(between & reaches, middle, above)
+        below = np.where(between & ~reaches, middle, below)
+    return above

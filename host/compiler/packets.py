@@ -4,6 +4,7 @@ import numpy as np
 
 from skipgrid.golden.numerics import INT32
 from skipgrid.rtl.config import Config
+from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
 from skipgrid.rtl.layouts import LoadHeader, LoadTarget
 
@@ -33,13 +34,17 @@ def weight_packet(placed: Placed, config: Config) -> Words:
 
 
 def channel_packet(placed: Placed, config: Config, *, sums: bool = False) -> Words:
-    """The load packet of a layer's channels: bias, scale and bound of each; with bounds that all of its sums reach, if it gives these."""
+    """The load packet of a layer's channels: bias, scale, upper and lower bound of each; with bounds by which all survive for its sums."""
     layer = placed.walked
-    words = np.zeros((groups(layer, config) * config.lanes, 3), np.uint32)
-    words[: len(layer.bias), 0] = layer.bias.view(np.uint32)
+    channels = len(layer.bias)
+    words = np.zeros((groups(layer, config) * config.lanes, len(CHANNEL_WORDS)), np.uint32)
+    words[:channels, 0] = layer.bias.view(np.uint32)
     # The requantiser takes normal numbers; with any smaller one, as with the smallest of these, every sum becomes zero.
-    words[: len(layer.bias), 1] = np.maximum(layer.scale, np.finfo(np.float32).tiny).view(np.uint32)
-    words[: len(layer.bias), 2] = (np.full(len(layer.bias), INT32.min, np.int32) if sums else bounds(layer)).view(np.uint32)
+    words[:channels, 1] = np.maximum(layer.scale, np.finfo(np.float32).tiny).view(np.uint32)
+    upper, lower = bounds(layer, two_sided=not config.serial)
+    if sums:
+        upper = lower = np.full(channels, INT32.min, np.int32)
+    words[:channels, 2:] = np.stack([upper, lower], axis=1).view(np.uint32)
     return _packet(LoadTarget.CHANNELS, placed.channels_base, words.reshape(-1))
 
 

@@ -9,15 +9,15 @@ from ..descriptor import SLOT_WORDS
 from ..errors import Error
 from ..layouts import LANES_A_WORD, LoadHeader, LoadTarget, Word
 
-WORDS_A_CHANNEL = 3  # bias, scale, bound
+CHANNEL_WORDS = {"bias": "int32", "scale": "float32", "upper": "int32", "lower": "int32"}  # of a channel, in this order
 
 
 class Loader(wiring.Component):
     """Takes packets of a header word and data words, and stores the data from the header's address up.
 
     Weights: lanes / 4 words an address, four int8 lanes each, the lowest first; an address holds one (r, s, c) of one group.
-    Channels: three words a channel: bias (int32), scale (float32), bound (int32). Program: one word an address, 32 addresses a
-    layer, of which the descriptor takes the first.
+    Channels: four words a channel: bias (int32), scale (float32), upper and lower bound (int32). Program: one word an address, 32
+    addresses a layer, of which the descriptor takes the first.
 
     Members:
         words: the packets; the last word carries `last`. Taken only while `enable`.
@@ -38,7 +38,7 @@ class Loader(wiring.Component):
                 "enable": In(1),
                 "words": In(stream.Signature(Word)),
                 "loading": Out(1),
-                "index": Out(max(self.weight_words, WORDS_A_CHANNEL)),
+                "index": Out(max(self.weight_words, len(CHANNEL_WORDS))),
                 "address": Out(16),
                 "data": Out(32),
                 "write_weights": Out(1),
@@ -54,7 +54,7 @@ class Loader(wiring.Component):
         m = Module()
         sizes = {
             LoadTarget.WEIGHTS: (config.weights, self.weight_words),
-            LoadTarget.CHANNELS: (config.channels, WORDS_A_CHANNEL),
+            LoadTarget.CHANNELS: (config.channels, len(CHANNEL_WORDS)),
             LoadTarget.PROGRAM: (config.layers * SLOT_WORDS, 1),
         }
         enables = {

@@ -13,7 +13,7 @@ from ..winners.tensor_winners import THRESHOLD_BITS
 from ..winners.thresholds import KeptThresholds
 from .clear_way import ClearWay
 from .counters import event_members
-from .loader import Loader
+from .loader import CHANNEL_WORDS, Loader
 from .registers import Registers
 from .sequencer import Sequencer
 
@@ -158,7 +158,7 @@ class ControlStage(wiring.Component):
         far += [
             self.store.loading.eq(loader.loading & ~busy),
             self.store.weights.eq(loader.index & loader.write_weights.replicate(len(loader.index))),
-            *(self.store[name].eq(loader.index[word] & loader.write_channels) for word, name in enumerate(("bias", "scale", "bound"))),
+            *(self.store[name].eq(loader.index[word] & loader.write_channels) for word, name in enumerate(CHANNEL_WORDS)),
             self.store.address.eq(loader.address),
             self.store.data.eq(loader.data),
         ]

@@ -47,8 +47,8 @@ def _counts(bits: Value, most: int) -> list[list[Value]]:
 class Drain(wiring.Component):
     """Empties the rows' sums in the order of their units, `scan` lanes a cycle, and passes on `survivors` candidates a cycle.
 
-    An accumulator is a candidate if it is at least its channel's bound: the smallest one that gives an output which is neither
-    zero nor below the threshold. A bound that is too low costs cycles and changes no result.
+    An accumulator is a candidate if it is at least its channel's upper bound, or below its lower one: then its output is neither
+    zero nor below the threshold. A lower bound of -2 ** 31 is never reached. More candidates cost cycles and change no result.
 
     Units that are skipped, because their expert is not chosen, are zeros, and pass 512 lanes a cycle.
 
@@ -61,7 +61,7 @@ class Drain(wiring.Component):
 
     Throughput: a slice of `scan` lanes and `survivors` candidates a cycle, whichever is slower for a slice of `scan` lanes.
     Latency: 3 cycles from valid sums, and from the unit in `order`, to the first candidate; where rows are spread 6 and 7.
-    Cost: channels x 32 bits, read `scan` x 32 bits wide; where rows are spread, 4 x scan x 32 bits with an asynchronous read port (LUT RAM)
+    Cost: channels x 64 bits, read `scan` x 64 bits wide; where rows are spread, 4 x scan x 32 bits with an asynchronous read port (LUT RAM)
         in place of two registers as wide.
     """
 
@@ -73,15 +73,18 @@ class Drain(wiring.Component):
         config = self.config
         scan_bits = (config.scan - 1).bit_length()
         m = Module()
-        m.submodules.bounds = bounds = Memory(
-            shape=data.ArrayLayout(signed(32), config.scan), depth=config.channels // config.scan, init=[]
-        )
-        write, read = bounds.write_port(granularity=1), bounds.read_port()
-        m.d.comb += [
-            write.en.eq(self.store.bound << self.store.address[:scan_bits]),
-            write.addr.eq(self.store.address[scan_bits:]),
-            write.data.as_value().eq(self.store.data.replicate(config.scan)),
-        ]
+        reads = []  # of the bounds
+        for name in ("upper", "lower"):
+            m.submodules[name] = memory = Memory(
+                shape=data.ArrayLayout(signed(32), config.scan), depth=config.channels // config.scan, init=[]
+            )
+            write = memory.write_port(granularity=1)
+            m.d.comb += [
+                write.en.eq(self.store[name] << self.store.address[:scan_bits]),
+                write.addr.eq(self.store.address[scan_bits:]),
+                write.data.as_value().eq(self.store.data.replicate(config.scan)),
+            ]
+            reads.append(memory.read_port())
 
         # First stage: take a slice of the sums of the row whose turn it is, and look its bounds up. One that is taken when the second
         # stage turns out to be busy is kept.
@@ -133,8 +136,8 @@ class Drain(wiring.Component):
             taken.channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
             taken.last.eq(order.last & last_slice),
             moved.eq(Mux(is_kept, kept, taken)),
-            read.addr.eq(moved.channel[scan_bits:]),
-            read.en.eq(look_up),
+            *(read.addr.eq(moved.channel[scan_bits:]) for read in reads),
+            *(read.en.eq(look_up) for read in reads),
             fetch.eq(~is_fetched | compare.source.ready),
             look_up.eq(~is_looked_up | fetch),
         ]
@@ -153,18 +156,21 @@ class Drain(wiring.Component):
             m.d.sync += is_kept.eq(1)
 
         # Second stage: the bounds have been looked up. Third stage: compare the sums with them.
-        fetched_bounds = Signal.like(read.data, reset_less=True)
+        bounds = [Signal.like(read.data, name=f"bounds{number}", reset_less=True) for number, read in enumerate(reads)]
         fetched_used = Signal(config.scan)  # lanes in use
         with m.If(fetch):
-            m.d.sync += [fetched.eq(looked_up), fetched_bounds.eq(read.data), is_fetched.eq(is_looked_up)]
+            m.d.sync += [fetched.eq(looked_up), is_fetched.eq(is_looked_up)]
+            m.d.sync += [bound.eq(read.data) for bound, read in zip(bounds, reads, strict=True)]
             used = Cat(index < looked_up.lanes for index in range(config.scan))
             m.d.sync += fetched_used.eq(Mux(looked_up.skipped, 0, used) if config.experts else used)
         # Of a carry chain alone, which yosys makes of < but not of >=.
-        at_least = ~Cat(value.as_signed() < bound for value, bound in zip(fetched["values"], fetched_bounds, strict=True))
+        below_upper, below_lower = (
+            Cat(value.as_signed() < bound for value, bound in zip(fetched["values"], each, strict=True)) for each in bounds
+        )
         m.d.comb += [
             *(compare.source.payload[name].eq(fetched[name]) for name in fields),
             compare.source.payload.used.eq(fetched_used),
-            compare.source.payload.survives.eq(at_least & fetched_used),
+            compare.source.payload.survives.eq((~below_upper | below_lower) & fetched_used),
             compare.source.valid.eq(is_fetched),
         ]
 

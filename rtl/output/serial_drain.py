@@ -14,7 +14,7 @@ class SerialDrain(wiring.Component):
     """Does what `Drain` does, with the same members, and looks at each lane of its one row by itself.
 
     Sums stay where they are until they are passed on, so that nothing of them is stored here. A lane's bound is looked up while the lane
-    before has its turn.
+    before has its turn. There is no lower bound: the upper one has to let negative outputs pass, too.
 
     Throughput: one lane a cycle, and longer while a candidate waits to be taken.
     Latency: none from valid sums to the first candidate, 1 cycle behind a start. Cost: channels x 32 bits, one comparison of 32 bits.
@@ -41,7 +41,7 @@ class SerialDrain(wiring.Component):
         difference = Signal(33)
         sign = 1 << 31  # inverted, signed numbers compare as unsigned ones
         m.d.comb += [
-            write.en.eq(self.store.bound),
+            write.en.eq(self.store.upper),
             write.addr.eq(self.store.address),
             write.data.eq(self.store.data),
             read.addr.eq(Mux(done, Mux(last_lane & order.last_group, layer.channels_base, next_channel), channel)),
