@@ -15,7 +15,7 @@ CONFIGS = {
     "spread, 1 result": SMALL.replaced(sums=1, scan=4, form=Form.SPREAD),
     "spread, 2 results": SMALL.replaced(survivors=2, pointers=4, form=Form.SPREAD),
     "2 pointers": SMALL.replaced(pointers=2),
-    "serial": SERIAL.replaced(lanes=8),
+    "serial": SERIAL.replaced(lanes=8, sums=2),
     "2x4 with winners": SMALL.replaced(winners=True, pixel_winners=5, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
     "all": ALL,

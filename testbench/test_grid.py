@@ -12,10 +12,11 @@ ROWS = {
     "1 result": SMALL.replaced(sums=1),
     "spread, soft lanes": SMALL.replaced(form=Form.SPREAD, soft_lanes=2),
     "serial": SERIAL,
+    "serial, 2 results": SERIAL.replaced(sums=2),
 }
 
 
-@shapes(ROWS, "4 results", "spread, soft lanes", "serial")
+@shapes(ROWS, "4 results", "spread, soft lanes", "serial, 2 results")
 def test_row(simulate: Callable[..., None], config: Config) -> None:
     simulate(Row(config), "bench_row", config)
 

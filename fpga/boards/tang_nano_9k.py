@@ -47,7 +47,7 @@ BOARD = Board(
         channels=256,
         layers=8,
         scan=1,
-        sums=1,
+        sums=2,
         ranges_ahead=0,
         form=Form.SERIAL,
     ),

@@ -135,8 +135,8 @@ class SumBuffer(wiring.Component):
         sums: the slice whose turn it is. When a unit is drained, its place is free.
 
     Where one unit's are held, they stay in the shadows, and `drained` has to come before the next push; otherwise pushes are at
-    least `slices` cycles apart. Latency: 1 cycle from a slice in the shadows to its turn, none where one unit's are held.
-    Cost: sums x lanes x 32 bits with an asynchronous read port (LUT RAM), or nothing for one unit's.
+    least `slices` cycles apart. Latency: 1 cycle from a slice in the shadows to its turn, 2 where serial, none where one unit's are held.
+    Cost: sums x lanes x 32 bits with an asynchronous read port (LUT RAM), in block memory where serial, or nothing for one unit's.
     """
 
     def __init__(self, config: Config) -> None:
@@ -154,9 +154,10 @@ class SumBuffer(wiring.Component):
             return m
         slice_bits = (config.slices - 1).bit_length()
         m.submodules.memory = memory = Memory(shape=32 * config.scan, depth=config.sums * config.slices, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write, read = memory.write_port(), memory.read_port(domain="sync" if config.serial else "comb")
         head, tail = Signal(range(config.sums)), Signal(range(config.sums))
         taken, pushed = Signal(slice_bits), Signal(slice_bits)  # slices of the unit at the head, and of the one at the tail
+        next_head, next_taken = Signal.like(head), Signal.like(taken)
         pushing = Signal()
         level = Signal(range(config.sums + 1))
         last = pushed == config.slices - 1
@@ -165,23 +166,24 @@ class SumBuffer(wiring.Component):
             write.addr.eq(Cat(pushed, tail)),
             write.data.eq(self.slice),
             self.shift.eq(pushing),
-            read.addr.eq(Cat(taken, head)),
+            next_head.eq(head + sums.drained),
+            next_taken.eq(Mux(sums.drained, 0, taken + sums.advance)),
             sums.values.as_value().eq(read.data),
-            sums.valid.eq(level.any()),
         ]
+        if config.serial:  # looked up a cycle before
+            m.d.comb += read.addr.eq(Cat(next_taken, next_head))
+            m.d.sync += sums.valid.eq(level > sums.drained)
+        else:
+            m.d.comb += [read.addr.eq(Cat(taken, head)), sums.valid.eq(level.any())]
         # A unit counts from its first slice on: the others are stored as fast as they can be taken.
         begins = pushing & (pushed == 0)
-        m.d.sync += [head.eq(head + sums.drained), level.eq(level + begins - sums.drained)]
+        m.d.sync += [head.eq(next_head), taken.eq(next_taken), level.eq(level + begins - sums.drained)]
         with m.If(pushing):
             m.d.sync += [pushed.eq(pushed + 1), pushing.eq(~last)]
             with m.If(last):
                 m.d.sync += [pushed.eq(0), tail.eq(tail + 1)]
         with m.If(self.push):
             m.d.sync += pushing.eq(1)
-        with m.If(sums.drained):
-            m.d.sync += taken.eq(0)
-        with m.Elif(sums.advance):
-            m.d.sync += taken.eq(taken + 1)
         return m
 
 
@@ -194,7 +196,7 @@ class Row(wiring.Component):
         sums: of the oldest unit that is finished.
 
     Throughput: one entry a cycle for all lanes, one unit's sums in `slices` cycles. Latency: 7 cycles from a range of one entry to its
-    sums, 13 where rows are spread, 9 where serial; one less where one unit's are held.
+    sums, 13 where rows are spread, 10 where serial; one less where one unit's are held, and two where serial.
     """
 
     def __init__(self, config: Config) -> None:
