@@ -76,6 +76,7 @@ def random_config(rng: np.random.Generator) -> Config:
         soft_lanes=0 if serial else int(rng.choice([0, 1, lanes])),
         winners=some(0.5),
         pixel_winners=int(rng.choice([0, 0, 1, 3, 8, 64])),
+        pool_elements=0 if serial or some(0.3) else power(64, 65536, 512),
         wide_program=some(0.5),
         experts=experts,
         experts_chosen=int(rng.choice([1, 2, 8][: 1 + (experts >= 2) + (experts >= 8)])) if experts else 0,

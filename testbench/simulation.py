@@ -40,6 +40,7 @@ ALL = SMALL.replaced(
     experts=3,
     experts_chosen=2,
     winners=True,
+    pool_elements=64,
     form=Form.SPREAD,
     wide_program=True,
     layers=16,

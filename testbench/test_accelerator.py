@@ -11,20 +11,20 @@ CONFIGS = {
     "1x8": SMALL.replaced(rows=1, lanes=8, scan=8, sums=1),
     "4x8": SMALL.replaced(rows=4, lanes=8, scan=1, sums=2, weights=512, entries=1024, channels=64),
     "spread": SMALL.replaced(rows=4, lanes=8, scan=2, sums=2, weights=512, entries=1024, channels=64, form=Form.SPREAD),
-    "2x4, 2 survivors": SMALL.replaced(survivors=2),
     "spread, 1 result": SMALL.replaced(sums=1, scan=4, form=Form.SPREAD),
     "spread, 2 results": SMALL.replaced(survivors=2, pointers=4, form=Form.SPREAD),
     "2 pointers": SMALL.replaced(pointers=2),
     "serial": SERIAL.replaced(lanes=8, sums=2),
     "2x4 with winners": SMALL.replaced(winners=True, pixel_winners=5, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
+    "2x4 with pooling": SMALL.replaced(pool_elements=128, survivors=2, pointers=4),
     "all": ALL,
     "all, 2 survivors": ALL.replaced(survivors=2),
     "serial with winners": SERIAL.replaced(winners=True, pixel_winners=3, layers=8),
 }
 
 
-@shapes(CONFIGS, "2x4", "2x4, 2 survivors", "all", "serial with winners")  # between them, every part in every form
+@shapes(CONFIGS, "2x4 with pooling", "all", "serial with winners")  # between them, every part in every form
 def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 

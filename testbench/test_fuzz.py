@@ -40,6 +40,7 @@ EXTREMES: dict[str, set[int]] = {
     "soft_lanes": {0, 16},
     "winners": {False, True},
     "pixel_winners": {0, 64},
+    "pool_elements": {0, 64, 65536},
     "wide_program": {False, True},
     "experts": {0, 2, 64},
     "experts_chosen": {0, 1, 8},

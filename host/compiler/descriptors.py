@@ -12,6 +12,7 @@ from .fits import DoesNotFit, chooses_apart, choosing, group_weights, groups, re
 from .lowering import lowered
 from .packing import modular, most, packed
 from .placement import Placed
+from .pooling import strides
 
 
 def descriptor(
@@ -48,14 +49,20 @@ def descriptor(
     if layer.mixture is not None:
         each = count // layer.mixture.experts
         experts = {"experts": layer.mixture.experts, "expert_groups": each, "expert_weights": each * group_weights(layer)}
+    channels, rows, columns = placed.layer.out_shape  # as they are stored
+    pools: dict[str, int] = {}
+    if placed.merges:
+        pools = {"merges": 1, "stored_rows": rows, "conv_columns": out_columns * placed.factor, "row_elements": columns * channels}
+        pools |= {"merge_rows": placed.layer.pool[0], "merge_columns": placed.layer.pool[1]}
+        pools["merge_stride_rows"], pools["merge_stride_columns"] = strides(placed.layer)
     winners: dict[str, int] = {}
-    chosen = choosing(layer)
+    chosen = choosing(placed.layer)
     if chosen is not None:
         if chosen.per_pixel:
-            winners = {"winners_of": WinnersOf.PIXEL.value, "winners": chosen.count(K)}
+            winners = {"winners_of": WinnersOf.PIXEL.value, "winners": chosen.count(channels)}
         else:
-            winners = {"winners_of": WinnersOf.TENSOR.value, "winners": chosen.count(K * out_rows * out_columns)}
-            winners |= {"row_elements": out_columns * K, "period": chosen.period}
+            winners = {"winners_of": WinnersOf.TENSOR.value, "winners": chosen.count(channels * rows * columns)}
+            winners |= {"row_elements": columns * channels, "period": chosen.period}
         winners["magnitude"] = chosen.magnitude
     return _words(
         opcode=opcode.value,
@@ -103,9 +110,9 @@ def descriptor(
         channels_base=placed.channels_base,
         groups=count,
         last_lanes=K - (count - 1) * config.lanes,
-        stored_channels=K // placed.factor,
-        stored_columns=out_columns * placed.factor,
-        **winners,
+        stored_channels=channels,
+        stored_columns=columns,
+        **(pools | winners),
         **experts,
     )
 

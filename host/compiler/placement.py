@@ -1,7 +1,7 @@
 """Where the layers of a network lie on the accelerator: their weights in one memory, their channels' parameters in another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from skipgrid.golden.layer import Layer
@@ -9,6 +9,7 @@ from skipgrid.rtl.config import Config
 
 from .fits import DoesNotFit, check_fits, group_weights, groups, remedy, routing
 from .lowering import check_pooling
+from .pooling import convolution, merges
 from .unrolling import savings, unrolled
 
 
@@ -16,7 +17,7 @@ from .unrolling import savings, unrolled
 class Placed:
     """A layer and where its weights and channels lie on the accelerator; likewise the gate by which its experts are chosen.
 
-    factor: so many neighbouring outputs of a row are computed at once.
+    factor: so many neighbouring outputs of a row are computed at once; of the convolution, where the pooling unit `merges` them.
     """
 
     layer: Layer
@@ -24,11 +25,13 @@ class Placed:
     channels_base: int
     gate: "Placed | None" = None
     factor: int = 1
+    merges: bool = False
 
     @cached_property
     def walked(self) -> Layer:
         """The layer that the grid computes: with `factor` times as many channels, and so many outputs less in a row."""
-        return self.layer if self.factor == 1 else unrolled(self.layer, self.factor)
+        layer = convolution(self.layer) if self.merges else self.layer
+        return layer if self.factor == 1 else unrolled(layer, self.factor)
 
     def weights(self, config: Config) -> int:
         """Weights a lane that it takes."""
@@ -73,7 +76,7 @@ def _placed(layers: Sequence[Layer], factors: Sequence[int], config: Config) -> 
         for part in (layer,) if layer.mixture is None else (layer.mixture.gate, layer):
             check_fits(part, config)
             check_pooling(part)
-            item = Placed(part, weights, channels, item, factor if part is layer else 1)
+            item = Placed(part, weights, channels, item, factor if part is layer else 1, merges(part, config))
             weights += item.weights(config)
             channels += item.channels(config)
         assert item is not None
@@ -84,11 +87,11 @@ def _placed(layers: Sequence[Layer], factors: Sequence[int], config: Config) -> 
 def _factors(placed: Sequence[Placed], weights: int, channels: int, config: Config) -> list[int]:
     """How far each layer is unrolled: where it saves most first, as long as the memories hold the weights and channels of all."""
     factors = [1] * len(placed)
-    found = [(saved, number, factor) for number, item in enumerate(placed) for saved, factor in savings(item.layer, config)]
+    found = [(saved, number, factor) for number, item in enumerate(placed) for saved, factor in savings(item.walked, config)]
     for _, number, factor in sorted(found, reverse=True):
         if factors[number] > 1:
             continue
-        wide = Placed(placed[number].layer, 0, 0, None, factor)
+        wide = replace(placed[number], factor=factor)
         more_weights = weights + wide.weights(config) - placed[number].weights(config)
         more_channels = channels + wide.channels(config) - placed[number].channels(config)
         if more_weights <= config.weights and more_channels <= config.channels:

@@ -45,11 +45,11 @@ def savings(layer: Layer, config: Config) -> list[tuple[float, int]]:
         return []
     columns = layer.out_shape[2]
     factors = [factor for factor in range(2, min(columns, 2 * config.lanes) + 1) if columns % factor == 0]
-    saved = [(_cycles(layer, 1, config) - _cycles(layer, factor, config), factor) for factor in factors]
-    return [(cycles, factor) for cycles, factor in saved if cycles > 0 and _fits(layer, factor, config)]
+    saved = [(cycles(layer, 1, config) - cycles(layer, factor, config), factor) for factor in factors]
+    return [(some, factor) for some, factor in saved if some > 0 and _fits(layer, factor, config)]
 
 
-def _cycles(layer: Layer, factor: int, config: Config) -> float:
+def cycles(layer: Layer, factor: int, config: Config) -> float:
     """In which the grid computes a layer, roughly."""
     K, C, R, S = layer.weights.shape
     _, rows, columns = layer.out_shape

@@ -136,9 +136,9 @@ class PoolingUnit(wiring.Component):
             with m.If(free):
                 m.d.sync += [lists.valid.eq(valid), word.eq(listed)]
         with m.If(layer.merges & free):
-            with m.If(row_complete), m.If(valid):
+            with m.If(row_complete & valid):
                 m.d.sync += [row_complete.eq(0), closes.eq(0), column.eq(0)]
-            with m.Elif(ends):
+            with m.Elif(~row_complete & ends):
                 m.d.sync += [channel.eq(0), complete.eq(0), column.eq(column + 1)]
                 m.d.sync += row_complete.eq(closes | (column + 1 == layer.conv_columns))
                 with m.If(~complete & ~closes):

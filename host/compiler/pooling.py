@@ -1,0 +1,47 @@
+"""Where a layer is pooled: in the grid, which computes all windows of a pool one after another, or by the pooling unit behind it.
+
+Pools that overlap share windows, which the grid computes once only where the unit pools.
+"""
+
+from math import prod
+
+from skipgrid.golden.layer import Layer
+from skipgrid.rtl.config import Config
+from skipgrid.rtl.pooling.pool_merger import LISTS
+
+from .fits import DoesNotFit, check_fits
+from .packing import most
+from .unrolling import SHARE, cycles
+
+
+def convolution(layer: Layer) -> Layer:
+    """The layer without its pooling."""
+    return layer.replaced(pool=(1, 1), pool_stride=(1, 1))
+
+
+def strides(layer: Layer) -> tuple[int, int]:
+    """From one pool to the next; 1 where there is no next one."""
+    _, rows, columns = layer.out_shape
+    return layer.pool_stride[0] if rows > 1 else 1, layer.pool_stride[1] if columns > 1 else 1
+
+
+def merges(layer: Layer, config: Config) -> bool:
+    """Whether the pooling unit pools a layer: it is built, holds a row of the output, and saves cycles."""
+    K, _, columns = layer.out_shape
+    if layer.pool == (1, 1) or max(layer.pool) > LISTS or config.pool_channels <= K:
+        return False
+    if K * columns >= config.pool_elements:
+        return False
+    if strides(layer)[0] > most("merge_stride_rows") or strides(layer)[1] > most("merge_stride_columns"):
+        return False
+    alone = convolution(layer)
+    try:
+        check_fits(alone, config)
+    except DoesNotFit:
+        return False
+    return _cycles(alone, config) < _cycles(layer, config)
+
+
+def _cycles(layer: Layer, config: Config) -> float:
+    """In which the grid computes a layer, or its outputs leave one by one."""
+    return max(cycles(layer, 1, config), SHARE * prod(layer.out_shape))
