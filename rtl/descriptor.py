@@ -200,8 +200,17 @@ FIELDS = (
         least=1,
         too_large=Error.FEATURES_TOO_MANY,
     ),
-    Field("stored_columns", 16, "columns of the stored output: P · out_columns", held=_coordinate, least=1),
-    # words 18 and 19, for the pooling unit, and for winners
+    Field("stored_columns", 16, "columns of the stored output: P · out_columns, or up to P − 1 less", held=_coordinate, least=1),
+    # word 18
+    Field(
+        "end_lanes",
+        9,
+        "lanes that the last group uses in a row's last unit, which may lack some outputs",
+        held=lambda config: config.lanes.bit_length(),
+        least=1,
+    ),
+    Field("reserved1", 23),
+    # words 19 and 20, for the pooling unit, and for winners
     Field(
         "stored_rows",
         16,
@@ -224,8 +233,8 @@ FIELDS = (
     Field("merge_columns", 2, "merges: columns of the max pooling's window, 1...3", use=Use.POOLING, least=1),
     Field("merge_stride_rows", 5, "merges: the pooling's stride in rows", use=Use.POOLING, least=1),
     Field("merge_stride_columns", 5, "merges: the pooling's stride in columns", use=Use.POOLING, least=1),
-    Field("reserved1", 1),
-    # words 20 and 21, for winners
+    Field("reserved2", 1),
+    # words 21 and 22, for winners
     Field(
         "winners",
         32,
@@ -241,8 +250,8 @@ FIELDS = (
         use=Use.TENSOR_WINNERS,
         least=1,
     ),
-    Field("reserved2", 17),
-    # words 22 and 23, for EXPERTS
+    Field("reserved3", 17),
+    # words 23 and 24, for EXPERTS
     Field(
         "expert_groups",
         16,
@@ -260,7 +269,7 @@ FIELDS = (
         use=Use.EXPERTS,
         least=1,
     ),
-    Field("reserved3", 16),
+    Field("reserved4", 16),
 )
 FIELD = {field.name: field for field in FIELDS}
 

@@ -150,12 +150,13 @@ def range_layout(config: Config) -> data.StructLayout:
 
 
 def order_layout(config: Config) -> data.StructLayout:
-    """Which row works on the next unit in order, whether it is a pixel's first or last group, and whether the tensor's last unit.
+    """Which row works on the next unit in order, whether it is a pixel's first or last group, whether a row's last pixel, and whether the
+    tensor's last unit.
 
     Where experts are built, skipped: it stands for all units of an expert that is not chosen, and no row works on it.
     """
     skipped = {"skipped": 1} if config.experts else {}
-    return data.StructLayout({"row": (config.rows - 1).bit_length(), "first_group": 1, "last_group": 1, "last": 1, **skipped})
+    return data.StructLayout({"row": (config.rows - 1).bit_length(), "first_group": 1, "last_group": 1, "row_end": 1, "last": 1, **skipped})
 
 
 def sums_signature(config: Config) -> wiring.Signature:

@@ -203,5 +203,7 @@ async def cycles_to_a_result(dut: object) -> None:
     for _ in range(20):
         await bench.advance()
     bench.board.finish()
-    to_result = 7 + latency(bench.config) + (bench.config.sums > 1) * (1 + bench.config.serial) + bench.config.spread - 2 * bench.config.parallel
+    to_result = (
+        7 + latency(bench.config) + (bench.config.sums > 1) * (1 + bench.config.serial) + bench.config.spread - 2 * bench.config.parallel
+    )
     assert bench.finished[0] - bench.ranges.cycles[0] == to_result

@@ -6,14 +6,14 @@ import cocotb
 
 from skipgrid.host.compiler.descriptors import load_descriptor
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, layer_layout
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, descriptor_words, layer_layout
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import Opcode, WinnersOf
 from streams import Bench, Packing, config, narrow_layer
 
 WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts
 AT_ONCE = config().parallel and not config().winners  # a layer starts in the cycle in which it is known to
-FETCH = (4 if config().serial or AT_ONCE else 5) + -(-(22 if EXPERTS else 20 if config().some_winners else 18) // config().words_fetched)
+FETCH = (4 if config().serial or AT_ONCE else 5) + -(-descriptor_words(config()) // config().words_fetched)
 OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
 UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
 CHOICES = [*([WinnersOf.TENSOR] if WINNERS else []), *([WinnersOf.PIXEL] if PIXEL_WINNERS else [])]
@@ -88,6 +88,7 @@ class SequencerBench(Bench):
                 "K": (groups - 1) * self.config.lanes + last_lanes,
                 "groups": groups,
                 "last_lanes": last_lanes,
+                "end_lanes": self.random.randint(1, last_lanes),
                 "channels_base": self.config.lanes * self.random.randint(0, 3),
                 "low": -self.random.randrange(256),
             }
@@ -207,7 +208,20 @@ async def every_error(dut: object) -> None:
         *((Error.DESCRIPTOR_UNKNOWN, {"winners_of": choice.value, "opcode": Opcode.LOAD.value, "period": 1}) for choice in CHOICES),
         *(
             (Error.DESCRIPTOR_SIZE, {name: 0})
-            for name in ("elements", "C", "H", "W", "K", "out_rows", "R", "pool_columns", "groups", "stored_channels", "stored_columns")
+            for name in (
+                "elements",
+                "C",
+                "H",
+                "W",
+                "K",
+                "out_rows",
+                "R",
+                "pool_columns",
+                "groups",
+                "stored_channels",
+                "stored_columns",
+                "end_lanes",
+            )
         ),
         *(
             (Error.DESCRIPTOR_SIZE, {name: 2 * settings.side})
@@ -284,6 +298,10 @@ def limits(settings: Config) -> dict[str, Case]:
         ),
         "groups": (every, [(Error.DESCRIPTOR_SIZE, {"groups": stored["groups"]})]),
         "last_lanes": (one, [(Error.DESCRIPTOR_SIZE, one | {"last_lanes": size}) for size in (lanes + 1, stored["last_lanes"])]),
+        "end_lanes": (
+            one | {"end_lanes": lanes},
+            [(Error.DESCRIPTOR_SIZE, one | {"end_lanes": size}) for size in (lanes + 1, stored["end_lanes"])],
+        ),
         "channels_base": (
             one | {"channels_base": channels - lanes},
             [(Error.CHANNELS_TOO_MANY, one | {"channels_base": stored["channels_base"]})],

@@ -112,7 +112,7 @@ def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[st
                     "last_group": last_group,
                 }
                 last = int(last_group and x == columns - 1 and y == rows - 1)
-                order = {"first_group": int(group == 0), "last_group": last_group, "last": last}
+                order = {"first_group": int(group == 0), "last_group": last_group, "row_end": int(x == columns - 1), "last": last}
                 found.append((None if skipped else unit, order | ({"skipped": int(skipped)} if config.experts else {})))
     return found
 

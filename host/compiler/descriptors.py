@@ -50,9 +50,11 @@ def descriptor(
         each = count // layer.mixture.experts
         experts = {"experts": layer.mixture.experts, "expert_groups": each, "expert_weights": each * group_weights(layer)}
     channels, rows, columns = placed.layer.out_shape  # as they are stored
+    last_lanes = K - (count - 1) * config.lanes
+    lacking = out_columns * placed.factor - placed.convolved.out_shape[2]  # outputs of the last unit of a row
     pools: dict[str, int] = {}
     if placed.merges:
-        pools = {"merges": 1, "stored_rows": rows, "conv_columns": out_columns * placed.factor, "row_elements": columns * channels}
+        pools = {"merges": 1, "stored_rows": rows, "conv_columns": placed.convolved.out_shape[2], "row_elements": columns * channels}
         pools |= {"merge_rows": placed.layer.pool[0], "merge_columns": placed.layer.pool[1]}
         pools["merge_stride_rows"], pools["merge_stride_columns"] = strides(placed.layer)
     winners: dict[str, int] = {}
@@ -109,7 +111,8 @@ def descriptor(
         weights_end=placed.weights_base + count * group_weights(layer),
         channels_base=placed.channels_base,
         groups=count,
-        last_lanes=K - (count - 1) * config.lanes,
+        last_lanes=last_lanes,
+        end_lanes=last_lanes - lacking * channels,
         stored_channels=channels,
         stored_columns=columns,
         **(pools | winners),

@@ -27,11 +27,15 @@ class Placed:
     factor: int = 1
     merges: bool = False
 
+    @property
+    def convolved(self) -> Layer:
+        """The layer as far as the drain: without its pooling where the pooling unit does it."""
+        return convolution(self.layer) if self.merges else self.layer
+
     @cached_property
     def walked(self) -> Layer:
-        """The layer that the grid computes: with `factor` times as many channels, and so many outputs less in a row."""
-        layer = convolution(self.layer) if self.merges else self.layer
-        return layer if self.factor == 1 else unrolled(layer, self.factor)
+        """The same, as the grid computes it: with `factor` times as many channels, and so many outputs less in a row."""
+        return self.convolved if self.factor == 1 else unrolled(self.convolved, self.factor)
 
     def weights(self, config: Config) -> int:
         """Weights a lane that it takes."""

@@ -5,8 +5,6 @@ enough for all of them, they are P · K channels of one output: its lanes are P 
 all of them. In (y, x, c) order these are the same outputs in the same order.
 """
 
-from math import prod
-
 import numpy as np
 
 from skipgrid.golden.layer import Layer
@@ -19,12 +17,14 @@ RANGE = 1.0  # entries that the time of a window row is worth: it is looked up, 
 
 
 def unrolled(layer: Layer, factor: int) -> Layer:
-    """The layer that computes `factor` neighbouring outputs of a row at once, for a factor of the columns of its output.
+    """The layer that computes `factor` neighbouring outputs of a row at once; where these do not divide a row, some behind its end too.
 
     Its weights are (factor * K, C, R, S + (factor - 1) * step), where step is the way from one stored output to the next.
     """
     K, C, R, S = layer.weights.shape
     step = layer.pool_stride[1] * layer.stride[1]
+    top, left, bottom, right = layer.pads
+    behind = (-layer.out_shape[2] % factor) * step
     weights = np.zeros((factor, K, C, R, S + (factor - 1) * step), np.int8)
     for number in range(factor):
         weights[number, ..., number * step : number * step + S] = layer.weights
@@ -32,6 +32,7 @@ def unrolled(layer: Layer, factor: int) -> Layer:
         weights=weights.reshape(factor * K, C, R, -1),
         bias=np.tile(layer.bias, factor),
         scale=np.tile(layer.scale, factor),
+        pads=(top, left, bottom, right + behind),
         pool_stride=(layer.pool_stride[0], layer.pool_stride[1] * factor),
     )
 
@@ -43,10 +44,15 @@ def savings(layer: Layer, config: Config) -> list[tuple[float, int]]:
     """
     if (layer.winners is not None and layer.winners.per_pixel) or layer.mixture is not None:
         return []
-    columns = layer.out_shape[2]
-    factors = [factor for factor in range(2, min(columns, 2 * config.lanes) + 1) if columns % factor == 0]
+    factors = [factor for factor in range(2, min(layer.out_shape[2], 2 * config.lanes) + 1) if _ends_in_last_group(layer, factor, config)]
     saved = [(cycles(layer, 1, config) - cycles(layer, factor, config), factor) for factor in factors]
     return [(some, factor) for some, factor in saved if some > 0 and _fits(layer, factor, config)]
+
+
+def _ends_in_last_group(layer: Layer, factor: int, config: Config) -> bool:
+    """Whether what the last unit of a row lacks is in its last group only."""
+    K, _, columns = layer.out_shape
+    return K * (-columns % factor) < factor * K - (-(-factor * K // config.lanes) - 1) * config.lanes
 
 
 def cycles(layer: Layer, factor: int, config: Config) -> float:
@@ -54,7 +60,7 @@ def cycles(layer: Layer, factor: int, config: Config) -> float:
     K, C, R, S = layer.weights.shape
     _, rows, columns = layer.out_shape
     wide = S + (factor - 1) * layer.pool_stride[1] * layer.stride[1]
-    windows = rows * columns // factor * layer.pool[0] * layer.pool[1]
+    windows = rows * -(-columns // factor) * layer.pool[0] * layer.pool[1]
     return float(-(-factor * K // config.lanes) * windows * (R * RANGE + SHARE * R * wide * C) / config.rows)
 
 
@@ -64,4 +70,4 @@ def _fits(layer: Layer, factor: int, config: Config) -> bool:
         check_fits(wide, config)
     except (DoesNotFit, ValueError):
         return False
-    return groups(wide, config) * group_weights(wide) <= config.weights and prod(wide.out_shape) == prod(layer.out_shape)
+    return groups(wide, config) * group_weights(wide) <= config.weights

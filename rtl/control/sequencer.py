@@ -25,8 +25,8 @@ class Sequencer(wiring.Component):
     """Runs a program of layer descriptors from `start` to the one marked `final`.
 
     The first descriptor is fetched while nothing runs, and again when the program is written, so that a run begins at once; each further
-    one takes 23 cycles, and 2 more where winners are built, or 4 where experts are; with `wide_program`, 10 or 11. In the serial form it is
-    a cycle less; likewise in the parallel one, where no winners of tensors are built.
+    one takes 24 cycles, 2 more where the pooling unit is built, 4 where winners, and 6 where experts are; with `wide_program`, 10 to 12.
+    In the serial form it is a cycle less; likewise in the parallel one, where no winners of tensors are built.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
@@ -301,6 +301,7 @@ class Sequencer(wiring.Component):
         config, layer = self.config, self.layer
         wrong = Signal(Error)
         mismatch = (layer.groups * config.lanes + layer.last_lanes != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
+        mismatch |= layer.end_lanes > layer.last_lanes
         unaligned = (layer.channels_base & (config.lanes - 1)).any()
         too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.stored_channels))
         if config.experts:

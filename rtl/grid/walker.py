@@ -81,6 +81,7 @@ class WindowWalker(wiring.Component):
             self.waiting.eq(self.busy & ~held & steady & ~available),
             self.order.payload.first_group.eq(groups_left == layer.groups),
             self.order.payload.last_group.eq(unit.last_group),
+            self.order.payload.row_end.eq(last_column),
             self.order.payload.last.eq(unit.last_group & last_column & last_row),
         ]
         go = self.busy & (held | (steady & available))

@@ -101,7 +101,8 @@ class Drain(wiring.Component):
         begun = Signal()  # slices of the unit have been taken
         left = Signal.like(lanes_left)
         next_is_last, few_lanes = Signal(), Signal()  # the unit's next slice is its last one; a last group has one slice
-        m.d.sync += few_lanes.eq(self.layer.last_lanes <= config.scan)
+        few_at_end = Signal()
+        m.d.sync += [few_lanes.eq(self.layer.last_lanes <= config.scan), few_at_end.eq(self.layer.end_lanes <= config.scan)]
         next_channel = Signal(config.channel_bits)
         last_slice = Signal()
         takes, take = Signal(config.rows), Signal()  # from which row; from any
@@ -118,8 +119,9 @@ class Drain(wiring.Component):
             del fields["values"]
         compared_layout = data.StructLayout({**fields, "used": config.scan, "survives": config.scan})  # lanes in use, and candidates
         m.submodules.compare = compare = SkidBuffer(compared_layout, registered=config.spread)
-        unit_lanes = Mux(order.last_group, self.layer.last_lanes, config.lanes)
-        one_slice, next_step = (config.slices == 1) | (order.last_group & few_lanes), config.scan
+        last_lanes = Mux(order.row_end, self.layer.end_lanes, self.layer.last_lanes)
+        unit_lanes = Mux(order.last_group, last_lanes, config.lanes)
+        one_slice, next_step = (config.slices == 1) | (order.last_group & Mux(order.row_end, few_at_end, few_lanes)), config.scan
         if config.experts:
             unit_lanes, one_slice = Mux(skipped, expert_channels, unit_lanes), Mux(skipped, few_channels, one_slice)
             next_step = Mux(skipped, taken.lanes, config.scan)

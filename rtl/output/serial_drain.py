@@ -53,7 +53,7 @@ class SerialDrain(wiring.Component):
             # bound - result - 1 is negative where the result is at least the bound.
             difference.eq((read.data ^ sign) + (~result ^ sign)[:32]),
             survives.eq(~difference[32]),
-            last_lane.eq(next_lane == Mux(order.last_group, layer.last_lanes[: len(next_lane)], 0)),
+            last_lane.eq(next_lane == Mux(order.last_group, Mux(order.row_end, layer.end_lanes, layer.last_lanes)[: len(next_lane)], 0)),
             ends.eq(order.last & last_lane),
             flush.eq(gap[-1]),
             candidate.accumulator.eq(result),
