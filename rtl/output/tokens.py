@@ -19,7 +19,8 @@ class TokenBuilder(wiring.Component):
         results: of one tensor after another; its last one carries `last`.
         tokens: the same tensor; its last one carries `last`.
 
-    Throughput: `survivors` results a cycle, and one cycle more for each longest run. Latency: 1 cycle, 2 where it is registered.
+    Throughput: `survivors` results a cycle, and one cycle more for each longest run. Latency: 1 cycle, and one more each where it
+    is registered, and where there are two.
     """
 
     def __init__(self, survivors: int = 1, *, registered: bool = True) -> None:
@@ -38,51 +39,60 @@ class TokenBuilder(wiring.Component):
         pair = self.survivors == 2
         tokens = self.tokens.payload
         # Zeros that no token has told of, and the value behind them; with a pair, those behind that value.
-        zeros, tail = Signal(RUN_BITS + (2 if pair else 1)), Signal(RUN_BITS + 1)
+        zeros, tail = Signal(RUN_BITS + self.survivors), Signal(RUN_BITS + 1)
         value, tail_value = Signal(8), Signal(8)
         last, tail_last = Signal(), Signal()
         ends, tail_ends = Signal(), Signal()  # a token tells of them, even if they are few
         longest = Signal.like(zeros)  # a power of two less one
         too_long, tail_too_long = Signal(), Signal()
-        go = ~self.tokens.valid | self.tokens.ready
+        go, moves = Signal(), Signal()
         m.d.sync += longest.eq((Const(MAX_QUOTIENT + 1, RUN_BITS + 1) << self.k) - 1)
         m.d.comb += [
             too_long.eq((zeros & ~longest).any()),
             tail_too_long.eq(tail_ends & (tail & ~longest).any()),
-            self.results.ready.eq(go & ~too_long & ~tail_too_long),
+            go.eq(~self.tokens.valid | self.tokens.ready),
+            moves.eq(go & ~too_long & ~tail_too_long),
+            self.results.ready.eq(moves),
         ]
 
-        # First stage: add up zeros. Those behind the latest value wait for the next one, if they do not end the tensor.
-        arrives, first = self.results.valid, self.results.payload[0]
-        some = first.value.any() & ~first.null  # a value that is not zero
-        new_zeros: Value = first.gap + ~(some | first.null)
-        new_value, new_ends, new_last = Mux(some, first.value, 0), some | first.last, first.last
+        # What the results bring; of a pair it is put together in a stage of its own.
+        first = self.results.payload[0]
+        second = self.results.payload[1] if pair else Result(Result.const({"null": 1}).as_value())
+        some, first_zeros, first_value = self._parts(first)
+        some_second, second_zeros, second_value = self._parts(second)
+        brings = {
+            "arrives": self.results.valid,
+            "zeros": first_zeros + Mux(some, 0, second_zeros),
+            "value": Mux(some, first_value, second_value),
+            "last": first.last | (second.last & ~some),
+            "ends": some | some_second | first.last | second.last,
+            "tail": Mux(some, second_zeros, 0),
+            "tail_value": second_value,
+            "tail_last": second.last,
+            "tail_ends": some & (some_second | second.last),
+        }
         if pair:
-            second = self.results.payload[1]
-            some_second = second.value.any() & ~second.null
-            zeros_second, value_second = second.gap + ~(some_second | second.null), Mux(some_second, second.value, 0)
-            new_zeros += Mux(some, 0, zeros_second)
-            new_value = Mux(some, first.value, value_second)
-            new_ends, new_last = new_ends | some_second | second.last, first.last | (second.last & ~some)
+            joined = {name: Signal.like(Value.cast(item), name=f"joined_{name}") for name, item in brings.items()}
+            with m.If(moves):
+                m.d.sync += [joined[name].eq(item) for name, item in brings.items()]
+            brings = joined
+
+        # First stage: add up zeros. Those behind the latest value wait for the next one, if they do not end the tensor.
         with m.If(go & too_long):
             m.d.sync += zeros.eq(zeros - longest)
         with m.Elif(go & tail_too_long):
             m.d.sync += [zeros.eq(tail - longest), value.eq(tail_value), last.eq(tail_last), tail.eq(0), tail_ends.eq(0)]
         with m.Elif(go):
-            before = Mux(ends, Mux(tail_ends, 0, tail), zeros)
             m.d.sync += [
-                zeros.eq(before + Mux(arrives, new_zeros, 0)),
-                value.eq(new_value),
-                last.eq(new_last),
-                ends.eq(arrives & new_ends),
+                zeros.eq(Mux(ends, Mux(tail_ends, 0, tail), zeros) + Mux(brings["arrives"], brings["zeros"], 0)),
+                value.eq(brings["value"]),
+                last.eq(brings["last"]),
+                ends.eq(brings["arrives"] & brings["ends"]),
+                tail.eq(brings["tail"]),
+                tail_value.eq(brings["tail_value"]),
+                tail_last.eq(brings["tail_last"]),
+                tail_ends.eq(brings["arrives"] & brings["tail_ends"]),
             ]
-            if pair:
-                m.d.sync += [
-                    tail.eq(Mux(some, zeros_second, 0)),
-                    tail_value.eq(value_second),
-                    tail_last.eq(second.last),
-                    tail_ends.eq(arrives & some & (some_second | second.last)),
-                ]
 
         # Second stage: the tokens.
         told = [
@@ -92,11 +102,10 @@ class TokenBuilder(wiring.Component):
             tokens[0].last.eq(last & ~too_long),
         ]
         if pair:
-            tail_told = tail_ends & ~too_long
             told += [
-                tokens[1].run.eq(Mux(tail_told, Mux(tail_too_long, longest, tail), 0)),
-                tokens[1].value.eq(Mux(tail_told & ~tail_too_long, tail_value, 0)),
-                tokens[1].last.eq(tail_last & tail_told & ~tail_too_long),
+                tokens[1].run.eq(Mux(tail_ends & ~too_long, Mux(tail_too_long, longest, tail), 0)),
+                tokens[1].value.eq(Mux(tail_ends & ~too_long & ~tail_too_long, tail_value, 0)),
+                tokens[1].last.eq(tail_last & tail_ends & ~too_long & ~tail_too_long),
             ]
         if self.registered:
             with m.If(go):
@@ -104,3 +113,9 @@ class TokenBuilder(wiring.Component):
         else:
             m.d.comb += told
         return m
+
+    @staticmethod
+    def _parts(result: data.View) -> tuple[Value, Value, Value]:
+        """Whether a result has a value that is not zero, its zeros, and its value."""
+        some = result.value.any() & ~result.null
+        return some, result.gap + ~(some | result.null), Mux(some, result.value, 0)
