@@ -152,7 +152,7 @@ async def speed(dut: object) -> None:
         gaps = [after - before for before, after in pairwise(cycles)]
         latency = bench.words.cycles[-1] - cycles[-1]
         if SERIAL:
-            assert gaps == [18 + 2 * k + 2 * begun for _, begun in token_shapes(tensor, k)[1:]]
+            assert gaps == [18 + 2 * k + 2 * begun for _, begun, _ in token_shapes(tensor, k)[1:]]
             assert latency == 2 + -size_bits(tensor, k) % 32
         elif SURVIVORS == 1:
             assert set(gaps) == {1}

@@ -65,13 +65,13 @@ def in_cycles(tokens: list[dict[str, int]], places: int, rng: random.Random | No
     return cycles
 
 
-def token_shapes(coded: Coded, k: int) -> list[tuple[int, int]]:
-    """Of each token in the canonical encoding: the bits of its unary part, and how many words begin with one of its bits."""
+def token_shapes(coded: Coded, k: int) -> list[tuple[int, int, bool]]:
+    """Of each token in the canonical encoding: the bits of its unary part, how many words it begins, and whether its value is in two."""
     shapes, start = [], 0
     for run, _ in tokens(coded, k).tolist():
         unary = min((run >> k) + 1, 7)
         end = start + 8 + unary + k
-        shapes.append((unary, -(-end // 32) - -(-start // 32)))
+        shapes.append((unary, -(-end // 32) - -(-start // 32), start % 32 > 24))
         start = end
     return shapes
 

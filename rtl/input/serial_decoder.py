@@ -1,8 +1,8 @@
-"""Run-length words in, tokens out, a bit a cycle: for FPGAs with few logic cells."""
+"""Run-length words in, tokens out, a value or a bit a cycle: for FPGAs with few logic cells."""
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Const, Module, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 
 from ..config import MAX_QUOTIENT
@@ -32,14 +32,15 @@ class SerialDecoder(wiring.Component):
 
     Each one of a token stands for a power of two of elements: the value's first one for 1, those of the quotient for 2 ** k, and those
     of the remainder for their own. As it is read, it is taken off the elements that remain, and added to the run.
+    A value that lies within one word is read at once.
     A token that ends the tensor is held back until the rest of its word has been seen to be zeros.
 
     element_bits: width of `elements`; at least the 10 bits of a run are counted.
 
     Members: see `RunLengthDecoder`.
 
-    Throughput: one token in 9 + unary bits + k cycles, one cycle more a word, and at the tensor's end one for each bit that is left in
-    its word. Latency: 9 + unary bits + k cycles from the first word to the first token.
+    Throughput: one token in 2 + unary bits + k cycles, 7 more where its value lies in two words, one cycle more a word, and at the tensor's
+    end one for each bit that is left in its word. Latency: 2 + unary bits + k cycles from the first word to the first token.
     """
 
     def __init__(self, element_bits: int = 32) -> None:
@@ -60,14 +61,18 @@ class SerialDecoder(wiring.Component):
         begun = Signal(reset_less=True)  # a word of the tensor has been taken
         last = Signal(reset_less=True)  # and it was the one with last
         wanted, read, taken, no_more = Signal(), Signal(), Signal(), Signal()
+        at_once = Signal()  # a whole value is read
         m.d.comb += [
             no_more.eq(empty & last),
             read.eq(decoding & wanted & ~empty),
             taken.eq(self.words.valid & self.words.ready),
             self.words.ready.eq(~last & ((decoding & empty & wanted) | (discarding & begun))),
         ]
-        with m.If(read):
-            m.d.sync += [word.eq(word >> 1), position.eq(counted_up(position)), empty.eq(position == WORD_BITS - 1)]
+        with m.If(read & at_once):
+            m.d.sync += [word.eq(word >> VALUE_BITS), position.eq(Cat(position[:3], counted_up(position[3:])))]
+            m.d.sync += empty.eq(position[3:].all())
+        with m.Elif(read):
+            m.d.sync += [word.eq(word >> 1), position.eq(counted_up(position)), empty.eq(position.all())]
         with m.If(taken):
             m.d.sync += [word.eq(self.words.payload.data), position.eq(0), empty.eq(0), begun.eq(1), last.eq(self.words.payload.last)]
 
@@ -84,13 +89,14 @@ class SerialDecoder(wiring.Component):
             more.eq(remaining.any()),
             wanted.eq(~(complete & more)),
             less.eq(remaining - elements),
+            at_once.eq((part == Part.VALUE) & (place == 0) & ~(position[3:].all() & position[:3].any())),
         ]
         with m.Switch(part):
             with m.Case(Part.QUOTIENT):
                 m.d.comb += power.eq(k)
             with m.Case(Part.REMAINDER):
                 m.d.comb += power.eq(place)
-        with m.If(word[0] & ~((part == Part.VALUE) & value.any())):
+        with m.If(Mux(part == Part.VALUE, Mux(at_once, word[:VALUE_BITS].any(), word[0] & ~value.any()), word[0])):
             m.d.comb += elements.eq(Const(1, RUN_BITS) << power)
         with m.If(read & complete):
             m.d.sync += wrong.eq(wrong | word[0])
@@ -98,9 +104,9 @@ class SerialDecoder(wiring.Component):
             m.d.sync += [place.eq(counted_up(place)), remaining.eq(less), wrong.eq(wrong | less[-1])]
             with m.Switch(part):
                 with m.Case(Part.VALUE):
-                    m.d.sync += value.eq(Cat(value[1:], word[0]))
-                    with m.If(place.all()):
-                        m.d.sync += part.eq(Part.QUOTIENT)
+                    m.d.sync += value.eq(Mux(at_once, word[:VALUE_BITS], Cat(value[1:], word[0])))
+                    with m.If(at_once | place.all()):
+                        m.d.sync += [part.eq(Part.QUOTIENT), place.eq(0)]
                 with m.Case(Part.QUOTIENT):
                     m.d.sync += run.eq(run + elements)
                     with m.If(~word[0] | (place == MAX_QUOTIENT - 1)):
