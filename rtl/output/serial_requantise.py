@@ -43,9 +43,10 @@ class SerialRequantiser(wiring.Component):
         magnitude = left.as_unsigned() ^ negative.replicate(len(left))
         over, over_by_one = magnitude[MANTISSA_BITS + 1 :].any(), magnitude[MANTISSA_BITS]
         carry = Signal(reset_less=True)
-        low_carry, high_carry, factors = Signal(), Signal(), Signal(2)  # factors: the digits, where they are multiplied
+        low_carry, high_carry, next_carry = Signal(), Signal(), Signal()
         digits = Cat(magnitude[0] ^ low_carry, magnitude[1] ^ high_carry)
-        exhausted = ~(magnitude.any() | carry)
+        factors = Signal(2)  # the digits, where they are multiplied
+        exhausted = Signal(reset_less=True)  # none are left; not known of the first ones
 
         # The product; the latest digits that fell off, the lowest first, and whether any before them was a one.
         product = Signal(MANTISSA_BITS, reset_less=True)
@@ -58,13 +59,15 @@ class SerialRequantiser(wiring.Component):
             total.eq(candidate.accumulator + bias),  # wraps as ONNX Runtime's int32 does
             low_carry.eq(carry),
             high_carry.eq(magnitude[0] & low_carry),
+            next_carry.eq(magnitude[1] & high_carry),
             factors.eq(digits),
             first_sum.eq(product + (Mux(factors[0], mantissa, 0) | increment)),
             second_sum.eq(first_sum[1:] + Mux(factors[1], mantissa, 0)),
         ]
         m.d.sync += [
             left.eq(left >> 2),
-            carry.eq(magnitude[1] & high_carry),
+            carry.eq(next_carry),
+            exhausted.eq(~(magnitude[2:].any() | next_carry)),
             product.eq(second_sum[1:]),
             fallen.eq(Cat(fallen[2], first_sum[0], second_sum[0])),
             sticky.eq(below),
@@ -97,13 +100,13 @@ class SerialRequantiser(wiring.Component):
                 m.d.sync += sticky.eq((fallen[1:] + up)[:2].any())
 
         # The output: rounded to an integer, with its sign, and clamped.
-        pairs = Signal(7, reset_less=True)  # that have fallen off, and half the exponent
+        pairs = Signal(8, reset_less=True)  # that have fallen off, and half the exponent
         at_point, large, whole, round_up = Signal(), Signal(), Signal(WHOLE_BITS), Signal()
         integer, value = Signal(signed(WHOLE_BITS + 2)), Signal(signed(WHOLE_BITS + 2), reset_less=True)
         least, most, threshold = self.layer.low, self.layer.high, self.layer.threshold
         taken = Signal(Result, reset_less=True)
         m.d.comb += [
-            at_point.eq((pairs >= PAIRS) | (odd & (pairs == PAIRS - 1))),
+            at_point.eq(~first & ((pairs >= PAIRS) | (odd & (pairs == PAIRS - 1)))),
             large.eq(~exhausted | product[WHOLE_BITS + 1 :].any() | (product[WHOLE_BITS] & ~odd)),
             whole.eq(Mux(large, -1, Mux(odd, product[1:], product))),
             round_up.eq(~large & Mux(odd, product[0] & (fallen[2] | below | whole[0]), fallen[2] & (below | whole[0]))),
