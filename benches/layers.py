@@ -1,6 +1,7 @@
 """Single layers of given shape and sparsity, measured in cycles against the limit and checked bit for bit."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -28,6 +29,7 @@ from skipgrid.host.compiler.packets import channel_packet, program_packet, weigh
 from skipgrid.host.compiler.passes import plan
 from skipgrid.host.compiler.placement import place
 from skipgrid.host.devices.device import Device
+from skipgrid.host.held import shares
 
 WEIGHT_LIMIT = 64  # as in models quantised for every x86 machine
 
@@ -58,6 +60,7 @@ class LayerResult:
     limit_cycles: in which the grid could do the useful multiplications; utilisation: the same over the cycles, so at most 1.
     speedup: cycles of a dense grid of the same size (`golden.dense_cycles`) over the cycles. ideal_speedup: 1 / (1 - zeros of the input).
     passes: runs of the accelerator, each over one band of rows and as many groups of channels as fit. bands: of the input.
+    held_by: shares of the cycles, as `host.held` says.
     bit_exact: every pass's words are those of its block of the golden model's output for the whole layer.
     """
 
@@ -74,6 +77,7 @@ class LayerResult:
     stream_bits: int
     entropy_bits: float
     dense_bits: int
+    held_by: dict[str, float]
     bit_exact: bool
     passes: int
     bands: int
@@ -157,6 +161,7 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
     passes = plan(layer, x, config)
     bands = {repr(item.under): coded_bytes(item.read(x), layer.x) for item in passes}
     cycles, streamed, exact = 0, 0, True
+    counted: Counter[str] = Counter()
     channels, held = None, None
     for item in passes:
         coded = bands[repr(item.under)]
@@ -180,6 +185,7 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
         channels, held = item.channels, item.under
         streamed += runs[0].counters["total_cycles"]
         cycles += runs[-1].counters["total_cycles"]
+        counted.update(runs[-1].counters)
         right = encode(block, k_out)
         exact &= all(len(run.packets) == 1 and np.array_equal(run.packets[0], right) for run in runs)
     dense, useful, limit = dense_macs(layer), useful_macs(x, layer), limit_cycles(x, layer, config.rows, config.lanes)
@@ -197,6 +203,7 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
         stream_bits=sum(size_bits(coded, best_k(coded)) for coded in bands.values()),
         entropy_bits=entropy_bits(coded_bytes(x, layer.x)),
         dense_bits=8 * x.size,
+        held_by=shares(counted, config.rows),
         bit_exact=exact,
         passes=len(passes),
         bands=len(bands),

@@ -5,7 +5,8 @@ run = runner.run({"input": images})
 """
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, cast
@@ -35,10 +36,11 @@ from .compiler.fits import DoesNotFit
 from .compiler.lowering import lowered
 from .compiler.program import Program, compile_network
 from .devices.device import Device
+from .held import shares
 from .onnx.cut import Cut
 from .onnx.layers import Found
 from .onnx.parts import Part
-from .plan import Plan, Segment, halves
+from .plan import Plan, Segment, halves, network_of
 from .run import load_program, run_input
 from .starts import byte_sums, pass_starts
 from .stored import check_entries
@@ -49,7 +51,8 @@ class LayerRun:
     """One layer over one image.
 
     cycles: of all its passes; where layers run from one start, of its part of the run. exact: whether what was read of the accelerator
-    equals the golden model's output, of the last layer that ran from a start.
+    equals the golden model's output, of the last layer that ran from a start. held_by: shares of its time, as `held` says; None where it
+    was not measured.
     """
 
     name: str
@@ -60,6 +63,7 @@ class LayerRun:
     cycles: int
     passes: int
     exact: bool
+    held_by: dict[str, float] | None
 
 
 @dataclass
@@ -90,6 +94,7 @@ class Runner:
         self._thresholds: dict[Segment, Thresholds] = {}
         self._halves: dict[Segment, list[Segment]] = {}  # of those that were too small for an image
         self._loaded: Segment | None = None
+        self._probed: set[Segment] = set()  # whose layers have run alone
 
     def choose_codes(self, segment: Segment, inputs: NDArray[np.integer]) -> None:
         """Compile a segment with the codes that are short for some of its inputs (N, C, H, W)."""
@@ -148,14 +153,37 @@ class Runner:
         run.starts += 1
         run.words += _words(x, layers[0].x, program.k_in) + _words(result.output, layers[-1].y, program.k_out)
         exact = np.array_equal(result.output, expected[-1])
-        for found, tensor, cycles in zip(segment.layers, [x, *expected[:-1]], result.layer_cycles, strict=True):
-            run.layers.append(_layer_run(found, tensor, self.device.config, cycles=cycles, passes=1, exact=exact))
+        tensors = [x, *expected[:-1]]
+        held_by = self._held(segment, tensors, result.counters)
+        for found, tensor, cycles, held in zip(segment.layers, tensors, result.layer_cycles, held_by, strict=True):
+            run.layers.append(_layer_run(found, tensor, self.device.config, cycles=cycles, passes=1, exact=exact, held_by=held))
         return result.output
+
+    def _held(self, segment: Segment, tensors: list[NDArray[np.integer]], counters: Mapping[str, int]) -> Sequence[dict[str, float] | None]:
+        """What holds each layer of a segment, of whose run these are the counters.
+
+        Of several layers each runs once alone, over the first image; but not where one depends on the images before, or on the router.
+        """
+        layers, config = segment.network.layers, self.device.config
+        if len(layers) == 1:
+            return [shares(counters, config.rows)]
+        if segment in self._probed or any(layer.winners is not None or layer.mixture is not None for layer in layers):
+            return [None] * len(layers)
+        self._probed.add(segment)
+        self._loaded = None
+        found = []
+        for each, tensor in zip(segment.layers, tensors, strict=True):
+            network = network_of((each,))
+            program = compile_network(network, config, *shortest_codes(network, tensor[np.newaxis]))
+            load_program(self.device, program)
+            found.append(shares(run_input(self.device, program, tensor).counters, config.rows))
+        return found
 
     def _passes(self, found: Found, x: NDArray[np.integer], run: ImageRun) -> NDArray[np.integer]:
         """Run one layer in passes over one image's input."""
         config, first = self.device.config, x
         cycles, count, exact = 0, 0, True
+        counted: Counter[str] = Counter()
         self._loaded = None
         for part in lowered(found.layer):
             expected = run_layer(x, part)
@@ -171,6 +199,7 @@ class Runner:
                     shape = cast(tuple[int, int, int], y[start.block].shape)
                     y[start.block] = from_coded(decode(answer.packets[0], prod(shape), start.k_out), shape, part.y)
                 cycles += answer.counters["total_cycles"]
+                counted.update(answer.counters)
                 run.words += sum(map(len, start.packets)) + len(start.sent) + len(answer.packets[0])
                 count += 1
             if start.sums:
@@ -179,7 +208,8 @@ class Runner:
             x = y
         run.cycles += cycles
         run.starts += count
-        run.layers.append(_layer_run(found, first, config, cycles=cycles, passes=count, exact=exact))
+        held_by = shares(counted, config.rows)
+        run.layers.append(_layer_run(found, first, config, cycles=cycles, passes=count, exact=exact, held_by=held_by))
         return x
 
 
@@ -188,7 +218,16 @@ def _words(tensor: NDArray[np.integer], held: Activation, k: int) -> int:
     return -(-size_bits(coded_bytes(tensor, held), k) // 32)
 
 
-def _layer_run(found: Found, x: NDArray[np.integer], config: Config, *, cycles: int, passes: int, exact: bool) -> LayerRun:
+def _layer_run(
+    found: Found,
+    x: NDArray[np.integer],
+    config: Config,
+    *,
+    cycles: int,
+    passes: int,
+    exact: bool,
+    held_by: dict[str, float] | None,
+) -> LayerRun:
     layer, present = found.layer, found.present
     return LayerRun(
         name=layer.name,
@@ -199,6 +238,7 @@ def _layer_run(found: Found, x: NDArray[np.integer], config: Config, *, cycles: 
         cycles=cycles,
         passes=passes,
         exact=exact,
+        held_by=held_by,
     )
 
 

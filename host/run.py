@@ -30,7 +30,7 @@ class Result:
 
     output: the last layer's, (K, rows, columns). cycles: from the start, with the first input word at the port, to the last
     output word. layer_cycles: of each layer. descriptor_cycles: of each step of the program. winners_cycles: in which winners
-    were read again, or an output waited for their choice.
+    were read again, or an output waited for their choice. counters: all of them, by name.
     """
 
     output: NDArray[np.integer]
@@ -38,6 +38,7 @@ class Result:
     layer_cycles: list[int]
     descriptor_cycles: list[int]
     winners_cycles: int
+    counters: dict[str, int]
 
 
 def run_program(device: Device, program: Program, inputs: NDArray[np.integer]) -> Iterator[Result]:
@@ -60,6 +61,7 @@ def run_input(device: Device, program: Program, x: NDArray[np.integer]) -> Resul
         layer_cycles=[sum(run.layer_cycles[end - count : end]) for count, end in zip(steps, accumulate(steps), strict=True)],
         descriptor_cycles=run.layer_cycles,
         winners_cycles=run.counters["winners_cycles"],
+        counters=run.counters,
     )
 
 

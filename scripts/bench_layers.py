@@ -33,6 +33,7 @@ def layers(
     Weights are random; inputs have exactly the table's share of zeros, and so have the outputs. Every output word is compared with the
     golden model's. Utilisation is the limit (useful multiplications / PEs) over the cycles that were needed; speed-up is against a dense
     grid of the same size, which multiplies zeros too (but not padding) and is always busy; code is the coded input's size over its entropy.
+    Held by says what took most of the rows' time: entries, or waiting for survivors to be drained, look-ups, loading, or the port.
 
     A layer too big for the memories runs in passes: 8 × 6 of them are over 8 sets of output channels and 6 bands of input rows. Both
     bands that meet hold the rows that both need, and code counts these twice.
@@ -101,7 +102,9 @@ def chosen_layers(workloads: "list[Workload]", layer: str | None) -> "list[tuple
 
 
 def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str], report: dict[str, Any]) -> None:
-    shown = table(f"Layers on {config.name}", "layer", "zeros", "passes", "cycles", "utilisation", "speed-up", "code")
+    from skipgrid.host.held import largest
+
+    shown = table(f"Layers on {config.name}", "layer", "zeros", "passes", "cycles", "utilisation", "held by", "speed-up", "code")
     for r in results:
         shown.add_row(
             r.layer,
@@ -109,6 +112,7 @@ def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str],
             f"{r.passes // r.bands} × {r.bands}" if r.bands > 1 else str(r.passes),
             f"{r.cycles:,}",
             f"{r.utilisation:.1%}",
+            largest(r.held_by),
             f"{r.speedup:.2f}",
             f"{r.stream_bits / r.entropy_bits:.3f}" if r.entropy_bits else "",
         )

@@ -66,7 +66,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """A layer's means over all images; utilisation is useful_macs / (rows * lanes) / cycles, which is at most 1."""
+    """A layer's means over all images; utilisation is useful_macs / (rows * lanes) / cycles, which is at most 1.
+
+    held_by: shares of its time in the first image, as `host.held` says; None where it was not measured.
+    """
 
     name: str
     sparsity_in: float
@@ -75,6 +78,7 @@ class LayerSummary:
     cycles: float
     utilisation: float
     passes: float
+    held_by: dict[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ class Measured:
                 cycles=(cycles := fmean(run.layers[number].cycles for run in runs)),
                 utilisation=macs / config.pes / cycles,
                 passes=fmean(run.layers[number].passes for run in runs),
+                held_by=first.held_by,
             )
             for number, first in enumerate(runs[0].layers)
         ]

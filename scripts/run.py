@@ -144,15 +144,17 @@ def run(
 
 
 def _show(config: Config, model: Path, measured: Measured, *, linked: bool) -> None:
+    from skipgrid.host.held import largest
+
     summary = measured.summary
     shown = table(
         f"{model.name} on {config.name}, mean of an image",
         "layer",
         "zeros in",
         "useful MACs",
-        "dense MACs",
         "cycles",
         "utilisation",
+        "held by",
         "passes",
     )
     for name, layer in zip(tails([layer.name for layer in summary.layers]), summary.layers, strict=True):
@@ -160,9 +162,9 @@ def _show(config: Config, model: Path, measured: Measured, *, linked: bool) -> N
             name,
             f"{layer.sparsity_in:.1%}",
             f"{layer.useful_macs:,.0f}",
-            f"{layer.dense_macs:,}",
             f"{layer.cycles:,.0f}",
             f"{layer.utilisation:.1%}",
+            largest(layer.held_by) if layer.held_by else "",
             f"{layer.passes:,.0f}",
         )
     output.print(shown)

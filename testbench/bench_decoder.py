@@ -162,7 +162,7 @@ async def words_that_come_slowly(dut: object) -> None:
     await bench.begin("full", "full")
     for k in range(8):
         tensor = sparse(bench.numbers, 20, 0.5)
-        ends = np.cumsum([8 + unary + k for unary, _ in token_shapes(tensor, k)])
+        ends = np.cumsum([8 + unary + k for unary, *_ in token_shapes(tensor, k)])
         await bench.start(tensor.size, k)
         for number, word in enumerate(word_payloads(encode(tensor, k))):
             bench.words.send(word)

@@ -57,7 +57,7 @@ SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, 
 
 RUN_KEYS = ["images", "correct", "bit_exact_golden", "bit_exact_onnxruntime", "cycles_per_image", "dense_cycles_per_image", "layers"]
 RUN_KEYS += ["segments", "host_nodes", "device_macs_share", "passes", "words_per_image", "host_seconds_per_image"]
-RUN_LAYER_KEYS = ["name", "sparsity_in", "useful_macs", "dense_macs", "cycles", "utilisation", "passes"]
+RUN_LAYER_KEYS = ["name", "sparsity_in", "useful_macs", "dense_macs", "cycles", "utilisation", "passes", "held_by"]
 BENCH_KEYS = ["preset", "rows", "lanes", "layers", "geomean_utilisation", "mean_speedup"]
 BENCH_LAYER_KEYS = [
     "layer",
@@ -73,6 +73,7 @@ BENCH_LAYER_KEYS = [
     "stream_bits",
     "entropy_bits",
     "dense_bits",
+    "held_by",
     "bit_exact",
     "passes",
     "bands",
