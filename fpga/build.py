@@ -16,7 +16,7 @@ from .system import System
 # Start values of memories are dropped: none matters, and lists of zeros make blocks out of reach and synthesis slow. Nor does it matter
 # what a read gives that meets a write to the same word, unless the design asks for the new one (all benches run with unknown words
 # there), so blocks need no logic for it.
-READS = "*/t:$memrd_v2 */r:CLK_ENABLE=1 %i */r:TRANSPARENCY_MASK=1'0 %i"
+READS = "*/t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
 READ = f"read_rtlil {NAME}.il; delete */t:$meminit_v2; setparam -set COLLISION_X_MASK 1'1 {READS}"
 FLOORPLAN = "floorplan.ys"  # yosys' commands that say where the placer puts cells
 MISPLACED = re.compile(r"selection contains (\d+) elements instead of the asserted 1: c:(\S+)")

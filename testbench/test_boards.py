@@ -158,6 +158,16 @@ def test_a_floorplan_tells_the_placer_where_cells_go(tmp_path: Path) -> None:
         made.synthesise()
 
 
+@pytest.mark.slow
+def test_blocks_need_no_logic_for_a_read_that_meets_a_write(tmp_path: Path) -> None:
+    made = Build(replace(find_board("ulx3s-85f"), floorplan={}), tmp_path, design=Ring(make_unit("drain", PRESETS["1x8"])))
+    made.prepare()
+    made.synthesise()
+    log = (tmp_path / "synthesis.log").read_text(encoding="utf-8")
+    assert "mapping memory" in log
+    assert "emulate_read_first" not in log
+
+
 def fake_tools(monkeypatch: pytest.MonkeyPatch, fmax: dict[int, float], *, fails: str = "") -> None:
     """Tools that write what the real ones write, with a clock for each seed."""
 
