@@ -12,12 +12,15 @@ from skipgrid.rtl.layouts import Opcode, WinnersOf
 from streams import Bench, Packing, config, narrow_layer
 
 WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts
+POOLING, POOL_CHANNELS = config().pool_elements, config().pool_channels
 AT_ONCE = config().parallel and not config().winners  # a layer starts in the cycle in which it is known to
-FETCH = (4 if config().serial or AT_ONCE else 5) + -(-descriptor_words(config()) // config().words_fetched)
+WORDS = 25 if EXPERTS else 23 if config().some_winners else 21 if POOLING else 19
+FETCH = (4 if config().serial or AT_ONCE else 5) + -(-WORDS // config().words_fetched)
 OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
 UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
 CHOICES = [*([WinnersOf.TENSOR] if WINNERS else []), *([WinnersOf.PIXEL] if PIXEL_WINNERS else [])]
 UNKNOWN_CHOICES = [choice for choice in range(1, 4) if choice not in {known.value for known in CHOICES}]
+POOLS = {name: 1 for name, _ in layer_layout(config()) if name.startswith("merge") or name in ("stored_rows", "conv_columns")}
 DESCRIPTOR = Packing(Descriptor)
 DESCRIPTOR_FIELDS = DESCRIPTOR.fields or []
 
@@ -74,6 +77,9 @@ class SequencerBench(Bench):
             winners |= {"magnitude": self.random.getrandbits(1)}
             if choice == WinnersOf.TENSOR:
                 winners |= {"row_elements": self.random.randint(1, 99), "period": self.random.choice((1, 2, 32767))}
+        pools = {}
+        if POOLING and self.random.random() < 0.5:
+            pools = POOLS | {"conv_columns": self.random.randint(1, 9), "row_elements": self.random.randint(1, POOLING - 1)}
         sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "stored_channels", "stored_columns")
         return (
             {
@@ -95,6 +101,7 @@ class SequencerBench(Bench):
             | {name: self.random.randint(1, 9) for name in sizes}
             | experts
             | winners
+            | pools
         )
 
     async def start(self, program: int = 0) -> None:
@@ -119,9 +126,9 @@ class SequencerBench(Bench):
         assert len(self.aborts) == 1
 
     def plain(self) -> dict[str, Any]:
-        """A good LAYER without winners, from stream to stream."""
+        """A good LAYER without winners, which the pooling unit does not pool, from stream to stream."""
         layer = self.good(final=True)
-        while layer["opcode"] != Opcode.LAYER.value or layer.get("winners_of"):
+        while layer["opcode"] != Opcode.LAYER.value or layer.get("winners_of") or layer.get("merges"):
             layer = self.good(final=True)
         return layer | {"from_stream": 1, "to_stream": 1}
 
@@ -246,6 +253,13 @@ async def every_error(dut: object) -> None:
             "stored_channels": count * settings.lanes,
         }
         wrong.append((Error.FEATURES_TOO_MANY, many | {"to_stream": 0}))
+    if POOLING:
+        wrong += [(Error.DESCRIPTOR_SIZE, POOLS | {name: 0}) for name in POOLS if name != "merges"]
+        wrong += [(Error.DESCRIPTOR_SIZE, POOLS | {name: 2 * settings.side}) for name in ("stored_rows", "conv_columns")]
+        wrong += [(Error.FEATURES_TOO_MANY, POOLS | {"row_elements": size}) for size in (POOLING, 2 * settings.features)]
+        wrong += [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})]
+    else:
+        wrong.append((Error.NOT_BUILT, {"merges": 1}))
     if WINNERS:
         winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "row_elements": 5, "period": 1}
         wrong += [
@@ -318,6 +332,18 @@ def limits(settings: Config) -> dict[str, Case]:
             ),
             "period": (tensor | {"period": 32767}, []),
         }
+    if POOLING:
+        over = [(Error.FEATURES_TOO_MANY, POOLS | {"row_elements": size}) for size in (POOLING, stored["row_elements"])]
+        cases |= {
+            "row_elements of pools" if WINNERS else "row_elements": (POOLS | {"row_elements": POOLING - 1}, over),
+            "stored_channels of pools": (
+                POOLS | {"stored_channels": POOL_CHANNELS - 1},
+                [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})],
+            ),
+        }
+        for name in ("stored_rows", "conv_columns"):
+            cases[name] = POOLS | {name: stored[name] - 1}, [(Error.DESCRIPTOR_SIZE, POOLS | {name: stored[name]})]
+        cases |= {name: (POOLS | {name: stored[name] - 1}, []) for name in POOLS if name not in cases}
     if PIXEL_WINNERS:
         pixel = {"winners_of": WinnersOf.PIXEL.value}
         over = [(Error.DESCRIPTOR_SIZE, pixel | {"winners": size}) for size in (PIXEL_WINNERS + 1, stored["winners"])]

@@ -23,8 +23,9 @@ SEQUENCERS = {
     "winners": SMALL.replaced(winners=True),
     "wide": SMALL.replaced(wide_program=True, channels=256),
     "serial, pixel winners": SERIAL.replaced(pixel_winners=5),
-    "wide, all": SMALL.replaced(wide_program=True, winners=True, pixel_winners=5, experts=4, experts_chosen=2),
+    "wide, all": SMALL.replaced(wide_program=True, winners=True, pixel_winners=5, experts=4, experts_chosen=2, pool_elements=128),
     "experts": SMALL.replaced(experts=4, experts_chosen=2),
+    "pooling": SMALL.replaced(pool_elements=64),
 }
 
 

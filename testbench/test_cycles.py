@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from onnx_models import run_onnxruntime
 from skipgrid.benches.images import measure_images, summarise
-from skipgrid.benches.layers import bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
-from skipgrid.golden import Activation, Layer, dense_cycles
+from skipgrid.benches.layers import Workload, bench_layers, geomean_utilisation, make_layer, measure_layer, read_table
+from skipgrid.golden import Activation, Layer, coded_bytes, dense_cycles, encode, run_layer
 from skipgrid.host.compiler.codes import shortest_codes
-from skipgrid.host.compiler.program import compile_network
+from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
+from skipgrid.host.compiler.packets import load_packets, program_packet
+from skipgrid.host.compiler.placement import place
+from skipgrid.host.compiler.program import CODE_PARAMETER, compile_network
 from skipgrid.host.network import Network, Port
 from skipgrid.host.onnx.importer import import_model
 from skipgrid.host.simulation.device import SimulatedDevice
@@ -122,6 +126,33 @@ def test_zeros_among_outputs_of_both_signs_are_left_out(device: SimulatedDevice)
 @on("1x8")
 def test_forty_held_out_digits(device: SimulatedDevice) -> None:
     assert_digits_are_right(device, 40)
+
+
+@on("4x32")
+@pytest.mark.parametrize("zeros", [0.5, 0.7])
+@pytest.mark.parametrize(
+    "sizes",
+    [{"C": 64, "K": 64, "R": 3, "S": 3, "pad": 1}, {"C": 96, "K": 96, "R": 1, "S": 1, "pad": 0}],  # the outputs of the second one wait
+    ids=["3 x 3", "1 x 1"],
+)
+def test_overlapping_pools_cost_little(device: SimulatedDevice, sizes: dict[str, int], zeros: float) -> None:
+    """A convolution that is pooled by 3 x 3 with stride 2 takes 1.15 times as long as without, and 300 cycles, at most."""
+    layer, x = make_layer(Workload("conv", H=28, W=24, stride=1, sparsity=zeros, **sizes), 0)
+    plain, pooled = (measure(device, each, x) for each in (layer, layer.replaced(pool=(3, 3), pool_stride=(2, 2))))
+    assert pooled <= 1.15 * plain + 300
+
+
+def measure(device: SimulatedDevice, layer: Layer, x: NDArray[np.integer]) -> int:
+    """The cycles of a layer from its input in the buffer to the output stream, which is right."""
+    placed = place([layer], device.config)
+    loading = load_descriptor(layer.shape, buffer=0, k_in=CODE_PARAMETER, final=True)
+    computing = descriptor(placed[0], device.config, buffer=0, from_stream=False, to_stream=True, final=True, k_out=CODE_PARAMETER)
+    for packet in (*load_packets(placed, device.config), program_packet([loading, computing])):
+        device.load(packet)
+    device.run([encode(coded_bytes(x, layer.x), CODE_PARAMETER)])
+    run = device.run([], program=1)
+    assert run.packets[0].tolist() == encode(coded_bytes(run_layer(x, layer), layer.y), CODE_PARAMETER).tolist()
+    return run.counters["total_cycles"]
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ class PoolMerger(wiring.Component):
     Cost: three memories of `depth` words.
     """
 
-    def __init__(self, *, depth: int, count_bits: int) -> None:
+    def __init__(self, depth: int, count_bits: int) -> None:
         self.depth = depth
         self.position_bits = exact_log2(depth)
         lists = stream.Signature(list_layout(self.position_bits))

@@ -2,7 +2,7 @@
 
 Of those that have a proof of their own it is proved there: `SkidBuffer`, `UnitWay`, `PixelWinners` (and `KeptResults` in it),
 `StreamingTopK`, `HistogramTopK`. `WindowWalker` offers a unit to the first row that is ready, so it does not keep the rule, as its
-docstring says. `ExpertRouter`'s first pair comes later than can be reached here; its parts take part.
+docstring says. `PoolingUnit` offers what `KeptResults` in it does. `ExpertRouter`'s first pair comes later than can be reached here; its parts take part.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -39,16 +39,30 @@ from skipgrid.rtl.output.serial_requantise import SerialRequantiser
 from skipgrid.rtl.output.sums import SumBytes
 from skipgrid.rtl.output.tokens import TokenBuilder
 from skipgrid.rtl.parts.skid import SkidBuffer
+from skipgrid.rtl.pooling.pool_merger import PoolMerger
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 from skipgrid.rtl.winners.kept_results import KeptResults
 from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
-STEADY = ("layer", "k", "threshold", "C", "H", "W", "other_entries", "other_pixels")  # while anything is under way
+STEADY = (
+    "layer",
+    "k",
+    "threshold",
+    "C",
+    "H",
+    "W",
+    "other_entries",
+    "other_pixels",
+    "size",
+    "stride",
+    "pools",
+)  # while anything is under way
 ELEMENT_BITS = 12
 QUICK = (
     "decoder",
     "serial-decoder",
     "narrow",
+    "pool-merger",
     "sums",
     "tokens",
     "tokens-two",
@@ -155,6 +169,7 @@ def chooses(proof: Proof, winners: Any) -> Container[str]:
 
 SKID = ("moves = ~self.sink.valid | self.sink.ready", "moves = Signal(init=1)")
 SHORT_SKID = ("self.held.eq(self.sink.valid & ~self.sink.ready)", "self.held.eq(0)")
+FLOWS = ("flows.eq(~sink.valid | sink.ready)", "flows.eq(1)")
 SENDS = ("with m.If(self.weights.ready):", "with m.If(1):")
 PROPERTIES = (
     rule(
@@ -205,6 +220,7 @@ PROPERTIES = (
     rule("serial-requantiser", SerialRequantiser, 40, "with m.If(self.results.ready):", "with m.If(1):", SERIAL),
     rule("sums", SumBytes, 8, "results.ready & last_byte & last_place", "last_byte & last_place", SEVERAL),
     rule("narrow", Narrow, 8, "with m.If(~holds):", "with m.If(1):", Result, 2),
+    rule("pool-merger", PoolMerger, 12, *FLOWS, 4, 2),
     rule("tokens", TokenBuilder, 12, "go.eq(~self.tokens.valid | self.tokens.ready)", "go.eq(1)"),
     rule("tokens-two", TokenBuilder, 12, "go.eq(~self.tokens.valid | self.tokens.ready)", "go.eq(1)", 2),
     rule("encoder", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)"),
