@@ -6,7 +6,7 @@ import cocotb
 
 from skipgrid.host.compiler.descriptors import load_descriptor
 from skipgrid.rtl.config import Config
-from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, descriptor_words, layer_layout
+from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS, Descriptor, layer_layout
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.layouts import Opcode, WinnersOf
 from streams import Bench, Packing, config, narrow_layer

@@ -2,7 +2,8 @@
 
 Of those that have a proof of their own it is proved there: `SkidBuffer`, `UnitWay`, `PixelWinners` (and `KeptResults` in it),
 `StreamingTopK`, `HistogramTopK`. `WindowWalker` offers a unit to the first row that is ready, so it does not keep the rule, as its
-docstring says. `PoolingUnit` offers what `KeptResults` in it does. `ExpertRouter`'s first pair comes later than can be reached here; its parts take part.
+docstring says. `PoolingUnit` offers what `KeptResults` in it does. `ExpertRouter`'s first pair comes later than can be reached here; its
+parts take part.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
