@@ -1,6 +1,7 @@
 """Single layers of given shape and sparsity, measured in cycles against the limit and checked bit for bit."""
 
 import csv
+import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from skipgrid.host.compiler.passes import plan
 from skipgrid.host.compiler.placement import place
 from skipgrid.host.devices.device import Device
 from skipgrid.host.held import shares
+from skipgrid.host.starts import sum_bytes
 
 WEIGHT_LIMIT = 64  # as in models quantised for every x86 machine
 
@@ -61,7 +63,7 @@ class LayerResult:
     speedup: cycles of a dense grid of the same size (`golden.dense_cycles`) over the cycles. ideal_speedup: 1 / (1 - zeros of the input).
     passes: runs of the accelerator, each over one band of rows and as many groups of channels as fit. bands: of the input.
     held_by: shares of the cycles, as `host.held` says.
-    bit_exact: every pass's words are those of its block of the golden model's output for the whole layer.
+    bit_exact: every pass's words are those of its block of the golden model's output for the whole layer, or of its sums.
     """
 
     layer: str
@@ -166,14 +168,14 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
     for item in passes:
         coded = bands[repr(item.under)]
         k_in = best_k(coded)
-        block = coded_bytes(expected[item.block], layer.y)
+        block = sum_bytes(accumulate(item.read(x), item.layer)) if item.sums else coded_bytes(expected[item.block], layer.y)
         k_out = best_k(block)
         placed = place([item.layer], config)[0]
-        if item.channels != channels:
+        if (item.channels, item.under[0]) != channels:
             device.load(weight_packet(placed, config))
-            device.load(channel_packet(placed, config))
-        resident = descriptor(placed, config, buffer=0, from_stream=False, to_stream=True, final=True, k_out=k_out)
-        streaming = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True, k_in=k_in, k_out=k_out)
+            device.load(channel_packet(placed, config, sums=item.sums))
+        ends = functools.partial(descriptor, placed, config, buffer=0, to_stream=True, final=True, k_out=k_out, sums=item.sums)
+        resident, streaming = ends(from_stream=False), ends(from_stream=True, k_in=k_in)
         loading = load_descriptor(item.layer.shape, buffer=0, k_in=k_in, final=True)
         device.load(program_packet([resident, streaming, loading]))
         runs = []
@@ -182,7 +184,7 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
             runs.append(device.run(words, program=1))
             device.run(words, program=2)
         runs.append(device.run([]))
-        channels, held = item.channels, item.under
+        channels, held = (item.channels, item.under[0]), item.under
         streamed += runs[0].counters["total_cycles"]
         cycles += runs[-1].counters["total_cycles"]
         counted.update(runs[-1].counters)

@@ -464,7 +464,7 @@ async def registers_that_cannot_be_accessed(dut: Any) -> None:
             await refused(ports.write(register.address, 1))
         if register.access == Access.WRITE:
             await refused(ports.read(register.address))
-    for address in (0x024, 0x064, 0x3FC, LAYER_CYCLES + 4 * config.layers, 0xFFC):
+    for address in (0x024, 0x07C, 0x3FC, LAYER_CYCLES + 4 * config.layers, 0xFFC):
         await refused(ports.read(address))
         await refused(ports.write(address, 1))
     await refused(ports.put("PROGRAM", config.layers))

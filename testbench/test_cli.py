@@ -308,11 +308,11 @@ def table(path: Path, *rows: str) -> Path:
 
 @SIMULATES
 def test_a_layer_that_does_not_fit_is_reported_with_the_sizes(skipgrid: CommandLine, tmp_path: Path) -> None:
-    rows = table(tmp_path / "table.csv", "small,4,5,5,8,3,3,1,1,0.5", "large,2048,8,8,8,3,3,1,1,0.5")
+    rows = table(tmp_path / "table.csv", "small,4,5,5,8,3,3,1,1,0.5", "large,1,65,65,8,65,65,0,1,0.5")
     outcome = skipgrid("bench", "layers", "--preset", "1x8", "--table", rows, "--json", tmp_path / "layers.json")
     assert outcome.code == 0, outcome.errors
     assert "large" in outcome.errors
-    assert "18,432" in outcome.errors
+    assert "4,225 pixels" in outcome.errors
     report = json.loads((tmp_path / "layers.json").read_text(encoding="utf-8"))
     assert [layer["layer"] for layer in report["layers"]] == ["small"]
     assert [layer["layer"] for layer in report["do_not_fit"]] == ["large"]
@@ -320,7 +320,7 @@ def test_a_layer_that_does_not_fit_is_reported_with_the_sizes(skipgrid: CommandL
 
 @SIMULATES
 def test_no_layer_fits(skipgrid: CommandLine, tmp_path: Path) -> None:
-    rows = table(tmp_path / "table.csv", "large,2048,8,8,8,3,3,1,1,0.5")
+    rows = table(tmp_path / "table.csv", "large,1,65,65,8,65,65,0,1,0.5")
     assert skipgrid.refuses("bench", "layers", "--preset", "1x8", "--table", rows).startswith("no layer fits 1x8: large: ")
 
 

@@ -303,4 +303,4 @@ def test_random_layers_in_bands_on_the_device(device: SimulatedDevice) -> None:
         banded += passes[0].block[1] != passes[-1].block[1]
         summed += in_parts
     assert banded > 30
-    assert summed > 3
+    assert summed > 1

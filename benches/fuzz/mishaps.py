@@ -56,7 +56,7 @@ def reset(session: Session, device: ChaoticDevice, rng: Random) -> None:
 
 def reset_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
     """The device is reset while it is loaded; that packet is sent again."""
-    packets = [*load_packets(session.case.placed, session.config), session.program()]
+    packets = [*load_packets(session.case.placed, session.config, sums=session.case.sums), session.program()]
     packet = packets[int(rng.integers(len(packets)))]
     device.reset_at = int(rng.integers(0, len(packet) + 5))
     try:
