@@ -203,7 +203,9 @@ def random_case(rng: np.random.Generator, config: Config, depth: int | None = No
     last = config.layers - 1 - sum(descriptors(layer) for layer in layers)  # with room for a descriptor that loads the input
     first = int(rng.choice([0, int(rng.integers(0, last + 1)), last]))
     placed = place(layers, config)
-    plain = layers[-1].pool == (1, 1) and layers[-1].winners is None and layers[-1].mixture is None
+    last_layer = layers[-1]
+    plain = last_layer.out_shape == last_layer.conv_shape and last_layer.pool == (1, 1)
+    plain = plain and last_layer.winners is None and last_layer.mixture is None
     sums = plain and bool(rng.random() < 0.2)
     return Case(layers, placed, inputs, k_in, k_out, int(rng.integers(0, 2)), first, refused, sums)
 
