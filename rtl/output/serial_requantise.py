@@ -16,12 +16,12 @@ class SerialRequantiser(wiring.Component):
 
     Everything moves to the right by two binary digits a cycle, until the point is reached. While the sum of bias and accumulator has
     digits over 24, its lowest two fall off, with rounding. Then they are multiplied, and two of the product fall off. When none are
-    left, the product has 22 to 24 digits, and is rounded to 24 with the three behind them as it moves on. Of a negative sum, the digits
+    left, the product has 22 to 24 digits, and is rounded to 24 with the three behind them before it moves on. Of a negative sum, the digits
     are its magnitude's. Where the point is one digit further, that one falls off last.
 
     A candidate is taken in the cycle after it was offered, so that the next one is looked for meanwhile.
 
-    Throughput: a value in 6 cycles and one more for each two digits, 21 in most cases and 80 at most; a gap without a value in three.
+    Throughput: a value in 7 cycles and one more for each two digits, 22 in most cases and 81 at most; a gap without a value in three.
     Cost: an adder of 32 and two of 24 bits, channels x 64 bits.
     """
 
@@ -53,7 +53,8 @@ class SerialRequantiser(wiring.Component):
         fallen, sticky = Signal(3, reset_less=True), Signal(reset_less=True)
         first_sum, second_sum = Signal(MANTISSA_BITS + 1), Signal(MANTISSA_BITS + 1)
         rounded = Signal(reset_less=True)
-        rounds_up, increment = Signal(), Signal()  # what falls off rounds the product up; one is added to what stays of it
+        rounds_up = Signal()  # what has fallen off rounds the product up
+        increment = Signal(reset_less=True)  # one is added to what stays of it
         below = fallen[:2].any() | sticky
         m.d.comb += [
             total.eq(candidate.accumulator + bias),  # wraps as ONNX Runtime's int32 does
@@ -73,6 +74,7 @@ class SerialRequantiser(wiring.Component):
             rounded.eq(exhausted),
             by_one.eq(0),
             up.eq(0),
+            increment.eq(0),
         ]
         with m.If(first):
             m.d.sync += [product.eq(0), fallen.eq(Cat(fallen[2], digits)), first.eq(over), rounded.eq(0)]
@@ -83,16 +85,16 @@ class SerialRequantiser(wiring.Component):
                 with m.Else():
                     m.d.sync += carry.eq(carry | (fallen[2] & (below | magnitude[0])))
         with m.Elif(exhausted & ~rounded):
-            m.d.sync += fallen[0].eq(0)
+            m.d.sync += [product.eq(product), fallen.eq(0), pairs.eq(pairs)]
             with m.If(product[-1]):
-                m.d.comb += [rounds_up.eq(fallen[2] & (below | product[0])), increment.eq(rounds_up)]
-                m.d.sync += sticky.eq(0)
+                m.d.comb += rounds_up.eq(fallen[2] & (below | product[0]))
+                m.d.sync += [sticky.eq(0), increment.eq(rounds_up)]
             with m.Elif(product[-2]):
-                m.d.comb += [rounds_up.eq(fallen[1] & (fallen[0] | sticky | fallen[2])), increment.eq(fallen[2] & rounds_up)]
-                m.d.sync += sticky.eq(fallen[2] ^ rounds_up)
+                m.d.comb += rounds_up.eq(fallen[1] & (fallen[0] | sticky | fallen[2]))
+                m.d.sync += [sticky.eq(fallen[2] ^ rounds_up), increment.eq(fallen[2] & rounds_up)]
             with m.Else():
-                m.d.comb += [rounds_up.eq(fallen[0] & (sticky | fallen[1])), increment.eq(fallen[1:].all() & rounds_up)]
-                m.d.sync += sticky.eq((fallen[1:] + rounds_up)[:2].any())
+                m.d.comb += rounds_up.eq(fallen[0] & (sticky | fallen[1]))
+                m.d.sync += [sticky.eq((fallen[1:] + rounds_up)[:2].any()), increment.eq(fallen[1:].all() & rounds_up)]
 
         # The output: rounded to an integer, with its sign, and clamped.
         at_point, large, whole, round_up = Signal(), Signal(), Signal(WHOLE_BITS), Signal()
