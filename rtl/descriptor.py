@@ -115,7 +115,13 @@ FIELDS = (
         "the output are the four bytes of each sum, least significant first, in place of what is made of it: four times as many channels;"
         " only with to_stream and bounds that every sum reaches, without pooling and winners",
     ),
-    Field("merges", 1, "the output is max pooled by the pooling unit: the error NOT_BUILT where there is none", held=None),
+    Field(
+        "merges",
+        1,
+        "the pooling unit max pools the output, which the grid computes without pooling, and which is stored as word 17 and the fields"
+        " with merges say; the error NOT_BUILT where there is none",
+        held=None,
+    ),
     Field("reserved0", 3),
     Field("stride_rows", 8, "the convolution's stride in rows", held=_coordinate),
     Field("stride_columns", 8, "the convolution's stride in columns", held=_coordinate),
@@ -131,11 +137,11 @@ FIELDS = (
     Field("C", 16, "input channels", held=_size, use=Use.ALWAYS, least=1, too_large=Error.FEATURES_TOO_MANY),
     Field("H", 16, "input rows", held=_coordinate, use=Use.ALWAYS, least=1),
     Field("W", 16, "input columns", held=_coordinate, use=Use.ALWAYS, least=1),
-    Field("out_rows", 16, "rows of the stored output, after pooling", held=_coordinate, least=1),
+    Field("out_rows", 16, "rows of the output, after the pooling of pool_rows", held=_coordinate, least=1),
     Field(
         "out_columns",
         16,
-        "units in a row of the output: its columns, after pooling, or as many less as units compute several",
+        "units in a row of the output: its columns, after the pooling of pool_columns, or as many less as units compute several",
         held=_coordinate,
         least=1,
     ),
@@ -200,7 +206,13 @@ FIELDS = (
         least=1,
         too_large=Error.FEATURES_TOO_MANY,
     ),
-    Field("stored_columns", 16, "columns of the stored output: P · out_columns, or up to P − 1 less", held=_coordinate, least=1),
+    Field(
+        "stored_columns",
+        16,
+        "columns of the stored output: P · out_columns, or up to P − 1 less; of the pooled output where merges is 1",
+        held=_coordinate,
+        least=1,
+    ),
     # word 18
     Field(
         "end_lanes",
@@ -220,11 +232,12 @@ FIELDS = (
         use=Use.POOLING,
         least=1,
     ),
-    Field("conv_columns", 16, "merges: columns of the convolution's output, P · out_columns", held=_coordinate, use=Use.POOLING, least=1),
+    Field("conv_columns", 16, "merges: columns of the convolution's output", held=_coordinate, use=Use.POOLING, least=1),
     Field(
         "row_elements",
         17,
-        "of a row of the stored output: stored_columns · stored_channels",
+        "of a row of the stored output: stored_columns · stored_channels; where merges is 1, less than the configuration's pool_elements,"
+        " of which stored_channels are less than a quarter",
         held=_size,
         use=Use.ROWS,
         too_large=Error.FEATURES_TOO_MANY,

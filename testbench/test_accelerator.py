@@ -29,6 +29,6 @@ def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
-@shapes({"2x4": SMALL, "spread": SMALL.replaced(form=Form.SPREAD)}, "2x4")
+@shapes({"2x4": SMALL, "spread, pooling": SMALL.replaced(form=Form.SPREAD, pool_elements=128)}, "2x4")
 def test_errors(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator_errors", config)
