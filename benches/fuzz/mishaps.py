@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from skipgrid.golden import CodecError, Thresholds, decode, from_coded
-from skipgrid.host.compiler.packets import load_packets
 from skipgrid.host.devices.device import DeviceError, Words
 from skipgrid.host.run import set_router
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
@@ -56,7 +55,7 @@ def reset(session: Session, device: ChaoticDevice, rng: Random) -> None:
 
 def reset_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
     """The device is reset while it is loaded; that packet is sent again."""
-    packets = [*load_packets(session.case.placed, session.config, sums=session.case.sums), session.program()]
+    packets = [*session.packets(), session.program()]
     packet = packets[int(rng.integers(len(packets)))]
     device.reset_at = int(rng.integers(0, len(packet) + 5))
     try:
@@ -121,7 +120,7 @@ def break_program(session: Session, device: ChaoticDevice, rng: Random) -> None:
 
 def break_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
     """A load packet is for no memory, runs past the end of one, or ends inside an address. What came before is stored."""
-    packets = load_packets(session.case.placed, session.config)
+    packets = session.packets()
     packet = packets[int(rng.integers(len(packets)))]
     kind = int(rng.integers(4))
     expected = Error.LOAD_CUT

@@ -44,9 +44,13 @@ class Session:
 
     def load(self) -> None:
         """Load weights and channels, and set the router."""
-        for packet in load_packets(self.case.placed, self.config, sums=self.case.sums):
+        for packet in self.packets():
             self.device.load(packet)
         set_router(self.device, self.layers)
+
+    def packets(self) -> list[Words]:
+        """The load packets of weights and channels."""
+        return load_packets(self.case.placed, self.config, sums=self.case.sums)
 
     def load_program(self) -> None:
         self.device.load(self.program())
