@@ -49,6 +49,10 @@ def _channels(config: Config) -> int:
     return config.channels.bit_length()
 
 
+def _outputs(config: Config) -> int:
+    return max(_size(config), _channels(config))
+
+
 def _coordinate(config: Config) -> int:
     return config.coordinate_bits
 
@@ -145,9 +149,7 @@ FIELDS = (
         held=_coordinate,
         least=1,
     ),
-    Field(
-        "K", 16, "output channels", held=lambda config: max(_size(config), _channels(config)), least=1, too_large=Error.CHANNELS_TOO_MANY
-    ),
+    Field("K", 16, "output channels", held=_outputs, least=1, too_large=Error.CHANNELS_TOO_MANY),
     Field("R", 16, "filter rows", held=_coordinate, least=1),
     Field("S", 16, "filter columns", held=_coordinate, least=1),
     # words 7 to 10
@@ -202,9 +204,9 @@ FIELDS = (
         "stored_channels",
         16,
         "channels of the stored output: K, or K / P where the units of P neighbouring outputs are one",
-        held=_size,
+        held=_outputs,
         least=1,
-        too_large=Error.FEATURES_TOO_MANY,
+        too_large=Error.CHANNELS_TOO_MANY,
     ),
     Field(
         "stored_columns",

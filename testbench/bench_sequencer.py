@@ -308,7 +308,7 @@ def limits(settings: Config) -> dict[str, Case]:
         "K": (every, [(Error.CHANNELS_TOO_MANY, more)]),
         "stored_channels": (
             {"stored_channels": min(stored["stored_channels"], 1 << 16) - 1},
-            [(Error.FEATURES_TOO_MANY, {"stored_channels": size}) for size in (stored["stored_channels"],) if size < 1 << 16],
+            [(Error.CHANNELS_TOO_MANY, {"stored_channels": size}) for size in (stored["stored_channels"],) if size < 1 << 16],
         ),
         "groups": (every, [(Error.DESCRIPTOR_SIZE, {"groups": stored["groups"]})]),
         "last_lanes": (one, [(Error.DESCRIPTOR_SIZE, one | {"last_lanes": size}) for size in (lanes + 1, stored["last_lanes"])]),
