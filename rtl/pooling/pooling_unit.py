@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import MAX_RUN, Config
 from ..descriptor import layer_layout
 from ..layouts import Result, last_positive
+from ..parts.skid import SkidBuffer
 from ..winners.kept_results import KeptResults
 from .pool_merger import PoolMerger, list_layout
 
@@ -23,7 +24,7 @@ class PoolingUnit(wiring.Component):
 
     Throughput: one result a cycle, one cycle more for each pixel and each row of the source, and one element or end a cycle of the pools
         among columns, and among rows.
-    Latency: 14 cycles from the last result of a pool to its own.
+    Latency: 18 cycles from the last result of a pool to its own.
     Cost: three memories of `pool_elements` elements, and three of `pool_elements` / 4.
     """
 
@@ -37,6 +38,10 @@ class PoolingUnit(wiring.Component):
         m = Module()
         m.submodules.columns = columns = PoolMerger(depth=config.pool_channels, count_bits=config.coordinate_bits)
         m.submodules.rows = rows = PoolMerger(depth=config.pool_elements, count_bits=config.coordinate_bits)
+        m.submodules.skid_columns = skid_columns = SkidBuffer(columns.sink.payload.shape())
+        m.submodules.skid_rows = skid_rows = SkidBuffer(rows.sink.payload.shape())
+        wiring.connect(m, columns.sink, skid_columns.source)  # none of the two waits for the other, nor for the sink, in the same cycle
+        wiring.connect(m, rows.sink, skid_rows.source)
         m.submodules.kept = kept = KeptResults((config.pool_elements + MAX_RUN).bit_length())
         m.d.comb += [
             columns.size.eq(layer.merge_columns),
@@ -50,7 +55,7 @@ class PoolingUnit(wiring.Component):
         channels = layer.stored_channels[: columns.position_bits]
 
         # A row's pools are pixels of a list. A row's end is one of a list; what goes along with it says whether the tensor's follows.
-        pool, element = columns.sink, columns.sink.payload
+        pool, element = skid_columns.sink, skid_columns.sink.payload
         first = Signal(rows.position_bits)  # of the pixel
         follows = Signal()  # the tensor's end, behind the last row's
         skipped = element.end & ~element.last  # a pixel's end
@@ -68,7 +73,7 @@ class PoolingUnit(wiring.Component):
             m.d.sync += [first.eq(0), follows.eq(element.value[0] & ~follows)]
 
         # What leaves waits for the word behind it: if that is the tensor's end, and no zeros lie between them, it is the last one.
-        leaves, word, result = rows.sink, rows.sink.payload, kept.words.payload
+        leaves, word, result = skid_rows.sink, skid_rows.sink.payload, kept.words.payload
         waits, value = Signal(), Signal(8)
         behind = Signal(kept.position_bits)  # the position behind the one that waits
         base, row_end = Signal(kept.position_bits), Signal(kept.position_bits)  # the positions of the row's beginning, and behind it
@@ -105,7 +110,9 @@ class PoolingUnit(wiring.Component):
         Zeros before a result may reach into the next pixels.
         """
         layer, source, result = self.layer, self.source, self.source.payload
-        lists, word = columns.source, columns.source.payload
+        m.submodules.skid_lists = skid = SkidBuffer(columns.source.payload.shape())
+        wiring.connect(m, skid.sink, columns.source)
+        lists, word = skid.source, skid.source.payload
         channel = Signal(columns.position_bits)  # of the element that comes next
         column = Signal.like(layer.conv_columns)
         begun = Signal.like(result.gap)  # zeros before the result that have been told of
