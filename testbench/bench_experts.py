@@ -99,7 +99,7 @@ async def both_register_maps(dut: Any) -> None:
             counted[expert] += 1
         assert await bench.router("TOKENS") == tokens
         assert await bench.loads() == counted.tolist()
-    for address in (ROUTER_BASE + 0x3C, ROUTER_BASE + 0x700, ROUTER_BASE + 0x7FC, 0x068):
+    for address in (ROUTER_BASE + 0x3C, ROUTER_BASE + 0x700, ROUTER_BASE + 0x7FC, 0x07C):
         for access in (bench.read(address), bench.write(address, 1)):
             try:
                 await access

@@ -44,8 +44,7 @@ def check(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
         assert item.sums == in_parts
         times[item.block] += 1
         joined[item.block] += accumulate(band, item.layer) if in_parts else run_layer(band, item.layer)
-    parts = len({(item.under[0].start, item.under[0].stop) for item in passes}) if in_parts else 1
-    assert (times == parts).all()
+    assert (times >= 1).all() if in_parts else (times == 1).all()
     assert np.array_equal(finish(joined, layer) if in_parts else joined, run_layer(x, layer))
     return passes
 

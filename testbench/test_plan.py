@@ -128,16 +128,14 @@ def test_check_and_plan(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 
 def test_check_fails_where_a_layer_does_not_fit(skipgrid: CommandLine, tmp_path: Path) -> None:
-    graph = Graph((211,), "uint8").add("DequantizeLinear", "f", Y_SCALE, Y_ZERO)
-    weights = graph.dequantised(np.ones((211, 5), np.int8), np.float32(0.01), np.int8(0))
-    second = graph.dequantised(np.ones((5, 3), np.int8), np.float32(0.01), np.int8(0))
-    wide = rounded(graph.add("MatMul", "wide", weights)).add("DequantizeLinear", "g", Y_SCALE, Y_ZERO)
-    model = rounded(wide.add("MatMul", "small", second), "last").save(tmp_path / "wide.onnx", "uint8")
+    graph = Graph((1, 40, 40), "uint8").add("DequantizeLinear", "f", Y_SCALE, Y_ZERO)
+    weights = graph.dequantised(np.ones((5, 1, 33, 33), np.int8), np.float32(0.01), np.int8(0))
+    second = graph.dequantised(np.ones((3, 5, 1, 1), np.int8), np.float32(0.01), np.int8(0))
+    wide = rounded(graph.add("Conv", "wide", weights)).add("DequantizeLinear", "g", Y_SCALE, Y_ZERO)
+    model = rounded(wide.add("Conv", "small", second), "last").save(tmp_path / "wide.onnx", "uint8")
     outcome = skipgrid("check", model, "--board", "icebreaker")
     assert outcome.code == 1
-    assert (
-        "there are 211 columns x channels of its input, but icebreaker holds 128; set features=256 in its configuration" in outcome.output
-    )
-    assert skipgrid("check", model, "--board", "icebreaker", "--set", "features=256").code == 0
+    assert "needs 1,089 pixels of its input, but icebreaker holds 1,024; set pixels=2048 in its configuration" in outcome.output
+    assert skipgrid("check", model, "--board", "icebreaker", "--set", "pixels=2048").code == 0
     assert skipgrid("check", model).code == 0  # on others it does
-    assert skipgrid.refuses("check", model, "--set", "features=256").startswith("--set changes one accelerator")
+    assert skipgrid.refuses("check", model, "--set", "pixels=2048").startswith("--set changes one accelerator")
