@@ -136,6 +136,6 @@ def test_check_fails_where_a_layer_does_not_fit(skipgrid: CommandLine, tmp_path:
     outcome = skipgrid("check", model, "--board", "icebreaker")
     assert outcome.code == 1
     assert "needs 1,089 pixels of its input, but icebreaker holds 1,024; set pixels=2048 in its configuration" in outcome.output
-    assert skipgrid("check", model, "--board", "icebreaker", "--set", "pixels=2048").code == 0
+    assert skipgrid("check", model, "--board", "icebreaker", "--set", "pixels=2048", "--set", "entries=2048").code == 0
     assert skipgrid("check", model).code == 0  # on others it does
     assert skipgrid.refuses("check", model, "--set", "pixels=2048").startswith("--set changes one accelerator")
