@@ -24,7 +24,7 @@ async def every_pace(dut: object) -> None:
             words = [{"gap": 0, "accumulator": total, "channel": 0, "null": 0, "last": int(i == count - 1)} for i, total in enumerate(sums)]
             candidates.send(*arrays(words, settings.survivors, bench.random))
             await bench.until(lambda: not candidates.queue, "all are taken")
-            await bench.step(4)
+            await bench.until(lambda count=count: len(there(results.received)) == 4 * count, "all leave")  # type: ignore[misc]
             found = there(results.received)
             assert bytes(result["value"] for result in found) == b"".join(total.to_bytes(4, "little", signed=True) for total in sums)
             assert not any(result["gap"] or result["null"] for result in found)

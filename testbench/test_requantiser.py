@@ -29,7 +29,7 @@ def test_token_builder(simulate: Callable[..., None], config: Config) -> None:
     simulate(TokenBuilder(config.survivors, registered=not config.parallel), "bench_tokens", config)
 
 
-@shapes({"one": SMALL, **TWO}, "two")
+@shapes({"one": SMALL, "serial": SERIAL, **TWO}, "two", "serial")
 def test_sums(simulate: Callable[..., None], config: Config) -> None:
     simulate(SumBytes(config), "bench_sums", config)
 

@@ -15,7 +15,7 @@ class SumBytes(wiring.Component):
         candidates: as of the drain; where the bounds are such that every accumulator is one, no gap stands before any.
         results: the bytes, one a cycle, in the first place; the last one of the tensor carries `last`.
 
-    Throughput: a candidate in four cycles. Latency: none.
+    Throughput: a candidate in four cycles. Latency: none; 1 cycle where serial, as candidates come a long way there.
     """
 
     def __init__(self, config: Config) -> None:
@@ -33,18 +33,27 @@ class SumBytes(wiring.Component):
         place, byte = Signal(range(self.config.survivors)), Signal(2)
         candidate, result = candidates.payload[place], results.payload[0]
         last_byte, last_place = Signal(), Signal()
-        m.d.comb += [
-            last_byte.eq((byte == 3) | candidate.null),
-            last_place.eq(place == self.config.survivors - 1),
+        takes = Signal()
+        told = [
+            results.valid.eq(candidates.valid),
             result.gap.eq(candidate.gap),
             result.value.eq(candidate.accumulator.as_unsigned().word_select(byte, 8)),
             result.null.eq(candidate.null),
             result.last.eq(candidate.last & last_byte),
-            *(none.null.eq(1) for none in list(results.payload)[1:]),
-            results.valid.eq(candidates.valid),
-            candidates.ready.eq(results.ready & last_byte & last_place),
         ]
-        with m.If(results.valid & results.ready):
+        if self.config.serial:
+            m.d.comb += takes.eq(~results.valid | results.ready)
+            with m.If(takes):
+                m.d.sync += told
+        else:
+            m.d.comb += [takes.eq(results.ready), *told]
+        m.d.comb += [
+            last_byte.eq((byte == 3) | candidate.null),
+            last_place.eq(place == self.config.survivors - 1),
+            *(none.null.eq(1) for none in list(results.payload)[1:]),
+            candidates.ready.eq(takes & last_byte & last_place),
+        ]
+        with m.If(candidates.valid & takes):
             m.d.sync += byte.eq(byte + 1)
             with m.If(last_byte):
                 m.d.sync += [byte.eq(0), place.eq(place + ~last_place)]

@@ -219,7 +219,7 @@ PROPERTIES = (
     rule("serial-drain", SerialDrain, 14, "~(survives | ends) | self.candidates.ready", "1", SERIAL, connect=sums_stay),
     rule("requantiser", Requantiser, 16, '~carried["valid"] | self.results.ready', "1", SMALL),
     rule("serial-requantiser", SerialRequantiser, 40, "with m.If(self.results.ready):", "with m.If(1):", SERIAL),
-    rule("sums", SumBytes, 8, "results.ready & last_byte & last_place", "last_byte & last_place", SEVERAL),
+    rule("sums", SumBytes, 8, "takes & last_byte & last_place", "last_byte & last_place", SEVERAL),
     rule("narrow", Narrow, 8, "with m.If(~holds):", "with m.If(1):", Result, 2),
     rule("pool-merger", PoolMerger, 12, *FLOWS, 4, 2),
     rule("tokens", TokenBuilder, 12, "go.eq(~self.tokens.valid | self.tokens.ready)", "go.eq(1)"),
