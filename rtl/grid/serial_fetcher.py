@@ -69,6 +69,7 @@ class SerialRangeFetcher(wiring.Component):
         beyond = Signal(signed(config.coordinate_bits + 2))
         pixel = Signal(config.pixel_bits)
         inside = Signal()  # with the pointers
+        some = Signal()  # there are entries
         m.d.comb += [
             x.eq(unit.x + columns),
             y.eq(unit.y + rows_less + row),
@@ -77,9 +78,10 @@ class SerialRangeFetcher(wiring.Component):
             pointers.lookup.eq(moves),
             pointers.start_pixel.eq(pixel + Mux(x < 0, 0, x)),
             pointers.end_pixel.eq(pixel + Mux(beyond > layer.W, layer.W, beyond)),
+            some.eq(inside & (pointers.end != pointers.start)),  # without their difference
             found.start.eq(pointers.start),
             found.count.eq(Mux(inside, pointers.end - pointers.start, 0)),
-            self.ranges.valid.eq(looked_up & (found.count.any() | found.end)),  # a window's last one is offered even if it is empty
+            self.ranges.valid.eq(looked_up & (some | found.end)),  # a window's last one is offered even if it is empty
             moves.eq(~self.ranges.valid | self.ranges.ready),
             step.eq(self.units.valid & moves),
             self.busy.eq(self.units.valid | looked_up),
