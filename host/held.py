@@ -19,6 +19,5 @@ def shares(counters: Mapping[str, int], rows: int) -> dict[str, float]:
 
 
 def largest(found: Mapping[str, float]) -> str:
-    """What takes the largest share, and that."""
-    what = max(found, key=lambda name: found[name])
-    return f"{what} {found[what]:.0%}"
+    """What takes the largest share."""
+    return max(found, key=lambda name: found[name])

@@ -32,11 +32,11 @@ def layers(
 
     Weights are random; inputs have exactly the table's share of zeros, and so have the outputs. Every output word is compared with the
     golden model's. Utilisation is the limit (useful multiplications / PEs) over the cycles that were needed; speed-up is against a dense
-    grid of the same size, which multiplies zeros too (but not padding) and is always busy; code is the coded input's size over its entropy.
+    grid of the same size, which multiplies zeros too (but not padding) and is always busy.
     Held by says what took most of the rows' time: entries, or waiting for survivors to be drained, look-ups, loading, or the port.
 
     A layer too big for the memories runs in passes: 8 × 6 of them are over 8 sets of output channels and 6 bands of input rows. Both
-    bands that meet hold the rows that both need, and code counts these twice.
+    bands that meet hold the rows that both need.
 
     A table has the columns layer, C, H, W, K, R, S, pad, stride and sparsity.
 
@@ -104,7 +104,7 @@ def chosen_layers(workloads: "list[Workload]", layer: str | None) -> "list[tuple
 def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str], report: dict[str, Any]) -> None:
     from skipgrid.host.held import largest
 
-    shown = table(f"Layers on {config.name}", "layer", "zeros", "passes", "cycles", "utilisation", "held by", "speed-up", "code")
+    shown = table(f"Layers on {config.name}", "layer", "zeros", "runs", "cycles", "utilisation", "held by", "speed-up")
     for r in results:
         shown.add_row(
             r.layer,
@@ -114,7 +114,6 @@ def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str],
             f"{r.utilisation:.1%}",
             largest(r.held_by),
             f"{r.speedup:.2f}",
-            f"{r.stream_bits / r.entropy_bits:.3f}" if r.entropy_bits else "",
         )
     output.print(shown)
     output.print(

@@ -315,17 +315,15 @@ def test_the_table_of_boards_and_that_these_sources_give_what_was_built(skipgrid
 
 
 def test_what_is_known_to_give_the_same_design_is_kept(tmp_path: Path) -> None:
-    built = records.kept()
+    built = dict(list(records.kept().items())[:3])
     reports = [
-        record | {"sources_hash": "0" * 16, "stale": stale}
-        for record, stale in zip(built.values(), (False, True, None, False), strict=True)
+        record | {"sources_hash": "0" * 16, "stale": stale} for record, stale in zip(built.values(), (False, True, None), strict=True)
     ]
     records.confirm(tmp_path, reports)
-    same, _, _, other = built
-    assert {path.stem for path in tmp_path.iterdir()} == {same, other}
-    for name in (same, other):
-        today = built[name] | {"sources_hash": records.sources_hash(find_board(name))}
-        assert json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8")) == today
+    same = next(iter(built))
+    assert {path.stem for path in tmp_path.iterdir()} == {same}
+    today = built[same] | {"sources_hash": records.sources_hash(find_board(same))}
+    assert json.loads((tmp_path / f"{same}.json").read_text(encoding="utf-8")) == today
 
 
 def test_a_build_of_another_design_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,9 @@ def test_the_kept_layers_are_measured_like_this(device: SimulatedDevice) -> None
     table, known = read_table(), {result["layer"]: result for result in report("layers-1x8")["layers"]}
     for name in sorted(known, key=lambda layer: known[layer]["cycles"])[:3]:
         number = next(number for number, row in enumerate(table) if row.layer == name)
-        assert asdict(measure_layer(device, table[number], number)) == pytest.approx(known[name])
+        measured = asdict(measure_layer(device, table[number], number))
+        assert measured.pop("held_by") == pytest.approx(known[name].pop("held_by"))
+        assert measured == pytest.approx(known[name])
 
 
 @on("1x8")
@@ -138,13 +140,13 @@ def test_forty_held_out_digits(device: SimulatedDevice) -> None:
 def test_overlapping_pools_cost_little(device: SimulatedDevice, sizes: dict[str, int], zeros: float) -> None:
     """A convolution that is pooled by 3 x 3 with stride 2 takes 1.15 times as long as without, and 300 cycles, at most.
 
-    Or a cycle for each of its outputs that are not zero, as the pooling unit takes one, where without it two leave.
+    Or 1.1 cycles for each of its outputs that are not zero, as the pooling unit takes one, where without it two leave.
     """
     layer, x = make_layer(Workload("conv", H=28, W=24, stride=1, sparsity=zeros, **sizes), 0)
     plain = measure(device, layer, x)
     pooled = measure(device, layer.replaced(pool=(3, 3), pool_stride=(2, 2)), x)
     outputs = int(np.count_nonzero(coded_bytes(run_layer(x, layer), layer.y)))
-    assert pooled <= max(1.15 * plain, outputs) + 1000
+    assert pooled <= max(1.15 * plain, 1.1 * outputs) + 300
     if sizes["R"] == 3:
         assert pooled <= 1.15 * plain + 300
 

@@ -97,7 +97,7 @@ def test_area_and_clock_are_shown_whole(
     width: int, printed: Printed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console.output, "_width", width)
-    console.output.print(shown("ULX3S 85F: LFE5U-85F-6BG381C", records.kept()["ulx3s-85f"]))
+    console.output.print(shown("ULX3S 25F: LFE5U-25F-6BG381C", records.kept()["ulx3s-25f"]))
     printed.check(capsys.readouterr().out, width)
 
 
@@ -125,7 +125,8 @@ def test_a_table_that_is_too_wide_has_a_line_a_figure(capsys: pytest.CaptureFixt
 
 def test_boards_whose_figures_cannot_be_compared_are_unknown(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("boards", "--json", tmp_path / "boards.json")
-    states: list[Any] = [record["stale"] for record in json.loads((tmp_path / "boards.json").read_text(encoding="utf-8"))["boards"]]
+    report = json.loads((tmp_path / "boards.json").read_text(encoding="utf-8"))["boards"]
+    states: list[Any] = [record["stale"] for record in report if record["fmax_mhz"] is not None]
     assert set(states) == {None}
     assert "unknown" in outcome.output
     assert "stale" not in outcome.output
