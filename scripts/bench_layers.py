@@ -104,11 +104,10 @@ def chosen_layers(workloads: "list[Workload]", layer: str | None) -> "list[tuple
 def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str], report: dict[str, Any]) -> None:
     from skipgrid.host.held import largest
 
-    shown = table(f"Layers on {config.name}", "layer", "zeros", "runs", "cycles", "utilisation", "held by", "speed-up")
+    shown = table(f"Layers on {config.name}", "layer", "passes", "cycles", "utilisation", "held by", "speed-up")
     for r in results:
         shown.add_row(
             r.layer,
-            f"{r.sparsity:.0%}",
             f"{r.passes // r.bands} × {r.bands}" if r.bands > 1 else str(r.passes),
             f"{r.cycles:,}",
             f"{r.utilisation:.1%}",
