@@ -23,6 +23,7 @@ from skipgrid.golden import (
     limit_cycles,
     run_layer,
     size_bits,
+    sum_bytes,
     useful_macs,
 )
 from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
@@ -31,7 +32,6 @@ from skipgrid.host.compiler.passes import plan
 from skipgrid.host.compiler.placement import place
 from skipgrid.host.devices.device import Device
 from skipgrid.host.held import shares
-from skipgrid.host.starts import sum_bytes
 
 WEIGHT_LIMIT = 64  # as in models quantised for every x86 machine
 
@@ -164,14 +164,14 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
     bands = {repr(item.under): coded_bytes(item.read(x), layer.x) for item in passes}
     cycles, streamed, exact = 0, 0, True
     counted: Counter[str] = Counter()
-    channels, held = None, None
+    loaded, held = None, None
     for item in passes:
         coded = bands[repr(item.under)]
         k_in = best_k(coded)
         block = sum_bytes(accumulate(item.read(x), item.layer)) if item.sums else coded_bytes(expected[item.block], layer.y)
         k_out = best_k(block)
         placed = place([item.layer], config)[0]
-        if (item.channels, item.under[0]) != channels:
+        if item.between != loaded:
             device.load(weight_packet(placed, config))
             device.load(channel_packet(placed, config, sums=item.sums))
         ends = functools.partial(descriptor, placed, config, buffer=0, to_stream=True, final=True, k_out=k_out, sums=item.sums)
@@ -184,7 +184,7 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
             runs.append(device.run(words, program=1))
             device.run(words, program=2)
         runs.append(device.run([]))
-        channels, held = (item.channels, item.under[0]), item.under
+        loaded, held = item.between, item.under
         streamed += runs[0].counters["total_cycles"]
         cycles += runs[-1].counters["total_cycles"]
         counted.update(runs[-1].counters)

@@ -23,7 +23,20 @@ of the chosen gets is in `gates`; `router` sends tokens to the experts that both
     words = encode(y, best_k(y))
 """
 
-from .codec import CodecError, best_k, coded_bytes, decode, encode, from_coded, max_run, size_bits, tokens, untokens
+from .codec import (
+    CodecError,
+    best_k,
+    coded_bytes,
+    decode,
+    encode,
+    from_coded,
+    from_sum_bytes,
+    max_run,
+    size_bits,
+    sum_bytes,
+    tokens,
+    untokens,
+)
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
 from .layer import Activation, Layer, Mixture, Winners, check_network
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
@@ -59,6 +72,7 @@ __all__ = [
     "entropy_bits",
     "finish",
     "from_coded",
+    "from_sum_bytes",
     "keep_pixel_winners",
     "keep_reaching",
     "keep_winners",
@@ -75,6 +89,7 @@ __all__ = [
     "softmax",
     "sparsemax",
     "sparsity",
+    "sum_bytes",
     "threshold_relu",
     "tokens",
     "topk",

@@ -155,6 +155,19 @@ def from_coded(coded: NDArray[np.uint8], shape: tuple[int, int, int], activation
     return np.ascontiguousarray(uncoded(coded, activation).reshape(H, W, C).transpose(2, 0, 1))
 
 
+def sum_bytes(sums: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """The bytes (4*K*H*W,) of sums (K, H, W): these in (y, x, c) order, the four of each from the least significant one up."""
+    return np.ascontiguousarray(sums.transpose(1, 2, 0)).astype("<i4").reshape(-1).view(np.uint8)
+
+
+def from_sum_bytes(found: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.int32]:
+    """The sums of `shape` (K, H, W) whose bytes these are."""
+    K, H, W = shape
+    if found.shape != (4 * K * H * W,):
+        raise ValueError(f"sums of shape {shape} have {4 * K * H * W} bytes, not an array of shape {found.shape}")
+    return found.view("<i4").reshape(H, W, K).transpose(2, 0, 1).astype(np.int32)
+
+
 def _checked_k(k: int) -> int:
     if not 0 <= k <= MAX_K:
         raise ValueError(f"the code's parameter k lies in 0...{MAX_K}, not at {k}")

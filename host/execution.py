@@ -23,6 +23,7 @@ from skipgrid.golden import (
     dense_macs,
     finish,
     from_coded,
+    from_sum_bytes,
     run_layer,
     run_network,
     size_bits,
@@ -42,7 +43,7 @@ from .onnx.layers import Found
 from .onnx.parts import Part
 from .plan import Plan, Segment, halves, network_of
 from .run import load_program, run_input
-from .starts import byte_sums, pass_starts
+from .starts import pass_starts
 from .stored import check_entries
 
 
@@ -194,7 +195,7 @@ class Runner:
                 answer = self.device.run([start.sent])
                 if start.sums:
                     block = sums[start.block]
-                    block += byte_sums(decode(answer.packets[0], 4 * block.size, start.k_out), block.shape)
+                    block += from_sum_bytes(decode(answer.packets[0], 4 * block.size, start.k_out), block.shape)
                 else:
                     shape = cast(tuple[int, int, int], y[start.block].shape)
                     y[start.block] = from_coded(decode(answer.packets[0], prod(shape), start.k_out), shape, part.y)

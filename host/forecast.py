@@ -60,7 +60,6 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
     streams = _words(layers[0].shape, layers[0].x) + _words(layers[-1].out_shape, layers[-1].y)
     parts = [part for layer in layers for part in lowered(layer)]
     if segment.program is not None:
-        placed = place(parts, plan_.config)
         held = [part.shape[1] * part.shape[2] for part in parts]
         return Forecast(
             "accelerator",
@@ -68,8 +67,8 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
             passes=1,
             load_words=sum(map(len, segment.program.packets)),
             stream_words=streams,
-            weights=sum(item.weights(plan_.config) for item in placed),
-            channels=sum(item.channels(plan_.config) for item in placed),
+            weights=sum(item.weights(plan_.config) for item in segment.program.placed),
+            channels=sum(item.channels(plan_.config) for item in segment.program.placed),
             layers=segment.program.descriptors,
             features=max(part.shape[0] * part.shape[2] for part in parts),
             pixels=max(sum(held[number : number + 2]) for number in range(len(held))),
@@ -77,13 +76,13 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
     items: list[tuple[Pass, Placed]] = []
     load = stream = 0
     for part in parts:
-        held_channels = None
+        loaded = None
         for item in plan(part, _drawn(part.shape, part.x), plan_.config):
             (placed_pass,) = place([item.layer], plan_.config)
             load += SLOT_WORDS + 1
-            if (item.channels, item.under[0]) != held_channels:
+            if item.between != loaded:
                 load += sum(map(len, load_packets([placed_pass], plan_.config)))
-                held_channels = item.channels, item.under[0]
+                loaded = item.between
             stream += _words(item.layer.shape, item.layer.x)
             stream += prod(item.layer.out_shape) if item.sums else _words(item.layer.out_shape, item.layer.y)
             items.append((item, placed_pass))

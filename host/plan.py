@@ -129,7 +129,7 @@ def folded(found: Found, config: Config, longest: int) -> Found:
     )
 
 
-def first(found: Found, config: Config) -> Found:
+def leading(found: Found, config: Config) -> Found:
     """A layer as it begins a segment: given what it reads alone and, where it can be walked while it is loaded, a vector in rows."""
     found = thinned(found)
     in_rows = found if config.serial else folded(found, config, FIRST_ROW)
@@ -198,7 +198,7 @@ def _grouped(cut: Cut, config: Config) -> Iterator[Part | Segment]:
             yield _segment(tuple(waiting), config)
             waiting = []
         if isinstance(step, Found):
-            waiting = [first(step, config)]
+            waiting = [leading(step, config)]
             if not _resident((waiting[0],), config):
                 yield Segment((waiting[0],), None)
                 waiting = []

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Layer, Thresholds, accumulate, best_k, coded_bytes, encode, limit_cycles, run_layer, run_network
+from skipgrid.golden import Layer, Thresholds, accumulate, best_k, coded_bytes, encode, limit_cycles, run_layer, run_network, sum_bytes
 from skipgrid.rtl.config import Config
 
 from .compiler.codes import SAMPLE, shortest_codes
@@ -157,29 +157,18 @@ def _through(
 
 def pass_starts(layer: Layer, x: Tensor, y: Tensor, config: Config) -> Iterator[Start]:
     """The passes of a layer, as the accelerator computes it, over an input (C, H, W), of which y comes; DoesNotFit if there are none."""
-    loaded: tuple[slice, slice] | None = None  # the channels, given and read, whose weights lie there
+    loaded: tuple[slice, slice] | None = None  # the channels between which weights lie there
     for item in plan(layer, x, config):
         coded = coded_bytes(item.read(x), layer.x)
         block = sum_bytes(accumulate(item.read(x), item.layer)) if item.sums else coded_bytes(y[item.block], layer.y)
         k_in, k_out = best_k(coded), best_k(block)
         placed = place([item.layer], config)
         packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out, sums=item.sums))]
-        if (item.channels, item.under[0]) != loaded:
+        if item.between != loaded:
             packets += [weight_packet(placed[0], config), channel_packet(placed[0], config, sums=item.sums)]
-            loaded = item.channels, item.under[0]
+            loaded = item.between
         cycles = _least_cycles(item.read(x), item.layer, config)
         yield Start(packets, k_in, k_out, item.under, item.block, encode(coded, k_in), encode(block, k_out), cycles, item.sums)
-
-
-def sum_bytes(sums: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Sums (K, rows, columns) as bytes, in (y, x, c) order, the four of each from the least significant one up."""
-    return np.ascontiguousarray(sums.transpose(1, 2, 0)).astype("<i4").reshape(-1).view(np.uint8)
-
-
-def byte_sums(found: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.int32]:
-    """The sums of this shape (K, rows, columns) whose bytes these are."""
-    K, rows, columns = shape
-    return found.view("<i4").reshape(rows, columns, K).transpose(2, 0, 1).astype(np.int32)
 
 
 def _in_passes(layer: Layer, x: Tensor, config: Config) -> tuple[tuple[Stage, ...], Tensor]:

@@ -19,12 +19,15 @@ from skipgrid.golden import (
     encode,
     entropy_bits,
     from_coded,
+    from_sum_bytes,
     max_run,
     size_bits,
+    sum_bytes,
     tokens,
     untokens,
 )
 from skipgrid.golden.bits import pack
+from skipgrid.golden.numerics import INT32
 
 KS = range(8)
 
@@ -211,3 +214,12 @@ def test_wrong_arguments() -> None:
         untokens([(3, 1)], 3)
     with pytest.raises(CodecError, match="ended early"):
         untokens([(3, 1)], 5)
+
+
+def test_sums_and_their_bytes() -> None:
+    sums = np.array([[[-1, 258]], [[INT32.min, INT32.max]]], np.int32)  # two channels, a row of two columns
+    found = sum_bytes(sums)
+    assert found.tolist() == [255] * 4 + [0, 0, 0, 128] + [2, 1, 0, 0] + [255, 255, 255, 127]
+    np.testing.assert_array_equal(from_sum_bytes(found, (2, 1, 2)), sums)
+    with pytest.raises(ValueError, match="sums of shape \\(2, 1, 1\\) have 8 bytes"):
+        from_sum_bytes(found, (2, 1, 1))

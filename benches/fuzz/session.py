@@ -7,12 +7,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Thresholds, accumulate, coded_bytes, encode, route, run_network
+from skipgrid.golden import Activation, Layer, Thresholds, accumulate, coded_bytes, encode, route, run_network, sum_bytes
 from skipgrid.host.compiler.descriptors import network_program
 from skipgrid.host.compiler.packets import load_packets, program_packet
 from skipgrid.host.devices.device import Device, DeviceError, Words
 from skipgrid.host.run import set_router
-from skipgrid.host.starts import sum_bytes
 from skipgrid.host.stored import stored_tensors
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import SLOT_WORDS

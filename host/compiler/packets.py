@@ -41,10 +41,8 @@ def channel_packet(placed: Placed, config: Config, *, sums: bool = False) -> Wor
     words[:channels, 0] = layer.bias.view(np.uint32)
     # The requantiser takes normal numbers; with any smaller one, as with the smallest of these, every sum becomes zero.
     words[:channels, 1] = np.maximum(layer.scale, np.finfo(np.float32).tiny).view(np.uint32)
-    upper, lower = bounds(layer, two_sided=not config.serial)
-    if sums:
-        upper = lower = np.full(channels, INT32.min, np.int32)
-    words[:channels, 2:] = np.stack([upper, lower], axis=1).view(np.uint32)
+    upper_lower = (np.full(channels, INT32.min, np.int32),) * 2 if sums else bounds(layer, two_sided=not config.serial)
+    words[:channels, 2:] = np.stack(upper_lower, axis=1).view(np.uint32)
     return _packet(LoadTarget.CHANNELS, placed.channels_base, words.reshape(-1))
 
 

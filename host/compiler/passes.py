@@ -51,9 +51,9 @@ class Pass:
         return x[self.under]
 
     @property
-    def channels(self) -> slice:
-        """Of the output."""
-        return self.block[0]
+    def between(self) -> tuple[slice, slice]:
+        """The channels of the output, and those of the input, between which its weights are."""
+        return self.block[0], self.under[0]
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,12 @@ CODE_PARAMETER = 2  # where none is chosen: at most 6 % longer than with the bes
 
 @dataclass(frozen=True)
 class Program:
-    """A network as the device loads it: packets for the load port, how many descriptors they hold, and the codes of both streams."""
+    """A network as the device loads it: where its layers lie, packets for the load port, how many descriptors they hold, and the codes of
+    both streams.
+    """
 
     network: Network
+    placed: list[Placed]
     packets: list[Words]
     descriptors: int
     k_in: int
@@ -32,7 +35,7 @@ def compile_network(network: Network, config: Config, k_in: int = CODE_PARAMETER
     k_in, k_out: parameters of the code, 0...7, of the input and of the output; `codes.shortest_codes` chooses them.
     """
     placed, program = _program(network, config, k_in, k_out)
-    return Program(network, [*load_packets(placed, config), program_packet(program)], len(program), k_in, k_out)
+    return Program(network, placed, [*load_packets(placed, config), program_packet(program)], len(program), k_in, k_out)
 
 
 def check_resident(network: Network, config: Config) -> None:
