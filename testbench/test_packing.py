@@ -15,7 +15,7 @@ from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.fits import DoesNotFit, check_fits
 from skipgrid.host.compiler.packets import channel_packet
 from skipgrid.host.compiler.packing import modular, most, packed
-from skipgrid.host.compiler.placement import place
+from skipgrid.host.compiler.placement import Placed, place
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import Descriptor, layer_layout
 from skipgrid.rtl.layouts import LoadHeader, LoadTarget
@@ -40,9 +40,8 @@ def convolution(shape: tuple[int, int, int], K: int = 1, R: int = 1, S: int = 1,
     return Layer("conv", weights, np.zeros(K, np.int32), np.ones(K, np.float32), shape, pool=pool, **fields)
 
 
-def words_of(layer: Layer, config: Config) -> dict[str, int]:
+def words_of(placed: Placed, config: Config) -> dict[str, int]:
     """The fields of a layer's descriptor, as the hardware reads them."""
-    (placed,) = place([layer], config)
     words = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)
     bits = int.from_bytes(words.tobytes(), "little")
     read: dict[str, int] = {}
@@ -109,10 +108,12 @@ def test_whatever_fits_is_packed_whole(draw: st.DataObject) -> None:
     layer_fields = {"stride": stride, "pool": (min(pool[0], rows), min(pool[1], columns)), "pool_stride": draw.draw(st.tuples(size, size))}
     layer = convolution((C, H, W), K, R, S, threshold=draw.draw(st.sampled_from((0, 1, 255, 256, 1000))), **layer_fields)
     try:
-        fields = words_of(layer, config)
+        (placed,) = place([layer], config)
+        fields = words_of(placed, config)
     except DoesNotFit:
         return
-    assert (fields["C"], fields["H"], fields["W"], fields["K"]) == (C, H, W, K)
+    assert (fields["C"], fields["H"], fields["W"], fields["K"]) == (C, H, W, K * placed.factor)
+    assert (fields["stored_channels"], fields["stored_columns"]) == (layer.out_shape[0], layer.out_shape[2])
     assert (fields["pool_rows"], fields["pool_columns"]) == layer.pool
     held = layer_layout(config)
     for name, value in fields.items():
@@ -172,16 +173,16 @@ def test_a_network_that_does_not_fit_names_the_setting() -> None:
 
 
 def test_a_way_that_nobody_goes_does_not_count() -> None:
-    one = words_of(convolution((1, 9, 9), stride=(70000, 70000), pool_stride=(70000, 70000)), LARGE)
+    one = words_of(*place([convolution((1, 9, 9), stride=(70000, 70000), pool_stride=(70000, 70000))], LARGE), LARGE)
     assert {one[f"{prefix}stride_{axis}"] for prefix in ("", "unit_") for axis in ("rows", "columns")} == {1}
-    several = words_of(convolution((1, 1, 600), stride=(1, 299)), LARGE)
+    several = words_of(*place([convolution((1, 1, 600), stride=(1, 299))], LARGE), LARGE)
     assert (several["stride_columns"], several["unit_stride_columns"], several["out_columns"]) == (1, 299, 3)
 
 
 @pytest.mark.parametrize("threshold", [256, 1000])
 def test_a_threshold_that_no_output_reaches_leaves_zeros(threshold: int) -> None:
     layer = convolution((1, 3, 3), threshold=threshold)
-    fields = words_of(layer, LARGE)
+    fields = words_of(*place([layer], LARGE), LARGE)
     assert (fields["low"], fields["high"], fields["threshold"]) == (0, 0, 0)
     assert bounds(layer)[0].min() > 255
 
