@@ -173,16 +173,16 @@ def test_a_network_that_does_not_fit_names_the_setting() -> None:
 
 
 def test_a_way_that_nobody_goes_does_not_count() -> None:
-    one = words_of(*place([convolution((1, 9, 9), stride=(70000, 70000), pool_stride=(70000, 70000))], LARGE), LARGE)
+    one = words_of(place([convolution((1, 9, 9), stride=(70000, 70000), pool_stride=(70000, 70000))], LARGE)[0], LARGE)
     assert {one[f"{prefix}stride_{axis}"] for prefix in ("", "unit_") for axis in ("rows", "columns")} == {1}
-    several = words_of(*place([convolution((1, 1, 600), stride=(1, 299))], LARGE), LARGE)
+    several = words_of(place([convolution((1, 1, 600), stride=(1, 299))], LARGE)[0], LARGE)
     assert (several["stride_columns"], several["unit_stride_columns"], several["out_columns"]) == (1, 299, 3)
 
 
 @pytest.mark.parametrize("threshold", [256, 1000])
 def test_a_threshold_that_no_output_reaches_leaves_zeros(threshold: int) -> None:
     layer = convolution((1, 3, 3), threshold=threshold)
-    fields = words_of(*place([layer], LARGE), LARGE)
+    fields = words_of(place([layer], LARGE)[0], LARGE)
     assert (fields["low"], fields["high"], fields["threshold"]) == (0, 0, 0)
     assert bounds(layer)[0].min() > 255
 

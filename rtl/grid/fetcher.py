@@ -89,13 +89,13 @@ class RangeFetcher(wiring.Component):
         first_window, last_group = Signal(), Signal()
         end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
         # A row of the input that is not stored yet is waited for: that it is, is known in the cycle after `y` has changed.
-        whole, steady, there, behind_y = Signal(), Signal(), Signal(), Signal.like(y)
-        walks = Signal()
-        m.d.comb += [walks.eq(walking & (whole | (steady & there))), self.waits.eq(walking & ~whole & steady & ~there)]
+        whole, steady, behind_y = Signal(), Signal(), Signal.like(y)  # the unit's rows are stored; `y` is as it was
+        walks = Signal()  # walking, and the row is stored
+        m.d.comb += self.waits.eq(walking & steady & ~walks)
         m.d.sync += [
             steady.eq(1),
-            there.eq(y < self.rows),
             whole.eq(whole | (behind_y <= self.rows) | (self.rows == layer.H)),
+            walks.eq(Mux(advance & walks, whole, walking & (whole | (y < self.rows)))),
         ]
         # Whether a counter is at 1 is known when it gets there.
         one_row, one_column, one_filter_row = layer.pool_rows == 1, layer.pool_columns == 1, layer.R == 1
@@ -134,7 +134,7 @@ class RangeFetcher(wiring.Component):
                         window_weight.eq(unit_weight),
                     ]
                     with m.If(last_pool_row):
-                        m.d.sync += walking.eq(0)
+                        m.d.sync += [walking.eq(0), walks.eq(0)]
 
         # Second stage: the pixels of the window row, without the padding.
         asked = Signal()
@@ -232,6 +232,7 @@ class RangeFetcher(wiring.Component):
         with m.If(begins):
             m.d.sync += [
                 walking.eq(1),
+                walks.eq(unit.whole),
                 whole.eq(unit.whole),
                 steady.eq(0),
                 behind_y.eq(unit.y + layer.span_rows),

@@ -1,12 +1,12 @@
 """Long ways, on a large FPGA, between the rows and what they share: with registers, so that no cycle holds a way there and back."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..layouts import sums_signature, unit_layout
+from ..parts.far import queued
 
 
 class UnitWay(wiring.Component):
@@ -41,8 +41,7 @@ class SumWay(wiring.Component):
         source: of the row, which gives all slices of each unit. sink: to the drain; slices that it does not want are passed over.
 
     Throughput: one slice a cycle. Latency: 2 cycles.
-    Cost: scan x 32 registers, and 8 x scan x 32 bits with an asynchronous read port (LUT RAM): whether the drain takes a slice turns to
-        an address there, and not to every bit's register.
+    Cost: scan x 32 registers, and 8 x scan x 32 bits with an asynchronous read port (LUT RAM).
     """
 
     DEPTH = 8
@@ -54,10 +53,9 @@ class SumWay(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         source, sink = self.source, self.sink
         m = Module()
-        layout = data.StructLayout({"values": sink.values.shape(), "last": 1})
         number = Signal(range(self.config.slices))  # of the row's slice within its unit
         room, arrives = Signal(), Signal()
-        arrived = Signal(layout, reset_less=True)
+        arrived = Signal.like(source.values, reset_less=True)
         taken, last = Signal(), Signal()
         m.d.comb += [
             taken.eq(source.valid & room),
@@ -65,28 +63,23 @@ class SumWay(wiring.Component):
             source.advance.eq(taken & ~last),
             source.drained.eq(taken & last),
         ]
-        m.d.sync += [arrives.eq(taken), arrived.values.eq(source.values), arrived.last.eq(last)]
+        m.d.sync += [arrives.eq(taken), arrived.eq(source.values)]
         with m.If(taken):
             m.d.sync += number.eq(number + 1)
 
-        m.submodules.memory = memory = Memory(shape=layout, depth=self.DEPTH, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
-        tail, head = Signal(range(self.DEPTH)), Signal(range(self.DEPTH))
         level, some = Signal(range(self.DEPTH + 1)), Signal()
         leaves, passes = Signal(), Signal()  # over the rest of a unit
+        first = Signal.like(number)  # of the slice that leaves next, within its unit
         next_level = level + arrives - leaves
         m.d.comb += [
-            write.addr.eq(tail),
-            write.data.eq(arrived),
-            write.en.eq(arrives),
-            read.addr.eq(head),
-            sink.values.eq(read.data.values),
+            sink.values.as_value().eq(queued(m, arrived, depth=self.DEPTH, stored=arrives, taken=leaves)),
             sink.valid.eq(some & ~passes),
             leaves.eq(sink.advance | sink.drained | (passes & some)),
         ]
         # As it comes from a register, two more slices may be on their way.
         m.d.sync += [level.eq(next_level), some.eq(next_level != 0), room.eq(level < self.DEPTH - 2)]
-        m.d.sync += [tail.eq(tail + arrives), head.eq(head + leaves)]
+        with m.If(leaves):
+            m.d.sync += first.eq(first + 1)
         with m.If(sink.drained | (passes & some)):
-            m.d.sync += passes.eq(~read.data.last)
+            m.d.sync += passes.eq(first != self.config.slices - 1)
         return m

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import layer_layout
 from ..layouts import RUN_BITS, candidate_layout, order_layout, store_layout, sums_signature
+from ..parts.far import queued
 from ..parts.skid import SkidBuffer
 
 SKIPPED_AT_ONCE = 1 << (RUN_BITS - 1)  # so that a gap, which is less by itself, can grow by so many
@@ -182,7 +183,10 @@ class Drain(wiring.Component):
         valid, final = Signal(), Signal()
         takes_slice = accept & compare.sink.valid
         if config.spread:
-            values = self._keep(m, fetched["values"], stored=compare.source.valid & compare.source.ready, taken=takes_slice)
+            # At most three are kept: that which was taken last, and two that the skid buffer has room for.
+            values = Signal.like(fetched["values"])
+            stored = compare.source.valid & compare.source.ready
+            m.d.comb += values.as_value().eq(queued(m, fetched["values"], depth=4, stored=stored, taken=takes_slice, ahead=-1))
         else:
             values = Signal.like(looked_up["values"], reset_less=True)
         lanes, last_lane = Signal.like(looked_up.lanes), Signal(range(config.scan))
@@ -266,15 +270,3 @@ class Drain(wiring.Component):
         with m.If(self.start):
             m.d.sync += [gap.eq(0), flush.eq(0), begun.eq(0)]
         return m
-
-    def _keep(self, m: Module, values: data.View, *, stored: Value, taken: Value) -> data.View:
-        """The values of the slice that was taken last, from the next cycle on. stored, taken: the next slice is, in this cycle.
-
-        At most three are kept: that one, and the two that the skid buffer has room for.
-        """
-        m.submodules.values = memory = Memory(shape=values.shape(), depth=4, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
-        tail, head = Signal(2), Signal(2, init=3)
-        m.d.comb += [write.addr.eq(tail), write.data.eq(values), write.en.eq(1), read.addr.eq(head)]
-        m.d.sync += [tail.eq(tail + stored), head.eq(head + taken)]
-        return read.data
