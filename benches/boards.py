@@ -1,86 +1,91 @@
 """A network's speed on the boards: on their accelerators by themselves, and with everything going over their links."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.fpga.board import Board
-from skipgrid.golden import dense_cycles
-from skipgrid.host.compiler.codes import shortest_codes
-from skipgrid.host.compiler.fits import DoesNotFit
-from skipgrid.host.compiler.program import Program, compile_network
+from skipgrid.host.devices.device import Device
 from skipgrid.host.devices.link import Link
 from skipgrid.host.devices.serial_device import SerialDevice
-from skipgrid.host.network import Network
+from skipgrid.host.execution import ImageRun, Runner
+from skipgrid.host.onnx.cut import Cut
+from skipgrid.host.plan import Plan, plan_model
 from skipgrid.host.simulation.board import SimulatedBoard, SimulatedLine, build_board
 from skipgrid.host.simulation.device import SimulatedDevice
 
-from .images import ImageResult, measure_images
-
-LINK_IMAGES = 20  # a whole board is simulated far slower than its accelerator, and one image is like the next
+LINK_IMAGES = 5  # a whole board is simulated far slower than its accelerator, and one image is like the next
+SETTLED = 2  # images before those: with the first, layers run alone too, and the second may find others' weights
 
 
 @dataclass(frozen=True)
 class BoardSpeed:
     """Means over the images; cycles are those of the board's clock.
 
-    cycles_per_image: from the first input word, which is there when it is asked for, to the last output word.
+    starts_per_image: of the accelerator: 1 where all weights stay on the board, otherwise the network runs in passes.
+    cycles_per_image: of all starts, from the first input word, which is there when it is asked for, to the last output word.
     dense_cycles_per_image: that a dense grid of the same size would take, always busy.
-    link_cycles_per_image: from one image's result at the computer to the next one's, with image, result and counters going over the link;
-    over `link_images` of them. images_per_second, link_images_per_second: the clock over these.
-    why_not: why the board does not run the network from one start, if so; then nothing is measured.
+    link_cycles_per_image: from one image's result at the computer to the next one's, with image, result, counters, and the weights that
+    do not stay, going over the link; over `link_images` of them. images_per_second, link_images_per_second: the clock over these.
     """
 
     board: str
     clock_mhz: float
     dense_cycles_per_image: int
-    images: int = 0
-    cycles_per_image: float | None = None
-    images_per_second: float | None = None
-    link_images: int = 0
-    link_cycles_per_image: float | None = None
-    link_images_per_second: float | None = None
-    bit_exact: bool | None = None
-    why_not: str | None = None
+    images: int
+    starts_per_image: float
+    cycles_per_image: float
+    images_per_second: float
+    link_images: int
+    link_cycles_per_image: float
+    link_images_per_second: float
+    bit_exact: bool
 
 
-def measure_board(board: Board, network: Network, inputs: NDArray[np.integer], *, link_images: int = LINK_IMAGES) -> BoardSpeed:
-    """Run a network's inputs (N, C, H, W) on a board's accelerator, and the first of them on the whole board; both are simulated."""
-    dense = sum(dense_cycles(layer, board.config.rows, board.config.lanes) for layer in network.layers)
-    speed = BoardSpeed(board=board.name, clock_mhz=board.clock_hz / 1e6, dense_cycles_per_image=dense)
-    try:
-        program = compile_network(network, board.config, *shortest_codes(network, inputs))
-    except DoesNotFit as error:
-        return replace(speed, why_not=str(error))
-    return _measured(speed, board, program, inputs, link_images)
-
-
-def _measured(speed: BoardSpeed, board: Board, program: Program, inputs: NDArray[np.integer], link_images: int) -> BoardSpeed:
+def measure_board(board: Board, cut: Cut, images: NDArray[Any], *, link_images: int = LINK_IMAGES) -> BoardSpeed:
+    """Run a model over images (N, ...) on a board's accelerator, and over the first of them on the whole board; both are simulated."""
     config = board.config
+    plan = plan_model(cut, config)
     device = SimulatedDevice(config)
-    alone = list(measure_images(device, program, inputs))
+    alone = list(_runs(device, plan, images))
     device.close()
 
     simulated = SimulatedBoard(build_board(config, clock_hz=board.clock_hz, baud=board.baud), clock_hz=board.clock_hz)
     link = Link(SimulatedLine(simulated, board.baud), board.baud)
-    linked: list[ImageResult] = []
+    linked: list[ImageRun] = []
     ends: list[int] = []
-    for result in measure_images(SerialDevice(link, [config], expected=config), program, inputs[: link_images + 1]):
-        linked.append(result)
+    for run in _runs(SerialDevice(link, [config], expected=config), plan, images[: link_images + SETTLED]):
+        linked.append(run)
         ends.append(simulated.cycle)
     simulated.close()
 
-    cycles = float(np.mean([result.cycles for result in alone]))
-    link_cycles = float(np.mean([end - begin for begin, end in pairwise(ends)]))
-    return replace(
-        speed,
+    cycles = fmean(run.cycles for run in alone)
+    spans = [end - begin for begin, end in pairwise(ends[SETTLED - 1 :])]
+    return BoardSpeed(
+        board=board.name,
+        clock_mhz=board.clock_hz / 1e6,
+        dense_cycles_per_image=sum(layer.dense_cycles for layer in alone[0].layers),
         images=len(alone),
+        starts_per_image=fmean(run.starts for run in alone),
         cycles_per_image=cycles,
         images_per_second=board.clock_hz / cycles,
-        link_images=len(ends) - 1,
-        link_cycles_per_image=link_cycles,
-        link_images_per_second=board.clock_hz / link_cycles,
-        bit_exact=all(result.bit_exact_golden for result in (*alone, *linked)),
+        link_images=len(spans),
+        link_cycles_per_image=fmean(spans),
+        link_images_per_second=board.clock_hz / fmean(spans),
+        bit_exact=all(layer.exact for run in (*alone, *linked) for layer in run.layers),
     )
+
+
+def _runs(device: Device, plan: Plan, images: NDArray[Any]) -> Iterator[ImageRun]:
+    """How each image of a model with one input runs on a device."""
+    assert plan.cut is not None
+    name = plan.cut.model.inputs[0].name
+    runner = Runner(device, plan)
+    batches = [{name: images[number : number + 1]} for number in range(len(images))]
+    runner.choose_codes(batches)
+    for tensors in batches:
+        yield runner.run(tensors, 1)[0]

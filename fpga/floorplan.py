@@ -31,8 +31,17 @@ def grid_of_128() -> dict[str, str]:
     above, upper, lower, edge = BLOCKS
     halves = (
         # Columns of multipliers; places of weights.
-        (LEFT[1:], [*blocks((4, 13, 22, 49, 58), above), *blocks(LEFT[:1], lower), *blocks(LEFT[2:6], edge), *blocks(LEFT[1:], lower)]),
-        (RIGHT, [*blocks(RIGHT[1:], above), *blocks(RIGHT[:1], edge), *blocks(RIGHT[1:5], edge), *blocks(RIGHT, lower)]),
+        (LEFT[1:], [*blocks(LEFT[:5], above), *blocks(LEFT[:1], lower), *blocks(LEFT[2:6], edge), *blocks(LEFT[1:], lower)]),
+        (
+            RIGHT,
+            [
+                *blocks(RIGHT[2:], above),
+                *blocks(RIGHT[:1], edge),
+                *blocks(RIGHT[5:], edge),
+                *blocks(RIGHT[1:5], edge),
+                *blocks(RIGHT, lower),
+            ],
+        ),
     )
     plan: dict[str, str] = {}
     for pair, (columns, weights) in enumerate(halves):
@@ -48,9 +57,9 @@ def grid_of_128() -> dict[str, str]:
     for row, groups in enumerate((LEFT[:3], LEFT[3:6], RIGHT[:3], RIGHT[3:])):
         banks = [*(f"entries{row}.bank0.0.{number}" for number in range(10)), f"starts{row}.bank0.0.0", f"ends{row}.bank0.0.0"]
         plan |= zip((f"system.accelerator.input.memory.{name}" for name in banks), blocks(groups, upper), strict=True)
-    parameters = [f"system.accelerator.output.requantiser0.{name}.0.0" for name in ("bias", "scale")]
+    shared = ["control.sequencer.program*.0.0", *(f"output.requantiser0.{name}.0.0" for name in ("bias", "scale"))]
+    bounds = [f"output.drain.{name}.0.{number}" for name in ("upper", "lower") for number in range(8)]
     link = [f"system.link.executor.{name}.memory.0.0" for name in ("requests", "answers")]
-    plan |= zip([*parameters, *link], blocks(LEFT[6:], upper), strict=True)
-    plan |= zip((f"system.accelerator.output.drain.upper.0.{number}" for number in range(8)), blocks(LEFT[3:5], above), strict=True)
-    plan["system.accelerator.control.sequencer.program*.0.0"] = blocks(RIGHT[:1], above)[0]
-    return plan
+    plan |= zip((f"system.accelerator.{name}" for name in shared), blocks(LEFT[6:], upper), strict=False)
+    plan |= zip((f"system.accelerator.{name}" for name in bounds), blocks((*LEFT[5:], *RIGHT[:2]), above), strict=True)
+    return plan | dict(zip(link, blocks(LEFT[6:], edge), strict=False))

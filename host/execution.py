@@ -6,8 +6,9 @@ run = runner.run({"input": images})
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from math import prod
 from typing import Any, cast
 
@@ -41,7 +42,7 @@ from .held import shares
 from .onnx.cut import Cut
 from .onnx.layers import Found
 from .onnx.parts import Part
-from .plan import Plan, Segment, halves, network_of
+from .plan import Plan, Segment, halves
 from .run import load_program, run_input
 from .starts import pass_starts
 from .stored import check_entries
@@ -97,10 +98,19 @@ class Runner:
         self._loaded: Segment | None = None
         self._probed: set[Segment] = set()  # whose layers have run alone
 
-    def choose_codes(self, segment: Segment, inputs: NDArray[np.integer]) -> None:
-        """Compile a segment with the codes that are short for some of its inputs (N, C, H, W)."""
+    def choose_codes(self, batches: Iterable[Mapping[str, NDArray[Any]]]) -> None:
+        """Take the codes that are short for the first of the model's inputs, where one segment is all that there is."""
+        segment = self.plan.steps[0]
+        if len(self.plan.steps) > 1 or isinstance(segment, Part) or segment.program is None:
+            return
+        first = segment.layers[0]
+        inputs = islice((first.read(image) for batch in batches for image in batch[first.source]), SAMPLE)
+        self._programs[segment] = self._compiled(segment, np.stack(list(inputs)))
+
+    def _compiled(self, segment: Segment, inputs: NDArray[np.integer]) -> Program:
+        """A segment's program with the codes that are short for inputs (N, C, H, W)."""
         network = segment.network
-        self._programs[segment] = compile_network(network, self.device.config, *shortest_codes(network, inputs[:SAMPLE]))
+        return compile_network(network, self.device.config, *shortest_codes(network, inputs))
 
     def run(self, tensors: Mapping[str, NDArray[Any]], count: int) -> list[ImageRun]:
         """Run a batch, of which the first `count` images matter, from the model's inputs; outputs are in `stored` then.
@@ -142,7 +152,7 @@ class Runner:
                 x = self._segment(part, x, run)
             return x
         if segment not in self._programs:
-            self.choose_codes(segment, x[np.newaxis])
+            self._programs[segment] = self._compiled(segment, x[np.newaxis])
         program = self._programs[segment]
         if self._loaded is not segment:
             load_program(self.device, program)
@@ -174,8 +184,7 @@ class Runner:
         self._loaded = None
         found = []
         for each, tensor in zip(segment.layers, tensors, strict=True):
-            network = network_of((each,))
-            program = compile_network(network, config, *shortest_codes(network, tensor[np.newaxis]))
+            program = self._compiled(Segment((each,), None), tensor[np.newaxis])
             load_program(self.device, program)
             found.append(shares(run_input(self.device, program, tensor).counters, config.rows))
         return found

@@ -4,7 +4,6 @@ So a figure goes stale when one of these changes, and by no change of a message 
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -91,16 +90,22 @@ def _experts(fingerprint: Fingerprint, place: str) -> None:
 
 
 def _boards(fingerprint: Fingerprint, _place: str) -> None:
-    from skipgrid.benches.boards import LINK_IMAGES
+    from skipgrid.benches.boards import LINK_IMAGES, SETTLED
     from skipgrid.fpga.board import all_boards
     from skipgrid.fpga.system import System
-    from skipgrid.host.compiler.fits import DoesNotFit
+    from skipgrid.host.onnx.cut import cut_model
+    from skipgrid.host.plan import plan_model
+    from skipgrid.host.starts import plan_starts
 
+    cut = cut_model(MODELS / "lenet5.onnx")
+    batches = [({cut.model.inputs[0].name: image[np.newaxis]}, 1) for image in _images()[:SENT]]
+    fingerprint.add(_images(), LINK_IMAGES, SETTLED)
     for board in all_boards().values():
-        with suppress(DoesNotFit):
-            _add_network(fingerprint, board.config, _lenet())
+        for images in plan_starts(plan_model(cut, board.config), batches).images.values():
+            starts = [start for stages in images for stage in stages for start in stage.starts]
+            fingerprint.add(*(words for start in starts for words in (*start.packets, start.sent)))
         system = System(board.config, clock_hz=board.clock_hz, baud=board.baud)
-        fingerprint.add(verilog_of(system), board.name, board.clock_hz, board.baud, LINK_IMAGES)
+        fingerprint.add(verilog_of(system), board.name, board.clock_hz, board.baud)
 
 
 def _topk(fingerprint: Fingerprint, _place: str) -> None:

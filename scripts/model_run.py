@@ -273,13 +273,7 @@ def _batches(
 
     runner = Runner(device, prepared.plan)
     network, reference = prepared.network, prepared.reference
-    segments = prepared.plan.segments
-    if len(prepared.plan.steps) == 1 and segments[0].program is not None:  # then the inputs of all images are known
-        first = segments[0].layers[0]
-        import numpy as np
-
-        given = [prepared.given(number * prepared.batch)[0][first.source] for number in range(-(-prepared.images // prepared.batch))]
-        runner.choose_codes(segments[0], np.stack([first.read(image) for batch in given for image in batch]))
+    runner.choose_codes(prepared.given(start)[0] for start in range(0, prepared.images, prepared.batch))
     for start in range(0, prepared.images, prepared.batch):
         tensors, count = prepared.given(start)
         try:

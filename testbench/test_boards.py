@@ -81,6 +81,7 @@ def test_the_pll_makes_the_clock_and_every_pin_has_a_place(board: Any, tmp_path:
         (Ecp5Pll, 25, 80, (5, 16, 7)),
         (Ecp5Pll, 25, 100, (1, 4, 6)),
         (GowinPll, 27, 54, (1, 2, 16)),
+        (GowinPll, 27, 72, (3, 8, 8)),
     ],
 )
 def test_dividers(kind: type[Pll], input_mhz: int, output_mhz: int, dividers: tuple[int, int, int]) -> None:

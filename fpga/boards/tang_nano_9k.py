@@ -38,7 +38,7 @@ BOARD = Board(
     config=Config(
         name="tang-nano-9k",
         rows=1,
-        lanes=8,
+        lanes=16,
         weights=2048,
         entries=1024,
         pixels=1024,
@@ -51,8 +51,8 @@ BOARD = Board(
         ranges_ahead=0,
         form=Form.SERIAL,
     ),
-    clock_hz=54_000_000,
-    baud=3_000_000,  # the most that the BL702 is known to carry; 54 MHz is 18 cycles a bit
+    clock_hz=72_000_000,
+    baud=3_000_000,  # the most that the BL702 is known to carry; 72 MHz is 24 cycles a bit
     platform=platform,
     top=top,
 )
