@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from skipgrid.benches.layers import make_layer, measure_layer, read_table
 from skipgrid.benches.random_networks import random_activation, random_input, random_layer
-from skipgrid.fpga.board import find_board
+from skipgrid.fpga.board import all_boards, find_board
 from skipgrid.golden import Layer, accumulate, coded_bytes, decode, encode, finish, from_coded, from_sum_bytes, run_layer
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
@@ -18,6 +18,9 @@ from skipgrid.host.compiler.lowering import lowered
 from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
 from skipgrid.host.compiler.passes import Pass, plan
 from skipgrid.host.compiler.placement import place
+from skipgrid.host.execution import Runner
+from skipgrid.host.onnx.layers import Found
+from skipgrid.host.plan import Plan, Segment, folded
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS, Config
 
@@ -202,6 +205,34 @@ def test_the_channels_of_the_input_are_divided_where_a_window_is_too_large() -> 
         assert len({(item.under[0].start, item.under[0].stop) for item in passes}) == parts
 
 
+CONFIGS = [*PRESETS.values(), *(board.config for board in all_boards().values())]
+BY_CONFIG = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+
+
+def first_dense(config: Config) -> tuple[Found, NDArray[np.uint8]]:
+    """The first dense layer of a network like AlexNet, with 9,216 inputs of which one in four is not zero, as a configuration runs it."""
+    rng = np.random.default_rng(9)
+    layer = Layer(
+        "fc6",
+        rng.integers(-99, 100, (40, 9216, 1, 1)).astype(np.int8),
+        rng.integers(-9999, 10000, 40).astype(np.int32),
+        np.full(40, 0.0001, np.float32),
+        (9216, 1, 1),
+    )
+    x = np.where(rng.random(layer.shape) < 0.25, rng.integers(0, 256, layer.shape), 0).astype(np.uint8)
+    everything = np.arange(9216)
+    found = Found(
+        layer, (), "x", everything.reshape(layer.shape), "y", everything[:40].reshape(40, 1, 1), np.zeros((40, 1, 1), np.uint8), None, False
+    )
+    return folded(found, config, config.features), x
+
+
+@BY_CONFIG
+def test_a_dense_layer_of_9216_inputs_is_cut_on_every_configuration(config: Config) -> None:
+    found, x = first_dense(config)
+    check(found.layer, found.read(x), config)
+
+
 def test_a_layer_of_more_rows_than_a_side_is_cut() -> None:
     long = LOOSE.replaced(side=16, pixels=1024, entries=1024)
     assert all(item.layer.shape[1] <= 16 for item in check(*layer_of(40, 5), long))
@@ -248,6 +279,18 @@ def test_every_published_layer_on_the_device_of_a_board() -> None:
         "AlexNetI Conv2": 6,
         "GoogLeNet Inception4a.1": 2,
     }
+
+
+@pytest.mark.slow
+@BY_CONFIG
+def test_a_dense_layer_of_9216_inputs_on_every_device(config: Config) -> None:
+    found, x = first_dense(config)
+    device = SimulatedDevice(config)
+    runner = Runner(device, Plan("dense", config, (Segment((found,), None),)))
+    (run,) = runner.run({"x": x[np.newaxis]}, 1)
+    device.close()
+    assert run.layers[0].exact and run.layers[0].passes > 1
+    assert np.array_equal(runner.stored["y"][0], run_layer(found.read(x), found.layer))
 
 
 def run_pass(device: SimulatedDevice, item: Pass, band: NDArray[np.integer]) -> NDArray[np.integer]:
