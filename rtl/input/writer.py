@@ -215,11 +215,13 @@ class ActivationWriter(wiring.Component):
                 m.d.sync += [item.value.eq(token.value), item.f.eq(token.end + ~row_start)]  # end - 1 - row_start
             for bank, count in enumerate(counts):
                 m.d.sync += count.eq(sum(some[place] & is_in[bank] for place, is_in in enumerate(within)))
+        entries_room = _room(m, self.entries + self.other_entries, config.entries, config.survivors)
+        pixels_room = _room(m, self.pixels + self.other_pixels, config.pixels, config.pointers)
         with m.If(self.pending):
             m.d.comb += self.failed.eq(1)
-            with m.If(entry_enables.any() & (self.entries + self.other_entries + entries_less >= config.entries)):
+            with m.If(entry_enables.any() & (entries_less >= entries_room)):
                 m.d.comb += self.error.eq(Error.ENTRIES_FULL)
-            with m.Elif(pointer_enables.any() & (self.pixels + self.other_pixels + pixels_less >= config.pixels)):
+            with m.Elif(pointer_enables.any() & (pixels_less >= pixels_room)):
                 m.d.comb += self.error.eq(Error.PIXELS_FULL)
             with m.Elif(too_long):
                 m.d.comb += self.error.eq(Error.FEATURES_TOO_MANY)
@@ -256,6 +258,18 @@ class ActivationWriter(wiring.Component):
                 self.pending.eq(0),
             ]
         return m
+
+
+def _room(m: Module, taken: Value, all_places: int, most: int) -> Value:
+    """How many more places there are, or at least `most`. taken: at most `most` more in each cycle, but for when a tensor begins.
+
+    A sum and a comparison in the same cycle would be long: what room there was a cycle before is known, and how many places went since.
+    """
+    there = Signal(range(2 * most + 1), name="there")
+    before = Signal(len(there), name="before")
+    left = all_places - taken
+    m.d.sync += [there.eq(Mux(left > 2 * most, 2 * most, left)), before.eq(taken)]
+    return (there - (taken[: len(before)] - before)[: len(before)])[: len(there)]
 
 
 def _times(value: Value, factor: int) -> Value:
