@@ -239,7 +239,8 @@ FIELDS = (
         "row_elements",
         17,
         "of a row of the stored output: stored_columns · stored_channels; where merges is 1, less than the configuration's pool_elements,"
-        " of which stored_channels are less than a quarter",
+        " of which stored_channels are less than a quarter; where survivors is 2, those of each pixel counted as a multiple of 8, at most"
+        " pool_elements",
         held=_size,
         use=Use.ROWS,
         too_large=Error.FEATURES_TOO_MANY,
