@@ -71,7 +71,7 @@ class MergerBench(Bench):
 
     def send(self, sequences: int, *, size: int, stride: int) -> None:
         """Some sequences of which pools take all lists, or leave some over, or lack some."""
-        pools = self.random.choice((1, 1, 2, 3, self.random.randint(1, 9)))
+        pools = self.random.choice((1, 1, 2, 3, self.random.randint(1, 9))) if stride <= LISTS + 1 else self.random.randint(1, 2)
         self.set(size=size, stride=stride, pools=pools)
         needed = (pools - 1) * stride + size
         for _ in range(sequences):

@@ -122,9 +122,11 @@ class PoolMerger(wiring.Component):
             with m.If(rewinds[number]):
                 m.d.sync += [place.eq(begin), found.eq(0), at_hand[number].eq(0)]
             with m.Else():
-                m.d.sync += [found.eq(read.en | (found & ~follows)), at_hand[number].eq(follows | (at_hand[number] & ~pops[number]))]
-                with m.If(read.en):
-                    m.d.sync += place.eq(place + 1)
+                m.d.sync += [
+                    place.eq(place + read.en),
+                    found.eq(read.en | (found & ~follows)),
+                    at_hand[number].eq(follows | (at_hand[number] & ~pops[number])),
+                ]
             with m.If(follows):
                 m.d.sync += head.eq(read.data)
         m.d.comb += room.eq((into & free).any())
