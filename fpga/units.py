@@ -27,6 +27,7 @@ from skipgrid.rtl.output.drain import Drain
 from skipgrid.rtl.output.encoder import RunLengthEncoder
 from skipgrid.rtl.output.requantise import Requantiser
 from skipgrid.rtl.output.tokens import TokenBuilder
+from skipgrid.rtl.pooling.pooling_unit import PoolingUnit
 from skipgrid.rtl.topk.histogram_topk import HistogramTopK
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[Config], Any]] = {
     "weights": WeightMemory,
     "drain": Drain,
     "requantiser": Requantiser,
+    "pooling": PoolingUnit,
     "tokens": lambda config: TokenBuilder(config.survivors),
     "encoder": lambda config: RunLengthEncoder(config.survivors),
     "sequencer": Sequencer,

@@ -59,8 +59,8 @@ class Config:
     pixel_winners: likewise the unit that lets each pixel keep its k largest channels only, with so many compare cells: k is 1...64 at
         most; 0 for none.
     pool_elements: the unit is built that pools a layer's output behind the requantiser, up to 3 x 3, so that no window is computed for two
-        pools: a row that it stores has fewer elements, and a pixel fewer than a quarter of them: a power of two, 64...65,536; 0 for none.
-        Not where the form is serial.
+        pools: a row that it stores has fewer elements, and a pixel fewer than a quarter of them, where survivors is 2 with the channels of
+        a pixel counted in eights: a power of two, 64...65,536; 0 for none. Not where the form is serial.
     wide_program: a descriptor is fetched four words a cycle, which takes more memory blocks, and some 15 cycles less for each layer.
     experts, experts_chosen: a router is built that chooses up to `experts_chosen` of `experts` for each input of a layer, whose other
         experts are skipped: 2...64, and 1...8 of them; 0 and 0 for none. Not where the form is serial.
@@ -176,6 +176,11 @@ class Config:
     def pool_channels(self) -> int:
         """The channels of a pixel that the pooling unit pools are fewer."""
         return self.pool_elements // 4
+
+    @property
+    def pool_word(self) -> int:
+        """Neighbouring channels of a pixel that the pooling unit takes in one cycle."""
+        return 8 if self.survivors > 1 else 1
 
     @property
     def weight_ports(self) -> int:

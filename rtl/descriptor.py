@@ -122,8 +122,8 @@ FIELDS = (
     Field(
         "merges",
         1,
-        "the pooling unit max pools the output, which the grid computes without pooling, and which is stored as word 17 and the fields"
-        " with merges say; the error NOT_BUILT where there is none",
+        "the pooling unit max pools the output, which the grid computes without pooling, and which is stored as words 17 and 18"
+        " and the fields with merges say; the error NOT_BUILT where there is none",
         held=None,
     ),
     Field("reserved0", 3),
@@ -199,11 +199,12 @@ FIELDS = (
     Field("groups", 15, "groups of lanes: K / lanes, rounded up", held=_channels, least=1),
     Field("last_lanes", 9, "lanes that the last group uses", held=lambda config: config.lanes.bit_length(), least=1),
     Field("positive_max", 8, "coded bytes above it stand for negative activations: byte − 256"),
-    # word 17: how the output is stored
+    # words 17 and 18: how the output is stored, for whoever reads it: as many elements, in the same order
     Field(
         "stored_channels",
         16,
-        "channels of the stored output: K, or K / P where the units of P neighbouring outputs are one",
+        "channels of the stored output: K, K / P where the units of P neighbouring outputs are one, or less where slices of these are"
+        " pixels of their own",
         held=_outputs,
         least=1,
         too_large=Error.CHANNELS_TOO_MANY,
@@ -211,11 +212,11 @@ FIELDS = (
     Field(
         "stored_columns",
         16,
-        "columns of the stored output: P · out_columns, or up to P − 1 less; of the pooled output where merges is 1",
+        "columns of the stored output: P · out_columns, or up to P − 1 less; of the pooled output where merges is 1; or slices of a pixel's"
+        " channels",
         held=_coordinate,
         least=1,
     ),
-    # word 18
     Field(
         "end_lanes",
         9,
@@ -223,23 +224,23 @@ FIELDS = (
         held=lambda config: config.lanes.bit_length(),
         least=1,
     ),
-    Field("reserved1", 23),
-    # words 19 and 20, for the pooling unit, and for winners
     Field(
         "stored_rows",
         16,
-        "merges: rows of the stored output; otherwise they are out_rows; this word and the next one are taken only where the pooling unit"
-        " or winners are built",
+        "rows of the stored output: out_rows; of the pooled output where merges is 1; or as many as it has pixels",
         held=_coordinate,
-        use=Use.POOLING,
         least=1,
     ),
+    Field("reserved1", 7),
+    # words 19 and 20, for the pooling unit, and for winners; taken only where these are built
     Field("conv_columns", 16, "merges: columns of the convolution's output", held=_coordinate, use=Use.POOLING, least=1),
+    Field("reserved2", 16),
     Field(
         "row_elements",
         17,
         "of a row of the stored output: stored_columns · stored_channels; where merges is 1, less than the configuration's pool_elements,"
-        " of which stored_channels are less than a quarter",
+        " of which stored_channels are less than a quarter; where survivors is 2, those of each pixel counted as a multiple of 8, at most"
+        " pool_elements",
         held=_size,
         use=Use.ROWS,
         too_large=Error.FEATURES_TOO_MANY,
@@ -248,7 +249,7 @@ FIELDS = (
     Field("merge_columns", 2, "merges: columns of the max pooling's window, 1...3", use=Use.POOLING, least=1),
     Field("merge_stride_rows", 5, "merges: the pooling's stride in rows", use=Use.POOLING, least=1),
     Field("merge_stride_columns", 5, "merges: the pooling's stride in columns", use=Use.POOLING, least=1),
-    Field("reserved2", 1),
+    Field("reserved3", 1),
     # words 21 and 22, for winners
     Field(
         "winners",
@@ -265,7 +266,7 @@ FIELDS = (
         use=Use.TENSOR_WINNERS,
         least=1,
     ),
-    Field("reserved3", 17),
+    Field("reserved4", 17),
     # words 23 and 24, for EXPERTS
     Field(
         "expert_groups",
@@ -284,7 +285,7 @@ FIELDS = (
         use=Use.EXPERTS,
         least=1,
     ),
-    Field("reserved4", 16),
+    Field("reserved5", 16),
 )
 FIELD = {field.name: field for field in FIELDS}
 

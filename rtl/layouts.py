@@ -93,11 +93,6 @@ def makes_output(layer: data.View, config: Config) -> Value:
     return layer.computes | layer.chooses if config.winners else layer.computes
 
 
-def stored_rows(layer: data.View, config: Config) -> Value:
-    """Rows of the stored output."""
-    return Mux(layer.merges, layer.stored_rows, layer.out_rows) if config.pool_elements else layer.out_rows
-
-
 def last_positive(layer: data.View) -> Value:
     """The largest coded byte that stands for an output above its zero point; bytes above it stand for negative ones."""
     return Mux(layer.high < 0, 0, layer.high[:8])

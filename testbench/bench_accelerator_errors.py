@@ -146,10 +146,10 @@ async def wrong_descriptors(dut: Any) -> None:
         (Error.WEIGHTS_TOO_MANY, {"weights_end": config.weights + 1}),
         (Error.WEIGHTS_TOO_MANY, {"weights_end": 65535}),
     ]
-    pools = {"merges": 1, "stored_rows": 1, "conv_columns": 1, "row_elements": 1}
+    pools = {"merges": 1, "conv_columns": 1, "row_elements": 1}
     pools |= dict.fromkeys(("merge_rows", "merge_columns", "merge_stride_rows", "merge_stride_columns"), 1)
     if config.pool_elements:
-        wrong += [(Error.DESCRIPTOR_SIZE, pools | {name: 0}) for name in ("stored_rows", "merge_rows", "merge_stride_columns")]
+        wrong += [(Error.DESCRIPTOR_SIZE, pools | {name: 0}) for name in ("merge_rows", "merge_stride_columns")]
         wrong += [(Error.FEATURES_TOO_MANY, pools | {"row_elements": config.pool_elements})]
         wrong += [(Error.FEATURES_TOO_MANY, pools | {"stored_channels": config.pool_channels})]
     else:

@@ -20,7 +20,7 @@ OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS
 UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
 CHOICES = [*([WinnersOf.TENSOR] if WINNERS else []), *([WinnersOf.PIXEL] if PIXEL_WINNERS else [])]
 UNKNOWN_CHOICES = [choice for choice in range(1, 4) if choice not in {known.value for known in CHOICES}]
-POOLS = {name: 1 for name, _ in layer_layout(config()) if name.startswith("merge") or name in ("stored_rows", "conv_columns")}
+POOLS = {name: 1 for name, _ in layer_layout(config()) if name.startswith("merge") or name == "conv_columns"}
 DESCRIPTOR = Packing(Descriptor)
 DESCRIPTOR_FIELDS = DESCRIPTOR.fields or []
 
@@ -80,7 +80,7 @@ class SequencerBench(Bench):
         pools = {}
         if POOLING and self.random.random() < 0.5:
             pools = POOLS | {"conv_columns": self.random.randint(1, 9), "row_elements": self.random.randint(1, POOLING - 1)}
-        sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "stored_channels", "stored_columns")
+        sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "stored_channels", "stored_rows", "stored_columns")
         return (
             {
                 "opcode": opcode.value,
@@ -226,13 +226,14 @@ async def every_error(dut: object) -> None:
                 "pool_columns",
                 "groups",
                 "stored_channels",
+                "stored_rows",
                 "stored_columns",
                 "end_lanes",
             )
         ),
         *(
             (Error.DESCRIPTOR_SIZE, {name: 2 * settings.side})
-            for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns", "stored_columns")
+            for name in ("H", "W", "R", "S", "first_y", "first_x", "out_columns", "stored_rows", "stored_columns")
         ),
         (Error.DESCRIPTOR_SIZE, {"K": layer["K"] + 1}),
         (Error.DESCRIPTOR_SIZE, {"channels_base": 2}),
@@ -255,7 +256,7 @@ async def every_error(dut: object) -> None:
         wrong.append((Error.FEATURES_TOO_MANY, many | {"to_stream": 0}))
     if POOLING:
         wrong += [(Error.DESCRIPTOR_SIZE, POOLS | {name: 0}) for name in POOLS if name != "merges"]
-        wrong += [(Error.DESCRIPTOR_SIZE, POOLS | {name: 2 * settings.side}) for name in ("stored_rows", "conv_columns")]
+        wrong += [(Error.DESCRIPTOR_SIZE, POOLS | {"conv_columns": 2 * settings.side})]
         wrong += [(Error.FEATURES_TOO_MANY, POOLS | {"row_elements": size}) for size in (POOLING, 2 * settings.features)]
         wrong += [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})]
     else:
@@ -341,8 +342,8 @@ def limits(settings: Config) -> dict[str, Case]:
                 [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})],
             ),
         }
-        for name in ("stored_rows", "conv_columns"):
-            cases[name] = POOLS | {name: stored[name] - 1}, [(Error.DESCRIPTOR_SIZE, POOLS | {name: stored[name]})]
+        columns = stored["conv_columns"]
+        cases["conv_columns"] = POOLS | {"conv_columns": columns - 1}, [(Error.DESCRIPTOR_SIZE, POOLS | {"conv_columns": columns})]
         cases |= {name: (POOLS | {name: stored[name] - 1}, []) for name in POOLS if name not in cases}
     if PIXEL_WINNERS:
         pixel = {"winners_of": WinnersOf.PIXEL.value}

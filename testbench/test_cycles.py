@@ -131,24 +131,20 @@ def test_forty_held_out_digits(device: SimulatedDevice) -> None:
 
 
 @on("4x32")
-@pytest.mark.parametrize("zeros", [0.5, 0.7])
-@pytest.mark.parametrize(
-    "sizes",
-    [{"C": 64, "K": 64, "R": 3, "S": 3, "pad": 1}, {"C": 96, "K": 96, "R": 1, "S": 1, "pad": 0}],  # the outputs of the second one wait
-    ids=["3 x 3", "1 x 1"],
-)
-def test_overlapping_pools_cost_little(device: SimulatedDevice, sizes: dict[str, int], zeros: float) -> None:
+@pytest.mark.parametrize("zeros", [0.5, 0.8])
+@pytest.mark.parametrize(("C", "R"), [(64, 3), (64, 1), (96, 1)], ids=["64, 3 x 3", "64, 1 x 1", "96, 1 x 1"])
+def test_overlapping_pools_cost_little(device: SimulatedDevice, C: int, R: int, zeros: float) -> None:
     """A convolution that is pooled by 3 x 3 with stride 2 takes 1.15 times as long as without, and 300 cycles, at most.
 
-    Or 1.1 cycles for each of its outputs that are not zero, as the pooling unit takes one, where without it two leave.
+    Of those of 1 x 1, two outputs leave in a cycle. With a stride of 1, more elements leave than without pooling.
     """
-    layer, x = make_layer(Workload("conv", H=28, W=24, stride=1, sparsity=zeros, **sizes), 0)
+    layer, x = make_layer(Workload("conv", C=C, H=28, W=24, K=C, R=R, S=R, pad=R // 2, stride=1, sparsity=zeros), 0)
     plain = measure(device, layer, x)
-    pooled = measure(device, layer.replaced(pool=(3, 3), pool_stride=(2, 2)), x)
-    outputs = int(np.count_nonzero(coded_bytes(run_layer(x, layer), layer.y)))
-    assert pooled <= max(1.15 * plain, 1.1 * outputs) + 300
-    if sizes["R"] == 3:
-        assert pooled <= 1.15 * plain + 300
+    assert measure(device, layer.replaced(pool=(3, 3), pool_stride=(2, 2)), x) <= 1.15 * plain + 300
+    if R == 1 and C == 64:
+        every = layer.replaced(pool=(3, 3), pool_stride=(1, 1))
+        outputs = int(np.count_nonzero(coded_bytes(run_layer(x, every), every.y)))
+        assert measure(device, every, x) <= 1.15 * max(plain, outputs / 2) + 300
 
 
 def measure(device: SimulatedDevice, layer: Layer, x: NDArray[np.integer]) -> int:

@@ -5,24 +5,30 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from amaranth.lib import data
+from amaranth.utils import exact_log2
 
-from simulation import SMALL
+from simulation import SMALL, shapes
 from skipgrid.golden import Layer, Winners
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.lowering import lowered
 from skipgrid.host.compiler.placement import place
-from skipgrid.rtl.config import preset
+from skipgrid.rtl.config import Config, preset
 from skipgrid.rtl.descriptor import Descriptor
 from skipgrid.rtl.pooling.pool_merger import PoolMerger
 from skipgrid.rtl.pooling.pooling_unit import PoolingUnit
 
+ONE = SMALL.replaced(pool_elements=64)
+FORMS = {"one": ONE, "two": ONE.replaced(pool_elements=256, survivors=2)}
 
-def test_pool_merger(simulate: Callable[..., None]) -> None:
-    simulate(PoolMerger(depth=16, count_bits=6), "bench_pool_merger")
+
+@shapes(FORMS, "two")
+def test_pool_merger(simulate: Callable[..., None], config: Config) -> None:
+    positions = 16 * config.pool_word
+    simulate(PoolMerger(16, exact_log2(positions), 6, config.pool_word), "bench_pool_merger", config)
 
 
-def test_pooling_unit(simulate: Callable[..., None]) -> None:
-    config = SMALL.replaced(pool_elements=64)
+@shapes(FORMS, "one", "two")
+def test_pooling_unit(simulate: Callable[..., None], config: Config) -> None:
     simulate(PoolingUnit(config), "bench_pooling_unit", config)
 
 
@@ -35,6 +41,13 @@ def layer_of(K: int, shape: tuple[int, int, int] = (16, 15, 15), R: int = 3, **f
     pads = (R // 2,) * 4
     weights, bias = np.ones((K, shape[0], R, R), np.int8), np.zeros(K, np.int32)
     return Layer("conv", weights, bias, np.full(K, 0.05, np.float32), shape, pads=pads).replaced(**(OVERLAP | fields))
+
+
+def test_a_row_of_single_channels() -> None:
+    """Where results come one by one, a row has fewer elements than fit."""
+    for K, there in ((73, True), (74, False)):
+        (placed,) = place([layer_of(K)], GRID.replaced(survivors=1))
+        assert placed.merges == there
 
 
 @pytest.mark.parametrize(
@@ -51,8 +64,8 @@ def layer_of(K: int, shape: tuple[int, int, int] = (16, 15, 15), R: int = 3, **f
         (layer_of(16, pool=(4, 4)), False),
         (layer_of(16, pool=(3, 1), pool_stride=(1, 32)), False),  # a descriptor holds strides up to 31
         (layer_of(16, pool=(1, 3)), False),  # every other row is not computed
-        (layer_of(73), True),  # a row has 511 elements
-        (layer_of(74), False),
+        (layer_of(72), True),  # a row has 63 words of 8 channels
+        (layer_of(73), False),  # or 70
         (layer_of(127, (64, 5, 5), 1), True),  # a pixel has fewer than 128
         (layer_of(128, (64, 5, 5), 1), False),
     ],

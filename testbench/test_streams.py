@@ -20,7 +20,19 @@ from skipgrid.rtl.layouts import Token
 EVERYTHING = SMALL.replaced(
     winners=True, pixel_winners=3, experts=4, experts_chosen=2, pool_elements=64, form=Form.SPREAD, scan=2, survivors=2, pointers=4
 )
-OPTIONAL = ("ExpertGate", "ExpertWeigher", "PoolingUnit", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "SumWay")
+OPTIONAL = (
+    "ExpertGate",
+    "ExpertWeigher",
+    "PixelLists",
+    "PixelPlaces",
+    "PooledResults",
+    "PoolingUnit",
+    "PixelWinners",
+    "TensorWinners",
+    "KeptThresholds",
+    "UnitWay",
+    "SumWay",
+)
 STAGES = ("ControlStage", "InputStage", "GridStage", "OutputStage")
 COMPOSED = ("Accelerator", *STAGES, "ExpertRouter")  # of the others; what they offer comes from one of these
 SIZES = {"experts": 4, "cells": 2, "value_bits": 8, "fraction": 4, "counter_bits": 8}
@@ -32,7 +44,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configu
     "Holder": {"shape": 8, "depth": 2},
     "KeptResults": {"position_bits": 12},
     "Narrow": {"shape": Token, "survivors": 2},
-    "PoolMerger": {"depth": 16, "count_bits": 4},
+    "PoolMerger": {"depth": 16, "position_bits": 5, "count_bits": 4, "width": 2},
     "ProcessingElement": {"serial": True, "soft": False},
     "Ratio": {"bits": 8, "index_bits": 4},
     "RouterRegisters": {"sizes": SIZES, "value": signed(8)},

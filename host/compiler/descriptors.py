@@ -27,8 +27,12 @@ def descriptor(
     k_out: int = 0,
     opcode: Opcode = Opcode.LAYER,
     sums: bool = False,
+    stored: tuple[int, int, int] | None = None,
 ) -> Words:
-    """The words of a LAYER descriptor, or a GATE's or of EXPERTS, with the layer's winners. sums: its output are the bytes of its sums."""
+    """The words of a LAYER descriptor, or a GATE's or of EXPERTS, with the layer's winners. sums: its output are the bytes of its sums.
+
+    stored: the shape in which the layer behind reads the output, if it is not the output's own.
+    """
     layer = placed.walked
     C, H, W = layer.shape
     K, _, R, S = layer.weights.shape
@@ -49,12 +53,13 @@ def descriptor(
     if layer.mixture is not None:
         each = count // layer.mixture.experts
         experts = {"experts": layer.mixture.experts, "expert_groups": each, "expert_weights": each * group_weights(layer)}
-    channels, rows, columns = placed.layer.out_shape  # as they are stored
+    channels, rows, columns = placed.layer.out_shape
+    stored_channels, stored_rows, stored_columns = stored or placed.layer.out_shape
     last_lanes = K - (count - 1) * config.lanes
     lacking = out_columns * placed.factor - placed.convolved.out_shape[2]  # outputs of the last unit of a row
     pools: dict[str, int] = {}
     if placed.merges:
-        pools = {"merges": 1, "stored_rows": rows, "conv_columns": placed.convolved.out_shape[2], "row_elements": columns * channels}
+        pools = {"merges": 1, "conv_columns": placed.convolved.out_shape[2], "row_elements": columns * channels}
         pools |= {"merge_rows": placed.layer.pool[0], "merge_columns": placed.layer.pool[1]}
         pools["merge_stride_rows"], pools["merge_stride_columns"] = strides(placed.layer)
     winners: dict[str, int] = {}
@@ -113,8 +118,9 @@ def descriptor(
         groups=count,
         last_lanes=last_lanes,
         end_lanes=last_lanes - lacking * channels,
-        stored_channels=channels,
-        stored_columns=columns,
+        stored_channels=stored_channels,
+        stored_rows=stored_rows,
+        stored_columns=stored_columns,
         **(pools | winners),
         **experts,
     )
@@ -150,7 +156,8 @@ def network_program(
             words.append(gate)
             from_stream, opcode = False, Opcode.EXPERTS
         ends = {"from_stream": from_stream, "to_stream": last, "final": last, "sums": sums and last}
-        words.append(descriptor(item, config, buffer=buffer, k_in=k_in, k_out=k_out, opcode=opcode, **ends))
+        stored = None if last else placed[number + 1].layer.shape
+        words.append(descriptor(item, config, buffer=buffer, k_in=k_in, k_out=k_out, opcode=opcode, stored=stored, **ends))
         buffer ^= 1
     return words
 

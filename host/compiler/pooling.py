@@ -30,7 +30,8 @@ def merges(layer: Layer, config: Config) -> bool:
     K, _, columns = layer.out_shape
     if layer.pool == (1, 1) or max(layer.pool) > LISTS or config.pool_channels <= K:
         return False
-    if K * columns >= config.pool_elements:
+    words = -(-K // config.pool_word)  # of a pixel
+    if K * columns >= config.pool_elements or words * columns > config.pool_elements // config.pool_word:
         return False
     if strides(layer)[0] > most("merge_stride_rows") or strides(layer)[1] > most("merge_stride_columns"):
         return False
@@ -43,5 +44,5 @@ def merges(layer: Layer, config: Config) -> bool:
 
 
 def _cycles(layer: Layer, config: Config) -> float:
-    """In which the grid computes a layer, or its outputs leave one by one."""
-    return max(cycles(layer, 1, config), SHARE * prod(layer.out_shape))
+    """In which the grid computes a layer, or its outputs leave."""
+    return max(cycles(layer, 1, config), SHARE * prod(layer.out_shape) / config.survivors)

@@ -6,6 +6,7 @@ from skipgrid.rtl.config import Config
 
 from ..devices.device import Words
 from ..network import Network
+from .averaging import sliced
 from .buffers import check_pixels
 from .descriptors import network_program
 from .lowering import lowered
@@ -45,7 +46,7 @@ def check_resident(network: Network, config: Config) -> None:
 
 def _program(network: Network, config: Config, k_in: int, k_out: int) -> tuple[list[Placed], list[Words]]:
     """Where the layers of a network lie, and their descriptors."""
-    parts = [part for layer in network.layers for part in lowered(layer)]
+    parts = sliced([part for layer in network.layers for part in lowered(layer)], config)
     placed = place(parts, config)
     check_pixels(parts, config)
     return placed, network_program(placed, config, k_in=k_in, k_out=k_out)

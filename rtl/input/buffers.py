@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import layer_layout
 from ..errors import Error
-from ..layouts import Token, makes_output, stored_rows, tokens_layout
+from ..layouts import Token, makes_output, tokens_layout
 from .serial_writer import SerialActivationWriter
 from .writer import ActivationWriter, write_layout
 
@@ -88,7 +88,7 @@ class ActivationBuffers(wiring.Component):
                 m.d.comb += [
                     writer.drop.eq(self.start & self.loads),
                     writer.start.eq(self.start & makes_output(layer, config) & ~layer.to_stream),
-                    *_shape(writer, layer.stored_channels, stored_rows(layer, config), layer.stored_columns),
+                    *_shape(writer, layer.stored_channels, layer.stored_rows, layer.stored_columns),
                     *_connect(self.computed_tokens, writer.tokens),
                     self.stored.eq(writer.complete),
                 ]
@@ -147,7 +147,7 @@ class SerialActivationBuffers(wiring.Component):
             with m.If(self.start):
                 m.d.sync += [place.eq(layer.buffer), other.eq(0)]
         with m.Else():
-            m.d.comb += _shape(writer, layer.stored_channels, stored_rows(layer, config), layer.stored_columns)
+            m.d.comb += _shape(writer, layer.stored_channels, layer.stored_rows, layer.stored_columns)
             m.d.comb += _connect(self.computed_tokens, writer.tokens)
             with m.If(self.start & stores & is_input):
                 m.d.sync += [place.eq(~layer.buffer), *(other[name].eq(getattr(writer, name)) for name in names)]

@@ -1,7 +1,5 @@
 """The sparse drain: of a row's accumulators only those that may survive go on, each with the zeros before it."""
 
-from itertools import combinations
-
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -12,6 +10,7 @@ from ..descriptor import layer_layout
 from ..layouts import RUN_BITS, candidate_layout, order_layout, store_layout, sums_signature
 from ..parts.far import queued
 from ..parts.skid import SkidBuffer
+from ..parts.small import counts
 
 SKIPPED_AT_ONCE = 1 << (RUN_BITS - 1)  # so that a gap, which is less by itself, can grow by so many
 
@@ -28,21 +27,6 @@ def drain_signature(config: Config) -> wiring.Signature:
             "candidates": Out(stream.Signature(data.ArrayLayout(candidate_layout(config), config.survivors))),
         }
     )
-
-
-def _added(some: list[Value], others: list[Value]) -> list[Value]:
-    """The sum of two counts; each is a list: whether it is at least 1, at least 2, and so on."""
-    return [Cat(some[top], others[top], *(some[low] & others[top - 1 - low] for low in range(top))).any() for top in range(len(some))]
-
-
-def _counts(bits: Value, most: int) -> list[list[Value]]:
-    """Of none of the bits, of the first, of the first two, and so on up to all: whether at least 1, 2, … `most` of them are set."""
-    if len(bits) <= 4:  # what one look-up table sees
-        subsets = [[combinations(bits[:end], number) for number in range(1, most + 1)] for end in range(len(bits) + 1)]
-        return [[Cat(Cat(subset).all() for subset in each).any() for each in of_end] for of_end in subsets]
-    half = len(bits) // 2
-    low, high = _counts(bits[:half], most), _counts(bits[half:], most)
-    return [*low[:-1], *(_added(low[-1], count) for count in high)]
 
 
 class Drain(wiring.Component):
@@ -210,7 +194,7 @@ class Drain(wiring.Component):
         candidates = skid_candidates.source
         first, *others = candidates.payload
         some, pair = there[0], there[1] if others else Const(0)
-        *below, in_mask = _counts(mask, config.survivors + 1)
+        *below, in_mask = counts(mask, config.survivors + 1)
         left = [
             mask,
             *(mask & Cat(count[number] for count in below) for number in range(config.survivors)),

@@ -35,7 +35,7 @@ UNITS_UNDER_WAY_SPREAD = 5  # also between walker and fetcher, and between row a
 UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is read, and the sums of one in the grid have their place
 
 
-LINKED = ("merges", "gates", "routed", "of_pixel", "of_tensor", "chooses")  # fields of a layer that is pooled, weighed or chosen from
+LINKED = ("gates", "routed", "of_pixel", "of_tensor", "chooses")  # fields of a layer that is weighed or chosen from
 
 
 class OutputStage(wiring.Component):
@@ -46,8 +46,8 @@ class OutputStage(wiring.Component):
 
         builder → encoder → words, or outputs
 
-    Pooling, gate, weigher and winners are there where they are built, let pass what is not theirs, and take one result a cycle; a layer
-    for which none of them is goes around them.
+    Pooling, gate, weigher and winners are there where they are built, and let pass what is not theirs. Gate, weigher and winners take one
+    result a cycle; a layer for which none of them is goes around them.
 
     Members:
         layer: steady while anything is under way. start: it begins. stop: what is under way is given up, and a packet that has begun
@@ -158,7 +158,12 @@ class OutputStage(wiring.Component):
                 results.payload.eq(sums.results.payload),
             ]
 
-        # Results pass all that pools, chooses among, or weighs them, one by one.
+        # Results are pooled, and pass all that chooses among or weighs them, one by one.
+        if config.pool_elements:
+            m.submodules.pooling = pooling = clears(PoolingUnit(config))
+            m.d.comb += pooling.layer.eq(layer)
+            wiring.connect(m, results, pooling.source)
+            results = pooling.sink
         links = self._links(m, clears)
         if links:
             m.submodules.narrow = narrow = clears(Narrow(Result, config.survivors))
@@ -213,12 +218,9 @@ class OutputStage(wiring.Component):
         return m
 
     def _links(self, m: Module, clears: Callable[[wiring.Component], wiring.Component]) -> dict[str, Any]:
-        """What is built between requantiser and token builder, in the data's order; each has `layer`, `source` and `sink`."""
+        """What takes results one by one, in the data's order; each has `layer`, `source` and `sink`."""
         config, layer = self.config, self.layer
         links: dict[str, Any] = {}
-        if config.pool_elements:
-            links["pooling"] = pooling = PoolingUnit(config)
-            m.submodules.pooling = clears(pooling)
         if config.experts:
             links["gate"], links["weigher"] = gate, weigher = ExpertGate(config), ExpertWeigher(config)
             m.submodules.gate, m.submodules.weigher = gate, clears(weigher)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import layer_layout
 from ..input.memory import read_signature
-from ..layouts import Result, last_positive, stored_rows
+from ..layouts import Result, last_positive
 from ..topk.histogram_topk import HistogramTopK
 from .kept_results import KeptResults
 
@@ -147,7 +147,7 @@ class TensorWinners(wiring.Component):
         m.d.comb += self.busy.eq(topk.winners.valid | kept.results.valid)
         with m.FSM() as reading:
             with m.State("IDLE"):
-                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.stored_columns - 1), rows_left.eq(stored_rows(layer, config))]
+                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.stored_columns - 1), rows_left.eq(layer.stored_rows)]
                 m.d.sync += base.eq(-layer.row_elements)
                 with m.If(self.start & layer.chooses):
                     m.next = "LOOK_UP"

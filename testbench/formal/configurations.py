@@ -9,6 +9,7 @@ from skipgrid.rtl.topk import histogram_topk
 
 SMALL = Config(rows=2, lanes=4, weights=256, entries=256, pixels=64, features=64, side=16, channels=8, layers=2, scan=1, sums=1)
 SEVERAL = SMALL.replaced(scan=2, survivors=2, pointers=4)
+POOLING = SEVERAL.replaced(pool_elements=64)
 SPREAD = SMALL.replaced(form=Form.SPREAD)
 SERIAL = SMALL.replaced(rows=1, form=Form.SERIAL)
 WINNERS = SMALL.replaced(winners=True, pixel_winners=2, channels=4)

@@ -2,7 +2,7 @@
 
 Of those that have a proof of their own it is proved there: `SkidBuffer`, `UnitWay`, `PixelWinners` (and `KeptResults` in it),
 `StreamingTopK`, `HistogramTopK`. `WindowWalker` offers a unit to the first row that is ready, so it does not keep the rule, as its
-docstring says. `PoolingUnit` offers what `KeptResults` in it does. `ExpertRouter`'s first pair comes later than can be reached here; its
+docstring says. `PoolingUnit` offers what `PooledResults` in it does. `ExpertRouter`'s first pair comes later than can be reached here; its
 parts take part.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from amaranth.hdl import Signal, Value, signed
 from amaranth.lib.memory import Memory
 
-from formal.configurations import EXPERTS, SERIAL, SEVERAL, SMALL, SPREAD, WINNERS, few_bins
+from formal.configurations import EXPERTS, POOLING, SERIAL, SEVERAL, SMALL, SPREAD, WINNERS, few_bins
 from formal.proof import Proof
 from formal.properties import Fault, Property
 from formal.sides import surround
@@ -40,7 +40,10 @@ from skipgrid.rtl.output.serial_requantise import SerialRequantiser
 from skipgrid.rtl.output.sums import SumBytes
 from skipgrid.rtl.output.tokens import TokenBuilder
 from skipgrid.rtl.parts.skid import SkidBuffer
+from skipgrid.rtl.pooling.pixel_lists import PixelLists
+from skipgrid.rtl.pooling.pixel_places import PixelPlaces
 from skipgrid.rtl.pooling.pool_merger import PoolMerger
+from skipgrid.rtl.pooling.pooled_results import PooledResults
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
 from skipgrid.rtl.winners.kept_results import KeptResults
 from skipgrid.rtl.winners.tensor_winners import TensorWinners
@@ -57,13 +60,17 @@ STEADY = (
     "size",
     "stride",
     "pools",
+    "columns",
 )  # while anything is under way
 ELEMENT_BITS = 12
 QUICK = (
     "decoder",
     "serial-decoder",
     "narrow",
+    "pixel-places",
+    "pixel-lists",
     "pool-merger",
+    "pooled-results",
     "sums",
     "tokens",
     "tokens-two",
@@ -221,7 +228,10 @@ PROPERTIES = (
     rule("serial-requantiser", SerialRequantiser, 40, "with m.If(self.results.ready):", "with m.If(1):", SERIAL),
     rule("sums", SumBytes, 8, "takes & last_byte & last_place", "last_byte & last_place", SEVERAL),
     rule("narrow", Narrow, 8, "with m.If(~holds):", "with m.If(1):", Result, 2),
-    rule("pool-merger", PoolMerger, 12, *FLOWS, 4, 2),
+    rule("pixel-places", PixelPlaces, 8, "moves.eq(~places.valid | places.ready)", "moves.eq(1)", POOLING),
+    rule("pixel-lists", PixelLists, 8, "free.eq(~lists.valid | lists.ready)", "free.eq(1)", POOLING),
+    rule("pool-merger", PoolMerger, 12, *FLOWS, 4, 3, 2, 2),
+    rule("pooled-results", PooledResults, 10, "~results.valid | (results.ready & ~many)", "1", POOLING),
     rule("tokens", TokenBuilder, 12, "go.eq(~self.tokens.valid | self.tokens.ready)", "go.eq(1)"),
     rule("tokens-two", TokenBuilder, 12, "go.eq(~self.tokens.valid | self.tokens.ready)", "go.eq(1)", 2),
     rule("encoder", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)"),
