@@ -168,7 +168,7 @@ FIELDS = (
     Field("pool_rows", 16, "rows of the max pooling's window; 1 for none", held=_coordinate, least=1),
     Field("pool_columns", 16, "columns of the max pooling's window; 1 for none", held=_coordinate, least=1),
     Field("unit_stride_rows", 16, "stride of the pooling times that of the convolution, in rows", held=_coordinate),
-    Field("unit_stride_columns", 16, "the same in columns", held=_coordinate),
+    Field("unit_stride_columns", 16, "the same in columns, less (groups − 1) · group_stride_columns", held=_coordinate),
     Field("span_rows", 16, "input rows that one stored output needs: (pool_rows − 1) · stride_rows + R", held=_coordinate),
     Field(
         "lead",
@@ -183,9 +183,9 @@ FIELDS = (
     Field("first_pixel", 16, "first_y · W − 1", held=_pixel, modulo=True),
     Field("filter_row_weights", 16, "S · C", held=_weight, modulo=True),
     # words 13 to 15
-    Field("group_weights", 16, "R · S · C", held=_weight, modulo=True),
+    Field("group_weights", 16, "R · S · C − group_stride_columns · C", held=_weight, modulo=True),
     Field("stride_weights", 16, "−stride_columns · C", held=_weight, modulo=True),
-    Field("unit_stride_weights", 16, "−unit_stride_columns · C", held=_weight, modulo=True),
+    Field("unit_stride_weights", 16, "−(unit_stride_columns + (groups − 1) · group_stride_columns) · C", held=_weight, modulo=True),
     Field("first_weight", 16, "the address of the layer's first weights − first_x · C", held=_weight, modulo=True),
     Field("weights_end", 16, "the address behind the layer's last weights", held=None, too_large=Error.WEIGHTS_TOO_MANY),
     Field(
@@ -231,7 +231,12 @@ FIELDS = (
         held=_coordinate,
         least=1,
     ),
-    Field("reserved1", 7),
+    Field(
+        "group_stride_columns",
+        7,
+        "columns from a group's window to that of the next group of the same output",
+        held=lambda config: min(7, config.coordinate_bits),
+    ),
     # words 19 and 20, for the pooling unit, and for winners; taken only where these are built
     Field("conv_columns", 16, "merges: columns of the convolution's output", held=_coordinate, use=Use.POOLING, least=1),
     Field("reserved2", 16),

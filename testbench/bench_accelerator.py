@@ -42,7 +42,7 @@ async def run_and_check(ports: Ports, network: Network, *, load: bool) -> None:
     assert received == [Packet(expected)], describe(network)
 
     inputs = [network.x, *run_network(network.x, network.layers)[:-1]]
-    macs = sum(walked_macs(x, item.walked) for x, item in zip(inputs, network.placed, strict=True))
+    macs = sum(walked_macs(x, item, ports.config) for x, item in zip(inputs, network.placed, strict=True))
     assert await ports.get("USEFUL_MACS_LOW") == macs
     assert await ports.get("USEFUL_MACS_HIGH") == 0
     assert await ports.get("SKIPPED_ZEROS") == sum(int(np.count_nonzero(tensor == 0)) for tensor in stored_tensors(network))

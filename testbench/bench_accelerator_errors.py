@@ -430,7 +430,7 @@ async def stopped_at_any_moment(dut: Any) -> None:
 async def reset_at_any_moment(dut: Any) -> None:
     ports = Faults(dut)
     await ports.begin()
-    macs = walked_macs(ports.good.x, ports.good.placed[0].walked)
+    macs = walked_macs(ports.good.x, ports.good.placed[0], ports.config)
     for _ in range(trials(50)):
         ports.behave(ports.random.choice((None, "full")))
         await ports.load(program_packet([ports.layer()]))

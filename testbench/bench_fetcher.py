@@ -80,7 +80,8 @@ class FetcherBench(Bench):
 
     async def check(self, placed: Placed, coded: NDArray[np.uint8], units: int = 12, *, streams: bool = False) -> None:
         """Fetch the ranges of some units of a layer, and compare; while its input's rows arrive one after another if it `streams`."""
-        layer, config = placed.walked, self.config
+        config = self.config
+        layer = placed.walked(config)
         C, H, W = layer.shape
         at = np.count_nonzero(coded.reshape(H * W, C), axis=1)
         self.pointers[: H * W] = np.cumsum(at)

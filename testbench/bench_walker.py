@@ -1,9 +1,11 @@
 """The window walker against naive loops: every unit once, in order, not before its input rows, to rows that are ready."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import cocotb
+import numpy as np
 
 from networks import large_layer, random_network
 from skipgrid.golden import Layer
@@ -32,7 +34,8 @@ class WalkerBench(Bench):
 
         streams: the input comes from the stream; at random without.
         """
-        layer, config = placed.walked, self.config
+        config = self.config
+        layer = placed.walked(config)
         H = layer.shape[1]
         options: dict[str, Any] = {"opcode": Opcode.LAYER if layer.mixture is None else Opcode.EXPERTS}
         streams = ramp or bool(self.random.getrandbits(1)) if streams is None else streams
@@ -88,7 +91,8 @@ class WalkerBench(Bench):
 
 def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[str, int] | None, dict[str, int]]]:
     """The model: each unit, or None for all those of an expert that is not chosen, and what the drain is told of it."""
-    layer, config = placed.walked, bench.config
+    config = bench.config
+    layer, shift = placed.walked(config), placed.shift(config)
     C, _, W = layer.shape
     K, rows, columns = layer.out_shape
     groups = -(-K // config.lanes)
@@ -102,10 +106,11 @@ def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[st
                 skipped = layer.mixture is not None and not chosen >> group // each & 1
                 if skipped and group % each:
                     continue
+                first = left + group * shift
                 last_group = int(group + (each if skipped else 1) == groups)
-                weight = placed.weights_base + group * layer.weights[0].size - left * C
+                weight = placed.weights_base + group * layer.weights[0].size - first * C
                 unit = {
-                    "x": left,
+                    "x": first,
                     "y": top,
                     "row_pixel": (top * W - 1) % config.pixels,
                     "weight": weight % config.weights,
@@ -127,8 +132,27 @@ async def every_shape_and_pace(dut: object) -> None:
     for _ in range(trials(50)):
         bench.behave(*PROFILES)
         placed = random_network(bench.numbers, bench.config, 1).placed[0]
-        spare = bench.config.weights - -(-placed.layer.weights.shape[0] // bench.config.lanes) * placed.layer.weights[0].size
-        await bench.check(Placed(placed.layer, bench.random.randint(0, spare), 0), ramp=bench.random.random() < 0.7)
+        spare = bench.config.weights - placed.weights(bench.config)
+        placed = replace(placed, weights_base=bench.random.randint(0, spare))
+        await bench.check(placed, ramp=bench.random.random() < 0.7)
+
+
+@cocotb.test
+async def groups_that_begin_further_right(dut: object) -> None:
+    """As many outputs at once as there are lanes, of a channel less: each group has channels of two of them."""
+    bench = WalkerBench(dut)
+    await bench.begin()
+    lanes = bench.config.lanes
+    ones = np.ones(lanes - 1, np.float32)
+    for _ in range(trials(8)):
+        bench.behave(*PROFILES)
+        R, S, step, pad = (bench.random.randint(1, 3) for _ in range(4))
+        weights = np.ones((lanes - 1, 1, R, S), np.int8)
+        shape = (1, 4, (lanes * bench.random.randint(1, 2) - 1) * step + S - pad)
+        layer = Layer("shifted", weights, ones.astype(np.int32), ones, shape, stride=(1, step), pads=(0, pad, 0, 0))
+        placed = Placed(layer, bench.random.randrange(bench.config.weights), 0, factor=lanes)
+        assert placed.shift(bench.config) == step
+        await bench.check(placed, ramp=bench.random.random() < 0.7)
 
 
 @cocotb.test

@@ -84,8 +84,8 @@ def test_few_channels_leave_one_by_one() -> None:
 
 
 def test_sums_that_wrap_are_pooled_by_a_layer_of_their_own() -> None:
-    layer = layer_of(16)
-    first, second = place(lowered(layer.replaced(bias=np.full(16, (1 << 31) - 1, np.int32))), GRID)
+    layer = layer_of(32, (32, 15, 15))
+    first, second = place(lowered(layer.replaced(bias=np.full(32, (1 << 31) - 1, np.int32))), GRID)
     assert (first.merges, second.merges) == (False, True)
 
 

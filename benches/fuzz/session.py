@@ -7,9 +7,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Thresholds, accumulate, coded_bytes, encode, route, run_network, sum_bytes
+from skipgrid.golden import Activation, Thresholds, accumulate, coded_bytes, encode, route, run_network, sum_bytes
 from skipgrid.host.compiler.descriptors import network_program
+from skipgrid.host.compiler.fits import groups
 from skipgrid.host.compiler.packets import load_packets, program_packet
+from skipgrid.host.compiler.placement import Placed
 from skipgrid.host.devices.device import Device, DeviceError, Words
 from skipgrid.host.run import set_router
 from skipgrid.host.stored import stored_tensors
@@ -114,7 +116,7 @@ class Session:
             raise Wrong("the tensors are larger than the buffers, and no error says so")
         inputs = [x, *outputs[:-1]]
         counted = {
-            "useful_macs": sum(walked_macs(each, item.walked) for each, item in zip(inputs, self.case.placed, strict=True)),
+            "useful_macs": sum(walked_macs(each, item, self.config) for each, item in zip(inputs, self.case.placed, strict=True)),
             "skipped_zeros": sum(int(np.count_nonzero(tensor == how.zero_point)) for tensor, how in stored),
             "words_in": len(words),
             "words_out": len(right),
@@ -145,13 +147,17 @@ def _fit(stored: list[tuple[Tensor, Activation]], config: Config) -> bool:
     return all(sum(sizes[number : number + 2]) <= limit for sizes, limit in limits for number in range(len(entries)))
 
 
-def walked_macs(x: Tensor, layer: Layer) -> int:
+def walked_macs(x: Tensor, placed: Placed, config: Config) -> int:
     """The multiplications that the grid does: a window that two pools share is walked twice, one that no pool takes is not."""
-    if layer.mixture is not None:
-        every = walked_macs(x, layer.replaced(mixture=None))
-        return walked_macs(x, layer.mixture.gate) + every // layer.mixture.experts * len(route(x, layer.mixture))
+    layer, shift = placed.walked(config), placed.shift(config)
     top, left, bottom, right = layer.pads
-    nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right)))
-    windows = sliding_window_view(nonzeros, layer.weights.shape[2:])[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))
-    pools = sliding_window_view(windows, layer.pool)[:: layer.pool_stride[0], :: layer.pool_stride[1]]
-    return int(pools.sum()) * int(layer.weights.shape[0])
+    nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right + groups(layer, config) * shift)))
+    macs = 0
+    for group in range(groups(layer, config)):
+        seen = nonzeros[:, group * shift :][:, : left + layer.shape[2] + right]
+        windows = sliding_window_view(seen, layer.weights.shape[2:])[:: layer.stride[0], :: layer.stride[1]].sum(axis=(2, 3))
+        pools = sliding_window_view(windows, layer.pool)[:: layer.pool_stride[0], :: layer.pool_stride[1]]
+        macs += int(pools.sum()) * min(config.lanes, len(layer.bias) - group * config.lanes)
+    if placed.gate is None or layer.mixture is None:
+        return macs
+    return walked_macs(x, placed.gate, config) + macs // layer.mixture.experts * len(route(x, layer.mixture))

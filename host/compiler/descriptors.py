@@ -33,7 +33,7 @@ def descriptor(
 
     stored: the shape in which the layer behind reads the output, if it is not the output's own.
     """
-    layer = placed.walked
+    layer = placed.walked(config)
     C, H, W = layer.shape
     K, _, R, S = layer.weights.shape
     _, out_rows, out_columns = layer.out_shape
@@ -49,6 +49,7 @@ def descriptor(
     if threshold > most("threshold"):  # no output is as far from zero
         low, high, threshold = zero, zero, 0
     count = groups(layer, config)
+    shift = placed.shift(config)
     experts = {}
     if layer.mixture is not None:
         each = count // layer.mixture.experts
@@ -100,7 +101,8 @@ def descriptor(
         pool_rows=pool_rows,
         pool_columns=pool_columns,
         unit_stride_rows=unit_rows,
-        unit_stride_columns=unit_columns,
+        unit_stride_columns=unit_columns - (count - 1) * shift if out_columns > 1 else 1,
+        group_stride_columns=shift,
         span_rows=(pool_rows - 1) * stride_rows + R,
         # Twice the time in which the ranges of the next unit are found: with less rows would wait for them, with more units go
         # to rows that are busy for longer than others. It is a hint, so the most that is stored of it will do.
@@ -109,7 +111,7 @@ def descriptor(
         unit_stride_pixels=unit_rows * W,
         first_pixel=-top * W - 1,
         filter_row_weights=S * C,
-        group_weights=group_weights(layer),
+        group_weights=group_weights(layer) - shift * C,
         stride_weights=-stride_columns * C,
         unit_stride_weights=-unit_columns * C,
         first_weight=placed.weights_base + left * C,

@@ -25,8 +25,9 @@ def load_packets(placed: list[Placed], config: Config, *, sums: bool = False) ->
 
 def weight_packet(placed: Placed, config: Config) -> Words:
     """The load packet of a layer's weights: for each group, in (r, s, c) order, the lanes' weights in words of four."""
-    weights = placed.walked.weights.transpose(0, 2, 3, 1).reshape(placed.walked.weights.shape[0], -1)  # (K, R*S*C)
-    count = groups(placed.walked, config)
+    layer = placed.walked(config)
+    weights = layer.weights.transpose(0, 2, 3, 1).reshape(len(layer.weights), -1)  # (K, R*S*C)
+    count = groups(layer, config)
     lanes = np.zeros((count * config.lanes, weights.shape[1]), np.int8)
     lanes[: len(weights)] = weights
     ordered = lanes.reshape(count, config.lanes, -1).transpose(0, 2, 1)
@@ -35,7 +36,7 @@ def weight_packet(placed: Placed, config: Config) -> Words:
 
 def channel_packet(placed: Placed, config: Config, *, sums: bool = False) -> Words:
     """The load packet of a layer's channels: bias, scale, upper and lower bound of each; with bounds by which all survive for its sums."""
-    layer = placed.walked
+    layer = placed.walked(config)
     channels = len(layer.bias)
     words = np.zeros((groups(layer, config) * config.lanes, len(CHANNEL_WORDS)), np.uint32)
     words[:channels, 0] = layer.bias.view(np.uint32)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
@@ -10,7 +9,7 @@ from skipgrid.rtl.config import Config
 from .fits import DoesNotFit, check_fits, group_weights, groups, remedy, routing
 from .lowering import check_pooling
 from .pooling import convolution, merges
-from .unrolling import savings, unrolled
+from .unrolling import savings, shift, step, unrolled
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,21 @@ class Placed:
         """The layer as far as the drain: without its pooling where the pooling unit does it."""
         return convolution(self.layer) if self.merges else self.layer
 
-    @cached_property
-    def walked(self) -> Layer:
+    def walked(self, config: Config) -> Layer:
         """The same, as the grid computes it: with `factor` times as many channels, and so many outputs less in a row."""
-        return self.convolved if self.factor == 1 else unrolled(self.convolved, self.factor)
+        return self.convolved if self.factor == 1 else unrolled(self.convolved, self.factor, config.lanes)
+
+    def shift(self, config: Config) -> int:
+        """Columns from a group's window to that of the next group of the same outputs."""
+        return shift(len(self.layer.bias), self.factor, config.lanes) * step(self.convolved)
 
     def weights(self, config: Config) -> int:
         """Weights a lane that it takes."""
-        return groups(self.walked, config) * group_weights(self.walked)
+        return groups(self.walked(config), config) * group_weights(self.walked(config))
 
     def channels(self, config: Config) -> int:
         """Channels' parameters that it takes."""
-        return groups(self.walked, config) * config.lanes
+        return groups(self.walked(config), config) * config.lanes
 
 
 def place(layers: Sequence[Layer], config: Config) -> list[Placed]:
@@ -89,10 +91,10 @@ def _placed(layers: Sequence[Layer], factors: Sequence[int], config: Config) -> 
 
 
 def _factors(placed: Sequence[Placed], weights: int, channels: int, config: Config) -> list[int]:
-    """How far each layer is unrolled: where it saves most first, as long as the memories hold the weights and channels of all."""
+    """How far each layer is unrolled: where it saves most first, no further than that takes, as long as the memories hold all layers."""
     factors = [1] * len(placed)
-    found = [(saved, number, factor) for number, item in enumerate(placed) for saved, factor in savings(item.walked, config)]
-    for _, number, factor in sorted(found, reverse=True):
+    found = [(saved, number, factor) for number, item in enumerate(placed) for saved, factor in savings(item.convolved, config)]
+    for _, number, factor in sorted(found, key=lambda each: (-each[0], each[2])):
         if factors[number] > 1:
             continue
         wide = replace(placed[number], factor=factor)

@@ -11,7 +11,9 @@ from skipgrid.rtl.pooling.pool_merger import LISTS
 
 from .fits import DoesNotFit, check_fits
 from .packing import most
-from .unrolling import SHARE, cycles
+from .unrolling import cycles, savings
+
+OUTPUTS = 0.5  # share of a convolution's outputs that are not zero before they are pooled
 
 
 def convolution(layer: Layer) -> Layer:
@@ -44,5 +46,6 @@ def merges(layer: Layer, config: Config) -> bool:
 
 
 def _cycles(layer: Layer, config: Config) -> float:
-    """In which the grid computes a layer, or its outputs leave."""
-    return max(cycles(layer, 1, config), SHARE * prod(layer.out_shape) / config.survivors)
+    """In which the grid computes a layer, unrolled as saves most, or its outputs leave."""
+    saved = max((saved for saved, _ in savings(layer, config)), default=0.0)
+    return max(cycles(layer, 1, config) - saved, OUTPUTS * prod(layer.out_shape) / config.survivors)

@@ -3,6 +3,9 @@
 P neighbouring outputs read windows that overlap. With filters shifted by the way from one output to the next, in a filter that is wide
 enough for all of them, they are P · K channels of one output: its lanes are P times as full, and the input's nonzeros are visited once for
 all of them. In (y, x, c) order these are the same outputs in the same order.
+
+Where these channels are several groups, and lanes are more than the layer's channels, a group has channels of some of the outputs only: its
+windows begin `shift` outputs further right than those of the group before, and its filter is wide enough for `span` outputs.
 """
 
 import numpy as np
@@ -11,23 +14,40 @@ from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
 from .fits import DoesNotFit, check_fits, group_weights, groups
+from .packing import most
 
 SHARE = 0.25  # of activations that are not zero, by which factors are compared
 RANGE = 1.0  # entries that the time of a window row is worth: it is looked up, even if it is empty
 
 
-def unrolled(layer: Layer, factor: int) -> Layer:
+def shift(K: int, factor: int, lanes: int) -> int:
+    """By how many outputs a group's windows lie further right than those of the group before."""
+    return lanes // K if factor * K > lanes else 0
+
+
+def span(K: int, factor: int, lanes: int) -> int:
+    """Of how many neighbouring outputs, at most, a group has channels, from where its windows begin."""
+    starts = enumerate(range(0, factor * K, lanes))
+    return max(-(-min(start + lanes, factor * K) // K) - group * shift(K, factor, lanes) for group, start in starts)
+
+
+def step(layer: Layer) -> int:
+    """Columns from one stored output to the next."""
+    return layer.pool_stride[1] * layer.stride[1]
+
+
+def unrolled(layer: Layer, factor: int, lanes: int) -> Layer:
     """The layer that computes `factor` neighbouring outputs of a row at once; where these do not divide a row, some behind its end too.
 
-    Its weights are (factor * K, C, R, S + (factor - 1) * step), where step is the way from one stored output to the next.
+    Its weights are (factor * K, C, R, S + (span - 1) * step). Those of a group of `lanes` channels are as seen from its own windows.
     """
     K, C, R, S = layer.weights.shape
-    step = layer.pool_stride[1] * layer.stride[1]
     top, left, bottom, right = layer.pads
-    behind = (-layer.out_shape[2] % factor) * step
-    weights = np.zeros((factor, K, C, R, S + (factor - 1) * step), np.int8)
-    for number in range(factor):
-        weights[number, ..., number * step : number * step + S] = layer.weights
+    behind = (-layer.out_shape[2] % factor) * step(layer)
+    weights = np.zeros((factor, K, C, R, S + (span(K, factor, lanes) - 1) * step(layer)), np.int8)
+    for number, channel in np.ndindex(factor, K):
+        first = (number - (number * K + channel) // lanes * shift(K, factor, lanes)) * step(layer)
+        weights[number, channel, ..., first : first + S] = layer.weights[channel]
     return layer.replaced(
         weights=weights.reshape(factor * K, C, R, -1),
         bias=np.tile(layer.bias, factor),
@@ -59,13 +79,15 @@ def cycles(layer: Layer, factor: int, config: Config) -> float:
     """In which the grid computes a layer, roughly."""
     K, C, R, S = layer.weights.shape
     _, rows, columns = layer.out_shape
-    wide = S + (factor - 1) * layer.pool_stride[1] * layer.stride[1]
+    wide = S + (span(K, factor, config.lanes) - 1) * step(layer)
     windows = rows * -(-columns // factor) * layer.pool[0] * layer.pool[1]
     return float(-(-factor * K // config.lanes) * windows * (R * RANGE + SHARE * R * wide * C) / config.rows)
 
 
 def _fits(layer: Layer, factor: int, config: Config) -> bool:
-    wide = unrolled(layer, factor)
+    if shift(len(layer.bias), factor, config.lanes) * step(layer) > most("group_stride_columns"):
+        return False
+    wide = unrolled(layer, factor, config.lanes)
     try:
         check_fits(wide, config)
     except (DoesNotFit, ValueError):

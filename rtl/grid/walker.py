@@ -103,6 +103,7 @@ class WindowWalker(wiring.Component):
                 m.d.sync += steady.eq(0)
             m.d.sync += [
                 groups_left.eq(groups_left - step),
+                unit.x.eq(unit.x + layer.group_stride_columns),
                 unit.weight.eq(unit.weight + step_weights),
             ]
             if config.experts:
