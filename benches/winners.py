@@ -39,7 +39,7 @@ def with_winners(config: Config, *, per_pixel: bool = False) -> Config:
     """The configuration with the unit that chooses winners of tensors, or of pixels, of which LeNet-5's have up to 16 channels."""
     if per_pixel:
         return config if config.pixel_winners else config.replaced(pixel_winners=16, name=f"{config.name}-pixel-winners")
-    return config if config.winners else config.replaced(winners=True, name=f"{config.name}-winners")
+    return config if config.winners else config.replaced(winners=2048, name=f"{config.name}-winners")
 
 
 def is_convolution(layer: Layer) -> bool:

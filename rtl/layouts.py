@@ -88,11 +88,6 @@ def store_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({"loading": 1, "weights": words, "bias": 1, "scale": 1, "upper": 1, "lower": 1, "address": 16, "data": 32})
 
 
-def makes_output(layer: data.View, config: Config) -> Value:
-    """Whether a layer has an output: it computes, or chooses winners from what it has computed."""
-    return layer.computes | layer.chooses if config.winners else layer.computes
-
-
 def stored_rows(layer: data.View, config: Config) -> Value:
     """Rows of the stored output."""
     return Mux(layer.merges, layer.stored_rows, layer.out_rows) if config.pool_elements else layer.out_rows

@@ -42,7 +42,7 @@ from skipgrid.rtl.output.tokens import TokenBuilder
 from skipgrid.rtl.parts.skid import SkidBuffer
 from skipgrid.rtl.pooling.pool_merger import PoolMerger
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
-from skipgrid.rtl.winners.kept_results import KeptResults
+from skipgrid.rtl.winners.packer import Packer
 from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
 STEADY = (
@@ -63,6 +63,7 @@ QUICK = (
     "decoder",
     "serial-decoder",
     "narrow",
+    "packer",
     "pool-merger",
     "sums",
     "tokens",
@@ -149,23 +150,11 @@ def holds(proof: Proof, holder: Any) -> Container[str]:
 
 
 def chooses(proof: Proof, winners: Any) -> Container[str]:
-    """The layer's first part ends, and its second one begins, when no result is under way."""
-    m = proof.m
-    layer = winners.layer
-    second = Signal()
-    m.d.comb += second.eq(proof.free("second_part") & ~winners.source.valid & ~winners.sink.valid)
-    fields = proof.fixed("layer", len(Value.cast(layer)))
-    m.d.comb += [
-        Value.cast(layer).eq(fields),
-        layer.chooses.eq(proof.seen(second)),
-        layer.computes.eq(~layer.chooses),
-        winners.start.eq(proof.first | (proof.before(second) & ~proof.before(proof.seen(second)))),
-    ]
-    proof.reach(
-        "a winner waits, and is taken",
-        layer.chooses & winners.sink.valid & winners.sink.ready & proof.before(winners.sink.valid & ~winners.sink.ready),
-    )
-    return ("layer", "start")
+    """The next layer may begin, or not, as soon as it is known who wins; its results wait."""
+    chosen = proof.seen(winners.chosen)
+    proof.m.d.comb += winners.late.eq(chosen & proof.fixed("overlaps"))
+    proof.reach("a winner waits, and is taken", chosen & winners.sink.valid & winners.sink.ready & proof.before(winners.sink.valid))
+    return ("late",)
 
 
 SKID = ("moves = ~self.sink.valid | self.sink.ready", "moves = Signal(init=1)")
@@ -227,14 +216,14 @@ PROPERTIES = (
     rule("encoder", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)"),
     rule("encoder-two", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)", 2),
     rule("serial-encoder", SerialEncoder, 50, "emits & ~full & (step | filling)", "emits & (step | filling)"),
+    rule("packer", Packer, 8, "sink.ready | ~sink.valid", "1", 2),
     rule(
         "tensor-winners",
         TensorWinners,
-        30,
-        "~results.valid | (results.ready & ~many)",
-        "1",
+        22,
+        "moves.eq(~held | sink.ready)",
+        "moves.eq(1)",
         WINNERS,
-        inside=KeptResults,
         connect=chooses,
         within=few_bins,
     ),
