@@ -230,7 +230,7 @@ async def a_run_begins_at_once_when_it_is_ready(dut: object) -> None:
     start = bench.cycle
     await bench.pulse(start=1)
     await bench.step()
-    assert [cycle for cycle, _, _ in bench.begun] == [start + (not AT_ONCE)]
+    assert [cycle for cycle, _, _ in bench.begun] == [start + (not bench.config.parallel)]
 
 
 @cocotb.test

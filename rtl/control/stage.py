@@ -26,7 +26,8 @@ class ControlStage(wiring.Component):
         layer: steady while it runs. start: it begins. loads: its input comes from the stream.
         stop: what is under way is given up. clear, clear_rows: likewise what stands in the queues of all rows, and in each row.
         old: what is under way is of the time before a reset. store: for the memories of weights and channels.
-        input_ready, loaded, stored, leaves, late, follows, failed, error: as of `InputStage`; sent, routed, chosen, full as of `OutputStage`.
+        input_ready, loaded, stored, leaves, late, follows, failed, error: as of `InputStage`. sent, routed, chosen, full: as of
+            `OutputStage`.
         others_busy: something is under way in the other stages that a stop does not end at once.
         threshold, smallest: of the layer's winners; kept, and what is to be kept.
         irq, busy, failed_run: as the accelerator's ports `irq`, `busy` and `error`.

@@ -233,7 +233,7 @@ class OutputStage(wiring.Component):
 
     def _links(self, m: Module, clears: Callable[[wiring.Component], wiring.Component]) -> dict[str, Any]:
         """What is built between requantiser and token builder, in the data's order; each has `layer`, `source` and `sink`."""
-        config, layer = self.config, self.layer
+        config = self.config
         links: dict[str, Any] = {}
         if config.pool_elements:
             links["pooling"] = pooling = PoolingUnit(config)

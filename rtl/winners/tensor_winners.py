@@ -23,9 +23,9 @@ def rank(byte: Value, layer: data.View) -> Value:
 class TensorWinners(wiring.Component):
     """Stands between the results and the tokens, and lets a layer's k largest outputs keep their values.
 
-    A layer's results wait in a memory while `RisingThreshold` looks for the smallest winner. When it is known they leave, and losers leave as
-    zeros: what is smaller, and of those that equal it, all behind the first ones that make up k. Larger is what has the larger value or
-    magnitude; zeros are elements of value 0. Meanwhile the next layer may begin on what has left.
+    A layer's results wait in a memory while `RisingThreshold` looks for the smallest winner. When it is known they leave, and losers leave
+    as zeros: what is smaller, and of those that equal it, all behind the first ones that make up k. Larger is what has the larger value
+    or magnitude; zeros are elements of value 0. Meanwhile the next layer may begin on what has left.
 
     Where a threshold is kept, results that do not reach it become zeros as they pass, and none of them waits.
 
@@ -38,8 +38,8 @@ class TensorWinners(wiring.Component):
         full: for one cycle or more, a tensor's results are more than the memory holds.
 
     Throughput: `survivors` results a cycle, into the memory and out of it.
-    Latency: none for results that pass; from a tensor's last result to its first winner 8 cycles, and one for each rank by which the threshold
-        has still to rise, 256 at most.
+    Latency: none for results that pass; from a tensor's last result to its first winner 8 cycles, and one for each rank by which the
+        threshold has still to rise, 256 at most.
     Cost: that of `RisingThreshold`, and a memory of `winners` results of 28 bits.
     """
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from amaranth.hdl import Signal, Value, signed
+from amaranth.hdl import Value, signed
 from amaranth.lib.memory import Memory
 
 from formal.configurations import EXPERTS, SERIAL, SEVERAL, SMALL, SPREAD, WINNERS, few_bins
@@ -224,6 +224,16 @@ PROPERTIES = (
         "moves.eq(~held | sink.ready)",
         "moves.eq(1)",
         WINNERS,
+        connect=chooses,
+        within=few_bins,
+    ),
+    rule(
+        "tensor-winners-two",
+        TensorWinners,
+        22,
+        "moves.eq(~held | sink.ready)",
+        "moves.eq(1)",
+        WINNERS.replaced(scan=2, survivors=2),
         connect=chooses,
         within=few_bins,
     ),

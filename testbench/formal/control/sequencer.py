@@ -23,7 +23,8 @@ def of(config: Config, most: int) -> Callable[[Proof], None]:
         """Whatever the program memory holds, a run ends, done or failed with a named error, and no layer begins whose sizes are wrong.
 
         For any program, written before or between runs, from any first descriptor; with a datapath that ends a layer, or reports a
-        fault, within 2 cycles, settles within 2, and stores what is left of the layer before within 2; with errors of the load port, and clears, whenever nothing runs.
+        fault, within 2 cycles, settles within 2, and stores what is left of the layer before within 2; with errors of the load port, and
+        clears, whenever nothing runs.
         """
         m = proof.m
         m.submodules.sequencer = sequencer = Sequencer(config)

@@ -20,8 +20,8 @@ def of(lanes: int) -> Callable[[Proof], None]:
     def is_the_smallest_winner(proof: Proof) -> None:
         """The threshold is the rank of the smallest of a tensor's k largest elements, and ties are those of them that equal it.
 
-        For any tensor of one word or two, each of some elements and a zero at most, with any pauses, any k, and any rank of a zero; with ranks
-        of 2 bits in place of 8.
+        For any tensor of one word or two, each of some elements and a zero at most, with any pauses, any k, and any rank of a zero; with
+        ranks of 2 bits in place of 8.
         """
         m = proof.m
         m.submodules.rising = rising = RisingThreshold(lanes, COUNT_BITS)
