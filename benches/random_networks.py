@@ -74,7 +74,7 @@ def random_config(rng: np.random.Generator) -> Config:
         pointers=1 if serial else int(rng.choice([1, 2, 4])),
         form=Form.SERIAL if serial else Form.SPREAD if rows > 1 and some(0.4) else Form.PARALLEL,
         soft_lanes=0 if serial else int(rng.choice([0, 1, lanes])),
-        winners=some(0.5),
+        winners=power(64, 65536, 1024) if some(0.5) else 0,
         pixel_winners=int(rng.choice([0, 0, 1, 3, 8, 64])),
         pool_elements=0 if serial or some(0.3) else power(64, 65536, 512),
         wide_program=some(0.5),
@@ -234,6 +234,8 @@ def _check_refusal(layers: list[Layer], config: Config, refusal: DoesNotFit) -> 
         return
     channels = 65536 // config.lanes * config.lanes
     largest = config.replaced(weights=MOST_WEIGHTS, pixels=65536, features=65536, side=16384, channels=channels, layers=256)
+    if config.winners:
+        largest = largest.replaced(winners=65536)
     try:
         network_program(place(layers, largest), largest, load=True, k_in=0, k_out=0)
     except DoesNotFit as again:

@@ -22,14 +22,16 @@ SHARES = (1, 0.5, 0.3, 0.2, 0.1)
 class WinnersResult:
     """What was measured with one share of winners, or with the plain network (None); cycles and bits are means over the images.
 
-    accuracy: the share of images that are recognised. winners_cycles_per_image: of these, those in which winners were read again, or an
-    output waited for their choice. bits_per_image: of the convolutions' outputs, coded, with the k of the code that is best for each.
-    bit_exact: all outputs equal the golden model's.
+    accuracy: the share of images that are recognised. choosing_cycles_per_image: how many of these it takes less when an image comes a
+    second time, and the thresholds are kept from the first; None where none is kept. winners_cycles_per_image: those in which an output
+    waited for being chosen among, or a unit of work for what was chosen. bits_per_image: of the convolutions' outputs, coded, with the k of
+    the code that is best for each. bit_exact: all outputs equal the golden model's.
     """
 
     share: float | None
     accuracy: float
     cycles_per_image: float
+    choosing_cycles_per_image: float | None
     winners_cycles_per_image: float
     bits_per_image: float
     bit_exact: bool
@@ -39,7 +41,7 @@ def with_winners(config: Config, *, per_pixel: bool = False) -> Config:
     """The configuration with the unit that chooses winners of tensors, or of pixels, of which LeNet-5's have up to 16 channels."""
     if per_pixel:
         return config if config.pixel_winners else config.replaced(pixel_winners=16, name=f"{config.name}-pixel-winners")
-    return config if config.winners else config.replaced(winners=True, name=f"{config.name}-winners")
+    return config if config.winners else config.replaced(winners=2048, name=f"{config.name}-winners")
 
 
 def is_convolution(layer: Layer) -> bool:
@@ -72,16 +74,28 @@ def bench_winners(
         changed = with_share(network, share, period=period, per_pixel=per_pixel)
         program = compile_network(changed, device.config, *shortest_codes(changed, inputs))
         results = list(measure_images(device, program, inputs))
+        choosing = None
+        if period == 1 and not per_pixel:
+            choosing = _choosing(device, with_share(network, share, period=2), inputs) if share not in (None, 1) else 0.0
         thresholds = Thresholds()
         found = recognised(network.results(np.stack([result.output for result in results])))
         yield WinnersResult(
             share=share,
             accuracy=float((found == labels).mean()),
             cycles_per_image=float(np.mean([result.cycles for result in results])),
+            choosing_cycles_per_image=choosing,
             winners_cycles_per_image=float(np.mean([result.winners_cycles for result in results])),
             bits_per_image=float(np.mean([_bits(x, changed.layers, thresholds) for x in inputs])),
             bit_exact=all(result.bit_exact_golden for result in results),
         )
+
+
+def _choosing(device: Device, network: Network, inputs: NDArray[np.integer]) -> float:
+    """Mean of the cycles that an input takes more when it comes first than again, of a network whose winners have a period of 2."""
+    twice = np.repeat(inputs, 2, axis=0)
+    program = compile_network(network, device.config, *shortest_codes(network, inputs))
+    cycles = [result.cycles for result in measure_images(device, program, twice)]
+    return float(np.mean(cycles[::2]) - np.mean(cycles[1::2]))
 
 
 def _bits(x: NDArray[np.integer], layers: tuple[Layer, ...], thresholds: Thresholds) -> int:

@@ -6,27 +6,18 @@ from copy import deepcopy
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Thresholds, run_layer, run_network
+from skipgrid.golden import Activation, Layer, Thresholds, run_network
 from skipgrid.rtl.config import Config
 
 from .compiler.buffers import check_held, stored_shapes
-from .compiler.fits import chooses_apart
 
 Tensor = NDArray[np.integer]
 
 
 def stored_tensors(x: Tensor, layers: Sequence[Layer], thresholds: Thresholds) -> list[tuple[Tensor, Activation]]:
-    """What is stored when a network runs, in order: x, and all outputs but the last one, which goes to the stream; also what winners are
-    chosen from, which they are not where a threshold is kept.
-    """
-    kept = _kept(thresholds)
+    """What is stored when a network runs, in order: x, and all outputs but the last one, which goes to the stream."""
     outputs = run_network(x, layers, deepcopy(thresholds))
-    stored = []
-    for number, (layer, tensor) in enumerate(zip(layers, [x, *outputs[:-1]], strict=True)):
-        stored.append((tensor, layer.x))
-        if chooses_apart(layer) and number not in kept:
-            stored.append((run_layer(tensor, layer.replaced(winners=None)), layer.y))
-    return stored
+    return [(tensor, layer.x) for layer, tensor in zip(layers, [x, *outputs[:-1]], strict=True)]
 
 
 def check_entries(x: Tensor, layers: Sequence[Layer], thresholds: Thresholds, config: Config) -> None:
@@ -35,10 +26,5 @@ def check_entries(x: Tensor, layers: Sequence[Layer], thresholds: Thresholds, co
     thresholds: what the inputs before it have left.
     """
     sizes = [int(np.count_nonzero(tensor != how.zero_point)) for tensor, how in stored_tensors(x, layers, thresholds)]
-    held = [(what, size) for (what, _), size in zip(stored_shapes(layers, _kept(thresholds)), sizes, strict=True)]
+    held = [(what, size) for (what, _), size in zip(stored_shapes(layers), sizes, strict=True)]
     check_held(held, "nonzero activations", config.entries, "entries", config)
-
-
-def _kept(thresholds: Thresholds) -> set[int]:
-    """The layers, by number, for whose next tensor a threshold is kept."""
-    return {number for number, (_, tensors) in thresholds.kept.items() if tensors}

@@ -111,7 +111,7 @@ def _cost(units: list[dict[str, Any]]) -> str:
 
 
 def _winners(reports: list[dict[str, Any]]) -> str:
-    heads = [f"cycles a digit, waiting for winners among them, `{report['preset']}`" for report in reports]
+    heads = [f"cycles a digit, of these for choosing, `{report['preset']}`" for report in reports]
     lines = [
         f"| winners | recognised | bits a digit | {' | '.join(heads)} | exact |",
         f"| --- | ---: | ---: |{' ---: |' * len(heads)} --- |",
@@ -121,7 +121,7 @@ def _winners(reports: list[dict[str, Any]]) -> str:
         cells = [
             f"{points[0]['accuracy']:.1%}",
             f"{points[0]['bits_per_image']:,.0f}",
-            *(f"{each['cycles_per_image']:,.0f}, {each['winners_cycles_per_image']:,.0f}" for each in points),
+            *(f"{each['cycles_per_image']:,.0f}, {each['choosing_cycles_per_image']:,.0f}" for each in points),
         ]
         exact = "yes" if all(each["bit_exact"] for each in points) else "**no**"
         lines.append(f"| {'none chosen' if share is None else f'{share:.0%}'} | {' | '.join(cells)} | {exact} |")

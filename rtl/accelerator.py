@@ -1,6 +1,6 @@
 """The whole accelerator: run-length words in, run-length words out."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Const, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -70,11 +70,8 @@ class Accelerator(wiring.Component):
         wiring.connect(m, grid.order, output.order)
         to_stream(m, output.words, wiring.flipped(self.m_axis_out))
 
-        # Ways across it: outputs that are the next layer's input, winners that are read again, experts that are chosen, what is loaded.
+        # Ways across it: outputs that are the next layer's input, experts that are chosen, what is loaded.
         wiring.connect(m, output.outputs, input_.outputs)
-        if config.winners:
-            with m.If(control.layer.chooses):
-                wiring.connect(m, output.read, input_.reads[0])  # row 0 has nothing to read
         if config.experts:
             m.d.comb += grid.chosen.eq(output.chosen)
         m.d.comb += [grid.store.eq(control.store), output.store.eq(control.store)]
@@ -100,7 +97,12 @@ class Accelerator(wiring.Component):
             control.others_busy.eq(input_.busy | output.busy),
         ]
         if config.winners:
-            m.d.comb += [output.threshold.eq(control.threshold), control.smallest.eq(output.smallest), control.choosing.eq(output.choosing)]
+            m.d.comb += output.threshold.eq(control.threshold)
+            m.d.comb += [getattr(control, name).eq(getattr(output, name)) for name in ("known", "smallest", "full")]
+        late = Const(0)
+        if config.overlaps:
+            late = input_.late
+            m.d.comb += [input_.leaves.eq(control.leaves), output.late.eq(late), control.late.eq(late), control.follows.eq(input_.follows)]
 
         # Registers, the router's among them where it is built, and the load port.
         from_stream(m, wiring.flipped(self.s_axis_load), control.load)
@@ -117,7 +119,7 @@ class Accelerator(wiring.Component):
         # What is counted.
         m.d.comb += [
             control.multiplying.eq(grid.multiplying),
-            control.input_stall.eq(grid.waiting | (input_.words.ready & ~input_.words.valid)),
+            control.input_stall.eq((grid.waiting & ~late) | (input_.words.ready & ~input_.words.valid)),
             control.output_stall.eq(output.words.valid & ~output.words.ready),
             control.macs.eq(grid.macs),
             control.entries.eq(grid.entries),
@@ -128,5 +130,5 @@ class Accelerator(wiring.Component):
             control.word_out.eq(output.words.valid & output.words.ready),
         ]
         if config.some_winners:
-            m.d.comb += control.winners.eq(output.waits & control.busy)
+            m.d.comb += control.winners.eq((output.waits | (grid.waiting & late)) & control.busy)
         return m

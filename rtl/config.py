@@ -55,7 +55,8 @@ class Config:
         registers on the ways of a large FPGA, for its clock.
     soft_lanes: lanes whose multipliers are made of look-up tables, for FPGAs with fewer multipliers than PEs: the last ones of each
         row, 0 where the form is serial.
-    winners: the unit is built that lets a layer's output keep its k largest elements only; it takes one memory of 256 counters.
+    winners: the unit is built that lets a layer's output keep its k largest elements only; of those that are not zero so many wait in its
+        memory, all of the output at most: a power of two, 64...65,536; 0 for none.
     pixel_winners: likewise the unit that lets each pixel keep its k largest channels only, with so many compare cells: k is 1...64 at
         most; 0 for none.
     pool_elements: the unit is built that pools a layer's output behind the requantiser, up to 3 x 3, so that no window is computed for two
@@ -83,7 +84,7 @@ class Config:
     pointers: int = 1
     form: Form = Form.PARALLEL
     soft_lanes: int = 0
-    winners: bool = False
+    winners: int = 0
     pixel_winners: int = 0
     pool_elements: int = 0
     wide_program: bool = False
@@ -94,7 +95,7 @@ class Config:
         sizes = (
             *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
             *("scan", "sums", "ranges_ahead", "survivors", "pointers", "soft_lanes"),
-            *("pixel_winners", "pool_elements", "experts", "experts_chosen"),
+            *("winners", "pixel_winners", "pool_elements", "experts", "experts_chosen"),
         )
         for item in sizes:
             value = getattr(self, item)
@@ -119,9 +120,8 @@ class Config:
             raise ValueError(f"scan must be a power of two up to lanes ({self.lanes}), not {self.scan}")
         if self.form not in tuple(Form):
             raise ValueError(f"form must be one of {', '.join(Form)}, not {self.form!r}")
-        for item in ("winners", "wide_program"):
-            if not isinstance(getattr(self, item), bool):
-                raise TypeError(f"{item} must be True or False, not {getattr(self, item)!r}")
+        if not isinstance(self.wide_program, bool):
+            raise TypeError(f"wide_program must be True or False, not {self.wide_program!r}")
         if self.spread and self.rows == 1:
             raise ValueError("rows must be 2 or more where the form is spread, not 1")
         if not 0 <= self.ranges_ahead <= 12:
@@ -136,6 +136,8 @@ class Config:
                 raise ValueError(f"{item} must be 1 where the form is serial, not {getattr(self, item)}")
         if not 0 <= self.soft_lanes <= (0 if self.serial else self.lanes):
             raise ValueError(f"soft_lanes must be from 0 to lanes ({self.lanes}), and 0 where the form is serial, not {self.soft_lanes}")
+        if self.winners and not (_power_of_two(self.winners) and 64 <= self.winners <= 65536):
+            raise ValueError(f"winners must be a power of two from 64 to 65536, or 0 for none, not {self.winners}")
         if not 0 <= self.pixel_winners <= 64:
             raise ValueError(f"pixel_winners must be from 1 to 64, or 0 for none, not {self.pixel_winners}")
         if self.pool_elements and not (_power_of_two(self.pool_elements) and 64 <= self.pool_elements <= 65536):
@@ -170,7 +172,12 @@ class Config:
     @property
     def some_winners(self) -> bool:
         """Whether a unit that chooses winners is built."""
-        return self.winners or self.pixel_winners > 0
+        return self.winners > 0 or self.pixel_winners > 0
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether a layer may begin while the winners of the one before are still being stored."""
+        return self.winners > 0 and not self.serial
 
     @property
     def pool_channels(self) -> int:

@@ -46,7 +46,8 @@ COUNTERS = (
     Counter(
         "WINNERS_CYCLES",
         "winners",
-        "of TOTAL_CYCLES, cycles in which winners were read again, or an output waited for their choice; where winners are built",
+        "of TOTAL_CYCLES, cycles in which an output waited for being chosen among, or a unit of work for what was chosen; where winners are"
+        " built",
         built="some_winners",
     ),
 )

@@ -19,7 +19,6 @@ class Use(Enum):
     ALWAYS = "whatever the opcode"
     COMPUTES = "unless the opcode is LOAD"
     POOLING = "where merges is 1"
-    ROWS = "where merges is 1, or winners are a tensor's"
     WINNERS = "where winners_of asks for winners"
     TENSOR_WINNERS = "where they are a tensor's"
     EXPERTS = "where the opcode is EXPERTS"
@@ -30,10 +29,8 @@ class Use(Enum):
             return config.experts > 0
         if self is Use.POOLING:
             return config.pool_elements > 0
-        if self is Use.ROWS:
-            return config.winners or config.pool_elements > 0
         if self is Use.TENSOR_WINNERS:
-            return config.winners
+            return config.winners > 0
         return self is not Use.WINNERS or config.some_winners
 
 
@@ -109,7 +106,7 @@ FIELDS = (
     Field(
         "buffer",
         1,
-        "of the input: 0 or 1; inverted by the sequencer for each layer before whose winners went back to the buffer of its input",
+        "of the input: 0 or 1",
         use=Use.ALWAYS,
     ),
     Field("final", 1, "the program ends here", use=Use.ALWAYS),
@@ -243,11 +240,11 @@ FIELDS = (
     Field(
         "row_elements",
         17,
-        "of a row of the stored output: stored_columns · stored_channels; where merges is 1, less than the configuration's pool_elements,"
-        " of which stored_channels are less than a quarter; where survivors is 2, those of each pixel counted as a multiple of 8, at most"
+        "merges: of a row of the stored output, stored_columns · stored_channels; less than the configuration's pool_elements, of which"
+        " stored_channels are less than a quarter; where survivors is 2, those of each pixel counted as a multiple of 8, at most"
         " pool_elements",
         held=_size,
-        use=Use.ROWS,
+        use=Use.POOLING,
         too_large=Error.FEATURES_TOO_MANY,
     ),
     Field("merge_rows", 2, "merges: rows of the max pooling's window, 1...3", use=Use.POOLING, least=1),
@@ -318,7 +315,7 @@ assert _PLACES[FIELDS[-1].name].offset % 32 + _PLACES[FIELDS[-1].name].width == 
 
 def descriptor_words(config: Config) -> int:
     """Words of a descriptor that mean anything to this configuration."""
-    winners = (Use.WINNERS, Use.TENSOR_WINNERS, Use.ROWS) if config.some_winners else ()  # all of these are fetched with any of them
+    winners = (Use.WINNERS, Use.TENSOR_WINNERS) if config.some_winners else ()  # both are fetched with either of them
     used = (_PLACES[field.name] for field in FIELDS if field.meaning and (field.use in winners or field.use.built(config)))
     return max(place.offset // 32 for place in used) + 1
 
@@ -328,13 +325,14 @@ def layer_layout(config: Config) -> data.StructLayout:
 
     computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
     field modulo 65,536 is enough for the addresses of this configuration. merges is there where the pooling unit is built. Where winners
-    are built, of_tensor and of_pixel stand for winners_of. A layer with winners of its tensor has a second part, in which it only chooses,
-    and no longer computes: so the fields chooses, buffer and to_stream change then. With kept there is none: what reaches the threshold
-    kept from an earlier tensor wins.
+    are built, of_tensor and of_pixel stand for winners_of. With kept, what reaches the threshold kept from an earlier tensor wins; with
+    follows, the layer's input is still being stored when it begins, as winners of the layer before.
     """
     members: dict[str, ShapeLike] = {"computes": 1}
     if config.winners:
-        members |= {"of_tensor": 1, "kept": 1, "chooses": 1}
+        members |= {"of_tensor": 1, "kept": 1}
+    if config.overlaps:
+        members["follows"] = 1
     if config.pixel_winners:
         members["of_pixel"] = 1
     if config.experts:

@@ -88,11 +88,6 @@ def store_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({"loading": 1, "weights": words, "bias": 1, "scale": 1, "upper": 1, "lower": 1, "address": 16, "data": 32})
 
 
-def makes_output(layer: data.View, config: Config) -> Value:
-    """Whether a layer has an output: it computes, or chooses winners from what it has computed."""
-    return layer.computes | layer.chooses if config.winners else layer.computes
-
-
 def last_positive(layer: data.View) -> Value:
     """The largest coded byte that stands for an output above its zero point; bytes above it stand for negative ones."""
     return Mux(layer.high < 0, 0, layer.high[:8])

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from skipgrid.reference.figures import EXPERTS_PAGE, PAGE, with_experts_table, with_readme_tables, with_topk_tables
+from skipgrid.reference.figures import EXPERTS_PAGE, NETWORKS_ON, PAGE, with_experts_table, with_readme_tables, with_topk_tables
 
 from .console import notes, write_json, wrote
 from .files import project, write
@@ -52,7 +52,8 @@ def kept(folder: Path) -> dict[str, dict[str, Any]]:
 def _draw(folder: Path) -> None:
     from .drawing import draw_density, draw_experts, draw_layers, draw_winners
 
-    pictures = {"layers-4x32": draw_layers, "density-4x32": draw_density, "winners-1x8": draw_winners, "experts-1x8": draw_experts}
+    pictures = {"layers-4x32": draw_layers, "density-4x32": draw_density, "experts-1x8": draw_experts}
+    pictures |= {f"winners-{name}": draw_winners for name in NETWORKS_ON}
     for name, draw in pictures.items():
         path = folder / FIGURES / f"{name}.png"
         draw(kept(folder)[name]["report"], path)

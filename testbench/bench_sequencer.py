@@ -13,9 +13,8 @@ from streams import Bench, Packing, config, narrow_layer
 
 WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts
 POOLING, POOL_CHANNELS = config().pool_elements, config().pool_channels
-AT_ONCE = config().parallel and not config().winners  # a layer starts in the cycle in which it is known to
 WORDS = 25 if EXPERTS else 23 if config().some_winners else 21 if POOLING else 19
-FETCH = (4 if config().serial or AT_ONCE else 5) + -(-WORDS // config().words_fetched)
+FETCH = (5 if config().spread else 4) + -(-WORDS // config().words_fetched)
 OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
 UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
 CHOICES = [*([WinnersOf.TENSOR] if WINNERS else []), *([WinnersOf.PIXEL] if PIXEL_WINNERS else [])]
@@ -76,7 +75,7 @@ class SequencerBench(Bench):
             winners = {"winners_of": choice.value, "winners": self.random.randint(0, PIXEL_WINNERS or 9)}
             winners |= {"magnitude": self.random.getrandbits(1)}
             if choice == WinnersOf.TENSOR:
-                winners |= {"row_elements": self.random.randint(1, 99), "period": self.random.choice((1, 2, 32767))}
+                winners["period"] = self.random.choice((1, 2, 32767))
         pools = {}
         if POOLING and self.random.random() < 0.5:
             pools = POOLS | {"conv_columns": self.random.randint(1, 9), "row_elements": self.random.randint(1, POOLING - 1)}
@@ -160,35 +159,66 @@ async def programs_from_every_start(dut: object) -> None:
             bench.set(kept=kept[first])
         await bench.start(first)
         expected = range(first, next(final for final in finals if final >= first) + 1)
-        done_at, swapped = None, 0
+        done_at = None
         for number in expected:
-            fields = program[number] | {"buffer": program[number].get("buffer", 0) ^ swapped}
-            apart = WINNERS and fields.get("winners_of") == WinnersOf.TENSOR.value
-            if apart and kept[number]:
-                parts = [fields | {"kept": 1}]
-            elif apart:
-                # Stored in any case, and read again, from the buffer of the output.
-                parts = [fields | {"to_stream": 0}, fields | {"chooses": 1, "buffer": fields["buffer"] ^ 1}]
-                swapped ^= 1
-            else:
-                parts = [fields]
-            for part in parts:
-                await bench.until(lambda: len(bench.begun) > 0, "it begins", 100)
-                cycle, seen, bits = bench.begun.pop(0)
-                assert (seen, bits) == (number, narrow_layer(part))
-                if done_at is not None:
-                    assert cycle - done_at == (FETCH if part is parts[0] else 1)
-                await bench.step(bench.random.randint(0, 30))
-                assert bench.get("busy")
-                done_at = bench.cycle
-                bench.ended.clear()
-                await bench.pulse(layer_done=1)
-                assert len(bench.ended) == (part is parts[-1] if WINNERS else 0)
+            fields = program[number]
+            of_tensor = fields.get("winners_of") == WinnersOf.TENSOR.value
+            await bench.until(lambda: len(bench.begun) > 0, "it begins", 100)
+            cycle, seen, bits = bench.begun.pop(0)
+            assert (seen, bits) == (number, narrow_layer(fields | {"kept": int(of_tensor and kept[number])}))
+            if done_at is not None:
+                assert cycle - done_at == FETCH
+            await bench.step(bench.random.randint(0, 30))
+            assert bench.get("busy")
+            done_at = bench.cycle
+            bench.ended.clear()
+            await bench.pulse(layer_done=1)
             if WINNERS:
+                assert len(bench.ended) == 1
                 bench.set(kept=kept[number + 1])
         assert (bench.get("busy"), bench.get("done"), bench.get("failed")) == (0, 1, 0)
         assert not bench.begun
         assert not bench.aborts
+
+
+@cocotb.test
+async def what_is_still_being_stored_is_read_or_waited_for(dut: object) -> None:
+    """A layer that reads what the one before still stores begins, and says so; another one waits; an error meanwhile ends the run."""
+    bench = SequencerBench(dut)
+    await bench.begin()
+    if not bench.config.overlaps:
+        return
+    first, second = (bench.plain() | {"from_stream": 0, "to_stream": 0, "final": final} for final in (0, 1))
+    for fields, follows, fails in (
+        (second, 1, False),
+        (second, 0, False),
+        (second | {"from_stream": 1}, 1, False),
+        (second, 1, True),
+        (second, 0, True),
+    ):
+        await bench.load([first, fields])
+        await bench.start()
+        await bench.until(lambda: len(bench.begun) == 1, "the first layer begins", 4 * FETCH)
+        await bench.step()
+        bench.set(late=1, follows=follows)
+        await bench.pulse(layer_done=1)
+        if fails:
+            bench.set(fault=1, fault_code=Error.ENTRIES_FULL.value)
+            await bench.until(lambda: bool(bench.get("failed")), "the run fails", 2 * FETCH)
+            assert len(bench.begun) == 1
+            assert Error(bench.get("error")) == Error.ENTRIES_FULL
+            bench.set(fault=0, late=0, follows=0)
+            await bench.until(lambda: not bench.get("busy"), "it settles", FETCH)
+            continue
+        await bench.step(2 * FETCH)
+        at_once = follows and not fields["from_stream"]
+        assert len(bench.begun) == 1 + at_once
+        bench.set(late=0, follows=0)
+        await bench.until(lambda: len(bench.begun) == 2, "the second one begins", 4)
+        assert bench.begun[1][2] == narrow_layer(fields | {"follows": at_once})
+        await bench.step()
+        await bench.pulse(layer_done=1)
+        assert bench.ended_how == (0, 1, 0)
 
 
 @cocotb.test
@@ -200,7 +230,7 @@ async def a_run_begins_at_once_when_it_is_ready(dut: object) -> None:
     start = bench.cycle
     await bench.pulse(start=1)
     await bench.step()
-    assert [cycle for cycle, _, _ in bench.begun] == [start + (not AT_ONCE)]
+    assert [cycle for cycle, _, _ in bench.begun] == [start + (not bench.config.parallel)]
 
 
 @cocotb.test
@@ -262,11 +292,10 @@ async def every_error(dut: object) -> None:
     else:
         wrong.append((Error.NOT_BUILT, {"merges": 1}))
     if WINNERS:
-        winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "row_elements": 5, "period": 1}
+        winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "period": 1}
         wrong += [
             (Error.DESCRIPTOR_SIZE, winners | {"winners": 1 << settings.element_bits}),
             (Error.DESCRIPTOR_SIZE, winners | {"period": 0}),
-            (Error.FEATURES_TOO_MANY, winners | {"row_elements": 2 * settings.features}),
         ]
     if PIXEL_WINNERS:
         winners = {"winners_of": WinnersOf.PIXEL.value, "winners": PIXEL_WINNERS + 1}
@@ -324,19 +353,15 @@ def limits(settings: Config) -> dict[str, Case]:
         "weights_end": ({"weights_end": settings.weights}, [(Error.WEIGHTS_TOO_MANY, {"weights_end": settings.weights + 1})]),
     }
     if WINNERS:
-        tensor = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "row_elements": 1, "period": 1}
+        tensor = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "period": 1}
         cases |= {
             "winners": (tensor | {"winners": stored["winners"] - 1}, [(Error.DESCRIPTOR_SIZE, tensor | {"winners": stored["winners"]})]),
-            "row_elements": (
-                tensor | {"row_elements": stored["row_elements"] - 1},
-                [(Error.FEATURES_TOO_MANY, tensor | {"row_elements": stored["row_elements"]})],
-            ),
             "period": (tensor | {"period": 32767}, []),
         }
     if POOLING:
         over = [(Error.FEATURES_TOO_MANY, POOLS | {"row_elements": size}) for size in (POOLING, stored["row_elements"])]
         cases |= {
-            "row_elements of pools" if WINNERS else "row_elements": (POOLS | {"row_elements": POOLING - 1}, over),
+            "row_elements": (POOLS | {"row_elements": POOLING - 1}, over),
             "stored_channels of pools": (
                 POOLS | {"stored_channels": POOL_CHANNELS - 1},
                 [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})],

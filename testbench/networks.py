@@ -87,7 +87,7 @@ def large_layer(rng: random.Random, config: Config) -> Layer:
 
 
 def stored_tensors(network: Network) -> list[Tensor]:
-    """The coded bytes (H, W, C) of what the activation buffers hold, in order: outputs before and after winners are chosen."""
+    """The coded bytes (H, W, C) of what the activation buffers hold, in order."""
     tensors = stored.stored_tensors(network.x, network.layers, Thresholds())
     return [coded_bytes(tensor, held).reshape(*tensor.shape[1:], -1) for tensor, held in tensors]
 

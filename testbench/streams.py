@@ -96,17 +96,17 @@ def layer_bits(words: NDArray[np.uint32]) -> int:
 def narrow_layer(fields: dict[str, Any]) -> int:
     """The bits of a component's port `layer` for a descriptor's fields; those not given are 0.
 
-    Fields of the layer that no descriptor has may be given too: kept, and of a layer's second part chooses, with which it does not compute.
+    Fields of the layer that no descriptor has may be given too: kept, and follows.
     """
     layout = layer_layout(config())
     opcode = Opcode(fields.get("opcode", Opcode.LAYER.value))
     winners_of = WinnersOf(fields.get("winners_of", 0))
     opcodes = {
-        "computes": int(opcode in (Opcode.LAYER, Opcode.GATE, Opcode.EXPERTS) and not fields.get("chooses")),
+        "computes": int(opcode in (Opcode.LAYER, Opcode.GATE, Opcode.EXPERTS)),
         "of_tensor": int(winners_of == WinnersOf.TENSOR),
         "of_pixel": int(winners_of == WinnersOf.PIXEL),
         "gates": int(opcode == Opcode.GATE),
-        "routed": int(opcode == Opcode.EXPERTS and not fields.get("chooses")),
+        "routed": int(opcode == Opcode.EXPERTS),
     }
     if opcode == Opcode.GATE:
         fields = fields | {"to_stream": 1}

@@ -15,12 +15,12 @@ CONFIGS = {
     "spread, 2 results": SMALL.replaced(survivors=2, pointers=4, form=Form.SPREAD),
     "2 pointers": SMALL.replaced(pointers=2),
     "serial": SERIAL.replaced(lanes=8, sums=2),
-    "2x4 with winners": SMALL.replaced(winners=True, pixel_winners=5, wide_program=True, layers=8),
+    "2x4 with winners": SMALL.replaced(winners=128, pixel_winners=5, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
     "2x4 with pooling": SMALL.replaced(pool_elements=128, survivors=2, pointers=4),
     "all": ALL,
     "all, 2 survivors": ALL.replaced(survivors=2),
-    "serial with winners": SERIAL.replaced(winners=True, pixel_winners=3, layers=8),
+    "serial with winners": SERIAL.replaced(winners=128, pixel_winners=3, layers=8),
 }
 
 

@@ -505,8 +505,9 @@ def test_bench_winners(skipgrid: CommandLine, tmp_path: Path) -> None:
     everything, half, *_, fewest = report["shares"]
     plain = report["plain"]
     assert (everything["accuracy"], everything["bits_per_image"]) == (plain["accuracy"], plain["bits_per_image"])
-    assert plain["cycles_per_image"] == everything["cycles_per_image"] < half["cycles_per_image"] > fewest["cycles_per_image"]
+    assert plain["cycles_per_image"] == everything["cycles_per_image"] > half["cycles_per_image"] > fewest["cycles_per_image"]
     assert fewest["winners_cycles_per_image"] > 0 == everything["winners_cycles_per_image"]
+    assert 0 == everything["choosing_cycles_per_image"] < half["choosing_cycles_per_image"] < 0.05 * half["cycles_per_image"]
     assert everything["bits_per_image"] > fewest["bits_per_image"]
     assert written[1].read_bytes().startswith(PNG)
 
@@ -516,7 +517,7 @@ def test_bench_winners(skipgrid: CommandLine, tmp_path: Path) -> None:
 def test_bench_winners_with_a_period_or_of_pixels(skipgrid: CommandLine, tmp_path: Path) -> None:
     """Where the threshold is kept, one digit of three waits; where pixels choose, outputs hardly do."""
     path = tmp_path / "winners.json"
-    for option, waiting in ((("--period", 3), (100, 500)), (("--per-pixel",), (0, 500))):
+    for option, waiting in ((("--period", 3), (20, 500)), (("--per-pixel",), (0, 500))):
         outcome = skipgrid("bench", "winners", "--preset", "1x8", "--limit", 3, *option, "--json", path)
         assert outcome.code == 0, outcome.errors
         points = json.loads(path.read_text(encoding="utf-8"))["shares"]
@@ -554,6 +555,6 @@ def test_run_takes_a_network_in_a_file(skipgrid: CommandLine, data: Path) -> Non
 
 def test_bench_winners_fails_when_an_output_differs(skipgrid: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: dict[str, object] = {"share": None, "accuracy": 1, "bit_exact": False}
-    wrong |= {"cycles_per_image": 1, "winners_cycles_per_image": 1, "bits_per_image": 1}
+    wrong |= {"cycles_per_image": 1, "choosing_cycles_per_image": None, "winners_cycles_per_image": 1, "bits_per_image": 1}
     monkeypatch.setattr("skipgrid.scripts.bench_winners.measure_winners", lambda *_: {"preset": "1x8", "plain": wrong, "shares": []})
     assert skipgrid.refuses("bench", "winners") == "some outputs differ from the golden model's"

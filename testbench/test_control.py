@@ -20,10 +20,10 @@ def test_loader(simulate: Callable[..., None], config: Config) -> None:
 
 SEQUENCERS = {
     "2 rows": SMALL,
-    "winners": SMALL.replaced(winners=True),
+    "winners": SMALL.replaced(winners=128),
     "wide": SMALL.replaced(wide_program=True, channels=256),
     "serial, pixel winners": SERIAL.replaced(pixel_winners=5),
-    "wide, all": SMALL.replaced(wide_program=True, winners=True, pixel_winners=5, experts=4, experts_chosen=2, pool_elements=128),
+    "wide, all": SMALL.replaced(wide_program=True, winners=128, pixel_winners=5, experts=4, experts_chosen=2, pool_elements=128),
     "experts": SMALL.replaced(experts=4, experts_chosen=2),
     "pooling": SMALL.replaced(pool_elements=64),
 }
@@ -34,7 +34,7 @@ def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
     simulate(Sequencer(config), "bench_sequencer", config)
 
 
-@shapes({"2 rows": SMALL, "serial": SERIAL, "winners, spread": SMALL.replaced(winners=True, form=Form.SPREAD)}, "serial", "winners, spread")
+@shapes({"2 rows": SMALL, "serial": SERIAL, "winners, spread": SMALL.replaced(winners=128, form=Form.SPREAD)}, "serial", "winners, spread")
 def test_registers(simulate: Callable[..., None], config: Config) -> None:
     simulate(Registers(config), "bench_registers", config)
 

@@ -139,7 +139,7 @@ def test_drawn_accelerators(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_winners_and_experts(skipgrid: CommandLine, tmp_path: Path) -> None:
-    settings = ("winners=true", "pixel_winners=3", "wide_program=true", "experts=4", "experts_chosen=2", "channels=256", "form=spread")
+    settings = ("winners=256", "pixel_winners=3", "wide_program=true", "experts=4", "experts_chosen=2", "channels=256", "form=spread")
     chosen = [word for text in settings for word in ("--set", text)]
     outcome = skipgrid("fuzz", "--count", 200, "--json", tmp_path / "fuzz.json", *chosen)
     assert outcome.code == 0, outcome.errors

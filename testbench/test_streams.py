@@ -18,7 +18,7 @@ from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.layouts import Token
 
 EVERYTHING = SMALL.replaced(
-    winners=True, pixel_winners=3, experts=4, experts_chosen=2, pool_elements=64, form=Form.SPREAD, scan=2, survivors=2, pointers=4
+    winners=128, pixel_winners=3, experts=4, experts_chosen=2, pool_elements=64, form=Form.SPREAD, scan=2, survivors=2, pointers=4
 )
 OPTIONAL = (
     "ExpertGate",
@@ -87,7 +87,7 @@ def test_what_is_offered_does_not_wait_for_ready(name: str) -> None:
         assert waits <= WAITS.get(name, set())
 
 
-CONFIGS = {"small": SMALL, "serial": SERIAL.replaced(winners=True), "everything": EVERYTHING}
+CONFIGS = {"small": SMALL, "serial": SERIAL.replaced(winners=128), "everything": EVERYTHING}
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.back import rtlil
 
 from simulation import ALL, SERIAL, SMALL, shapes
 from skipgrid.golden import Layer, Winners
@@ -17,19 +16,11 @@ from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import Descriptor
 from skipgrid.rtl.layouts import Opcode, WinnersOf
-from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
 
-@shapes({"all": ALL, "2 rows": SMALL.replaced(winners=True), "serial": SERIAL.replaced(winners=True)}, "all")
+@shapes({"all": ALL, "2 rows": SMALL.replaced(winners=128), "serial": SERIAL.replaced(winners=128)}, "all")
 def test_winners(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_winners", config)
-
-
-def test_more_entries_may_be_held_than_a_tensor_has_elements() -> None:
-    config = Config(
-        rows=2, lanes=4, weights=256, entries=65536, pixels=64, features=128, side=16, channels=16, layers=4, scan=4, winners=True
-    )
-    rtlil.convert(TensorWinners(config))
 
 
 def conv(K: int = 4, C: int = 4, winners: Winners | None = None, **fields: Any) -> Layer:
@@ -51,7 +42,7 @@ def steps(layers: list[Layer], config: Config, **options: Any) -> list[tuple[Any
 
 def test_a_layer_says_itself_who_wins() -> None:
     layers = [conv(winners=Winners(7)), conv(), conv(winners=Winners(share=0.5, period=9)), conv(winners=Winners(3, per_pixel=True))]
-    config = SMALL.replaced(winners=True, pixel_winners=3, layers=8)
+    config = SMALL.replaced(winners=128, pixel_winners=3, layers=8)
     assert steps(layers, config) == [
         ("LAYER", 0, 1, 0, 0, "TENSOR", 7),
         ("LAYER", 1, 0, 0, 0, "NONE", 0),
@@ -65,18 +56,12 @@ def test_where_all_win_nothing_is_chosen() -> None:
     """But with a period: there, later tensors are compared with the first one's smallest element."""
     every = [Winners(share=1), Winners(120), Winners(500), Winners(share=1, per_pixel=True), Winners(4, per_pixel=True)]
     assert {steps([conv(winners=winners)], SMALL)[0][-2:] for winners in every} == {("NONE", 0)}
-    assert steps([conv(winners=Winners(share=1, period=2))], SMALL.replaced(winners=True))[0][-2:] == ("TENSOR", 120)
-
-
-def test_where_parts_are_serial_a_layer_with_winners_finds_its_input_stored() -> None:
-    config = SERIAL.replaced(winners=True, pixel_winners=3)
-    assert [step[0] for step in steps([conv(winners=Winners(7))], config)] == ["LOAD", "LAYER"]
-    assert [step[0] for step in steps([conv(winners=Winners(3, per_pixel=True))], config)] == ["LAYER"]
+    assert steps([conv(winners=Winners(share=1, period=2))], SMALL.replaced(winners=128))[0][-2:] == ("TENSOR", 120)
 
 
 def test_what_does_not_fit() -> None:
-    config = SMALL.replaced(winners=True)
-    with pytest.raises(DoesNotFit, match="conv: it keeps its winners only, for which custom has no unit; set winners=true in its"):
+    config = SMALL.replaced(winners=128)
+    with pytest.raises(DoesNotFit, match="conv: it keeps its winners only, for which custom has no unit; set winners=128 in its"):
         check_fits(conv(winners=Winners(1)), SMALL)
     pixels = Winners(3, per_pixel=True)
     with pytest.raises(DoesNotFit, match="conv: it keeps each pixel's winners only, for which custom has no unit; set pixel_winners=3"):
@@ -87,16 +72,14 @@ def test_what_does_not_fit() -> None:
         check_fits(conv(winners=pixels), SMALL.replaced(pixel_winners=2))
     wide = conv(K=32, C=1)
     check_fits(wide, config)
-    with pytest.raises(DoesNotFit, match="conv: there are 160 columns x channels of its output, but custom holds 128"):
+    many = "conv: there are 960 outputs among which winners are chosen, but custom holds 128; set winners=1024 in its configuration"
+    with pytest.raises(DoesNotFit, match=many):
         check_fits(wide.replaced(winners=Winners(1)), config)
-    tall = conv(K=4, C=1, shape=(1, 12, 10), pads=(2, 2, 2, 2))
-    check_fits(tall, config)
-    with pytest.raises(DoesNotFit, match="conv: there are 168 pixels of its output, but custom holds 128"):
-        check_fits(tall.replaced(winners=Winners(1)), config)
+    check_fits(wide.replaced(winners=Winners(1)), config.replaced(winners=1024))
 
 
 def test_winners_of_a_layer_in_passes_are_refused() -> None:
-    config = SMALL.replaced(winners=True)
+    config = SMALL.replaced(winners=128)
     layer = conv(K=24, C=8, shape=(8, 6, 5), winners=Winners(9))  # 72 weights a lane for each of six groups
     with pytest.raises(DoesNotFit, match="conv: winners are chosen from a whole output, but custom computes this one in 2 passes"):
         plan(layer, np.ones(layer.shape, np.uint8), config)

@@ -3,13 +3,13 @@
 Two tensors are held at once: the one that a layer reads, and the one that it stores.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
-from .fits import DoesNotFit, chooses_apart, remedy
+from .fits import DoesNotFit, remedy
 
 
 def check_pixels(layers: Sequence[Layer], config: Config) -> None:
@@ -18,16 +18,9 @@ def check_pixels(layers: Sequence[Layer], config: Config) -> None:
     check_held(held, "pixels", config.pixels, "pixels", config)
 
 
-def stored_shapes(layers: Sequence[Layer], kept: Collection[int] = ()) -> list[tuple[str, tuple[int, int, int]]]:
-    """Name and shape of what is stored when a network runs, in order: its input, and all outputs but the last one; also what winners are
-    chosen from. kept: the layers, by number, for whose tensors a threshold is kept, so that these are not stored.
-    """
-    stored = []
-    for number, layer in enumerate(layers):
-        stored.append((f"the input of {layer.name}", layer.shape))
-        if chooses_apart(layer) and number not in kept:
-            stored.append((f"the output of {layer.name}", layer.out_shape))
-    return stored
+def stored_shapes(layers: Sequence[Layer]) -> list[tuple[str, tuple[int, int, int]]]:
+    """Name and shape of what is stored when a network runs, in order: its input, and all outputs but the last one."""
+    return [(f"the input of {layer.name}", layer.shape) for layer in layers]
 
 
 def check_held(held: list[tuple[str, int]], what: str, limit: int, setting: str, config: Config) -> None:

@@ -8,7 +8,7 @@ from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, Descriptor, layer_layout
 from skipgrid.rtl.layouts import Opcode, WinnersOf
 
 from ..devices.device import Words
-from .fits import DoesNotFit, chooses_apart, choosing, group_weights, groups, remedy
+from .fits import DoesNotFit, choosing, group_weights, groups, remedy
 from .lowering import lowered
 from .packing import modular, most, packed
 from .placement import Placed
@@ -70,7 +70,7 @@ def descriptor(
             winners = {"winners_of": WinnersOf.PIXEL.value, "winners": chosen.count(channels)}
         else:
             winners = {"winners_of": WinnersOf.TENSOR.value, "winners": chosen.count(channels * rows * columns)}
-            winners |= {"row_elements": columns * channels, "period": chosen.period}
+            winners["period"] = chosen.period
         winners["magnitude"] = chosen.magnitude
     return _words(
         opcode=opcode.value,
@@ -140,7 +140,7 @@ def network_program(
     sums: the output are the bytes of the last layer's sums.
     """
     steps = sum(descriptors(item.layer) for item in placed)
-    load = load or (config.serial and (steps > 1 or chooses_apart(placed[0].layer)))
+    load = load or (config.serial and steps > 1)
     if load + steps > config.layers:
         raise DoesNotFit(
             f"the network needs {load + steps} descriptors, but {config.name} holds {config.layers};"

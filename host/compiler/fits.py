@@ -46,7 +46,7 @@ def check_fits(layer: Layer, config: Config) -> None:
         )
     winners = choosing(layer)
     if winners is not None:
-        _check_winners(layer.name, winners, K, config)
+        _check_winners(layer.name, winners, K, K * rows * columns, config)
     if layer.mixture is not None:
         _check_experts(layer.name, layer.mixture, K, config)
     for what, size in (("rows", H + top + bottom), ("columns", W + left + right)):
@@ -55,7 +55,6 @@ def check_fits(layer: Layer, config: Config) -> None:
                 f"{layer.name}: there are {size:,} {what} of its input with padding, but {config.name} holds {2 * config.side - 1:,};"
                 f" {remedy(config, 'side', size // 2 + 1)}"
             )
-    stored = chooses_apart(layer)  # then the output is, whatever follows
     for what, size, setting in (
         ("columns x channels of its input", W * C, "features"),
         ("pixels of its input", H * W, "pixels"),
@@ -64,8 +63,7 @@ def check_fits(layer: Layer, config: Config) -> None:
         ("columns of its input", W, "side"),
         ("output rows", rows, "side"),
         ("output columns", columns, "side"),
-        ("columns x channels of its output", columns * K * stored, "features"),
-        ("pixels of its output", rows * columns * stored, "pixels"),
+        ("outputs among which winners are chosen", rows * columns * K * waits_for_winners(layer), "winners"),
     ):
         limit = getattr(config, setting)
         if size > limit:
@@ -93,8 +91,8 @@ def choosing(layer: Layer) -> Winners | None:
     return winners if winners.count(elements) < elements else None
 
 
-def chooses_apart(layer: Layer) -> bool:
-    """Whether a layer's output is stored, and winners are chosen from it then; but where a threshold is kept, as they pass."""
+def waits_for_winners(layer: Layer) -> bool:
+    """Whether a layer's output waits until the winners of all of it are known; but where a threshold is kept."""
     winners = choosing(layer)
     return winners is not None and not winners.per_pixel
 
@@ -108,12 +106,12 @@ def routing(layers: Sequence[Layer]) -> tuple[int, int] | None:
     return next(iter(found), None)
 
 
-def _check_winners(name: str, winners: Winners, K: int, config: Config) -> None:
+def _check_winners(name: str, winners: Winners, K: int, elements: int, config: Config) -> None:
     if not (config.pixel_winners if winners.per_pixel else config.winners):
-        whose, setting = "its winners", "winners=true"
+        whose, setting = "its winners", remedy(config, "winners", max(64, elements))
         if winners.per_pixel:
-            whose, setting = "each pixel's winners", f"pixel_winners={max(1, winners.count(K))}"
-        raise DoesNotFit(f"{name}: it keeps {whose} only, for which {config.name} has no unit; set {setting} in its configuration")
+            whose, setting = "each pixel's winners", f"set pixel_winners={max(1, winners.count(K))} in its configuration"
+        raise DoesNotFit(f"{name}: it keeps {whose} only, for which {config.name} has no unit; {setting}")
     if winners.per_pixel and winners.count(K) > config.pixel_winners:
         raise DoesNotFit(
             f"{name}: {winners.count(K):,} channels of each pixel win, but {config.name} finds up to {config.pixel_winners};"

@@ -26,16 +26,17 @@ class Sequencer(wiring.Component):
 
     The first descriptor is fetched while nothing runs, and again when the program is written, so that a run begins at once; each further
     one takes 24 cycles, 2 more where the pooling unit is built, 4 where winners, and 6 where experts are; with `wide_program`, 10 to 12.
-    In the serial form it is a cycle less; likewise in the parallel one, where no winners of tensors are built.
+    In the serial and the parallel form it is a cycle less.
 
     Members:
         program_write, program_address, program_data: store a word of the program, 32 words a layer.
         program: number of the first layer. refetch: it has changed.
         start: begins a run; only while `busy` is 0. clear: forgets how the last one ended; likewise.
-        layer, number: the descriptor that runs. kept: a threshold is kept for it. ended: it has ended, with its winners chosen.
-        layer_start: for one cycle, the layer begins, or its second part. layer_done: it has ended.
-        input_ready: the input buffer holds the layer's input.
-        fault, fault_code: an error of the datapath, or a stop; it counts while a layer runs.
+        layer, number: the descriptor that runs. kept: a threshold is kept for it. ended: it has ended.
+        layer_start: for one cycle, the layer begins. layer_done: it has ended.
+        input_ready: the input buffer holds the layer's input, or is to hold it. late: the output of the layer before is still being stored;
+            follows: in that buffer. Then a layer that reads it may begin, and no other.
+        fault, fault_code: an error of the datapath, or a stop; it counts until the run has ended.
         load_fault: likewise with fault_code, an error of the load port; it counts while nothing runs, and takes the place of `done`.
             With `start`, it ends the run before anything of it begins; with `clear`, it stays.
         layer_stop: for one cycle, everything under way is given up. settled: and nothing of it is left, nor of what a reset drops.
@@ -62,6 +63,7 @@ class Sequencer(wiring.Component):
                 "layer_start": Out(1),
                 "layer_done": In(1),
                 **({"kept": In(1), "ended": Out(1)} if config.winners else {}),
+                **({"late": In(1), "follows": In(1)} if config.overlaps else {}),
                 "input_ready": In(1),
                 "fault": In(1),
                 "load_fault": In(1),
@@ -110,11 +112,6 @@ class Sequencer(wiring.Component):
         for error in DESCRIPTOR_ERRORS:
             m.d.sync += [latest[error].eq(wrong[error]), faults[error].eq(faults[error] | latest[error])]
 
-        if config.winners:
-            self._choose_after = Signal()  # when the layer has computed, its winners are chosen
-            self._streams = Signal()  # then they are sent
-            self._swapped = Signal()  # an odd number of layers had their winners stored where their input was
-
         def fail(code: Value | Error) -> None:
             m.d.sync += [self.error.eq(code), self.error_layer.eq(self.number), self.failed.eq(1)]
             m.d.sync += self.layer_stop.eq(1)
@@ -134,8 +131,12 @@ class Sequencer(wiring.Component):
         with m.If(changes):
             m.d.sync += stale.eq(1)
 
-        # Where ways are short a layer starts as soon as it is known to; but choosing winners changes the descriptor first.
-        begins = m.d["comb" if config.parallel and not config.winners else "sync"]
+        # Where ways are short a layer starts as soon as it is known to.
+        begins = m.d["comb" if config.parallel else "sync"]
+        reads, waits = Signal(), Signal()  # its input is held; it has to wait for what is still being stored
+        m.d.comb += reads.eq(self.layer.computes & ~self.layer.from_stream)
+        if config.overlaps:
+            m.d.comb += waits.eq(self.late & ~(reads & self.follows))
         begins += self.layer_start.eq(0)
         m.d.sync += self.layer_stop.eq(0)
         with m.FSM(init="EMPTY" if config.spread else "REWIND"):
@@ -144,8 +145,6 @@ class Sequencer(wiring.Component):
                     m.next = "REWIND"
             with m.State("REWIND"):
                 m.d.sync += [self.number.eq(self.program), word.eq(0), stale.eq(changes)]
-                if config.winners:
-                    m.d.sync += self._swapped.eq(0)
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += word.eq(word + 1)
@@ -161,32 +160,31 @@ class Sequencer(wiring.Component):
                     m.next = "REWIND"
             with m.State("CHECK"):
                 m.d.sync += checked.eq(self._check(m, {error: faults[error] | latest[error] for error in DESCRIPTOR_ERRORS}))
+                if config.winners:
+                    m.d.sync += self.layer.kept.eq(self.layer.of_tensor & self.kept)
+                if config.overlaps:
+                    m.d.sync += self.layer.follows.eq(reads & self.follows)
                 m.next = "READY"
             with m.State("READY"):
                 m.d.comb += self.ready.eq(~stale & ~self.busy)
                 with m.If(stale):
                     m.next = "REWIND"
                 with m.Elif(self.busy | starts):
-                    with m.If(checked != Error.NONE):
+                    with m.If(self.busy & self.fault):
+                        fail(self.fault_code)
+                    with m.Elif(checked != Error.NONE):
                         fail(checked)
-                    with m.Elif(self.layer.computes & ~self.layer.from_stream & ~input_ready):
+                    with m.Elif(reads & ~input_ready):
                         fail(Error.INPUT_MISSING)
-                    with m.Else():
+                    with m.Elif(~waits):
                         begins += self.layer_start.eq(1)
                         m.next = "RUN"
-                        if config.winners:
-                            self._begin(m)
             with m.State("RUN"):
                 if config.winners:  # what ends in the cycles of a stop is no tensor whose threshold is kept
-                    m.d.comb += self.ended.eq(self.layer_done & ~self._choose_after & ~self.fault)
+                    m.d.comb += self.ended.eq(self.layer_done & ~self.fault)
                 with m.If(self.fault):
                     fail(self.fault_code)
-                if config.winners:
-                    with m.Elif(self.layer_done & self._choose_after):
-                        self._choose(m)
                 with m.Elif(self.layer_done):
-                    if config.winners:
-                        m.d.sync += self._swapped.eq(self._swapped ^ self.layer.chooses)
                     m.d.sync += [self.number.eq(self.number + 1), word.eq(0)]
                     with m.If(self.layer.final):
                         m.d.sync += [self.busy.eq(0), self.done.eq(1)]
@@ -199,31 +197,6 @@ class Sequencer(wiring.Component):
                 m.d.sync += self.busy.eq(0)
                 m.next = "REWIND"
         return m
-
-    def _begin(self, m: Module) -> None:
-        """The layer begins: what it computes is stored first if winners are to be chosen from it."""
-        layer = self.layer
-        after = layer.of_tensor & ~self.kept
-        m.d.sync += [
-            layer.kept.eq(layer.of_tensor & self.kept),
-            self._choose_after.eq(after),
-            self._streams.eq(layer.to_stream),
-            layer.to_stream.eq(layer.to_stream & ~after),
-        ]
-
-    def _choose(self, m: Module) -> None:
-        """Its second part begins: from the buffer of its output to that of its input, or to the stream."""
-        layer = self.layer
-        m.d.sync += [
-            self.layer_start.eq(1),
-            self._choose_after.eq(0),
-            layer.computes.eq(0),
-            layer.chooses.eq(1),
-            layer.buffer.eq(~layer.buffer),
-            layer.to_stream.eq(self._streams),
-        ]
-        if self.config.experts:
-            m.d.sync += layer.routed.eq(0)
 
     def _take(self, m: Module, places: range, word: Value, wrong: dict[Error, Signal]) -> None:
         """Store the fields of the descriptor's words at some places, and note those that are zero or too large."""
@@ -251,8 +224,6 @@ class Sequencer(wiring.Component):
                     known = (value == WinnersOf.NONE) | (stored & Cat(value == choice for choice in self._choosers.values()).any())
                     found[Error.DESCRIPTOR_UNKNOWN].append(~known)
                     m.d.sync += [self.layer[chosen].eq(value == choice) for chosen, choice in self._choosers.items()]
-                if config.winners:
-                    m.d.sync += self.layer.chooses.eq(0)
                 continue
             if name == "merges":
                 if config.pool_elements:
@@ -268,7 +239,7 @@ class Sequencer(wiring.Component):
             if name == "to_stream" and config.experts:
                 value = value | gates  # what goes to the router is not stored
             stored = Value.cast(self.layer[name])
-            m.d.sync += stored.eq(value ^ self._swapped if name == "buffer" and config.winners else value)
+            m.d.sync += stored.eq(value)
             over = value[len(stored) :]
             if len(over) and not field.modulo:
                 if stored.shape().signed:
@@ -288,8 +259,6 @@ class Sequencer(wiring.Component):
             return self.layer.routed
         if use is Use.POOLING:
             return self.layer.merges
-        if use is Use.ROWS:
-            return Cat(self.layer[name] for name in ("merges", "of_tensor") if name in self.layer.shape().members).any()
         if use is Use.TENSOR_WINNERS:
             return self.layer.of_tensor
         if use is Use.WINNERS:
@@ -310,14 +279,11 @@ class Sequencer(wiring.Component):
         if config.pool_elements:
             too_long |= layer.merges & (layer.row_elements >= config.pool_elements)
             too_long |= layer.merges & (layer.stored_channels >= config.pool_channels)
-        stores = ~layer.to_stream
-        if config.winners:
-            stores |= layer.of_tensor
         if config.pixel_winners:
             mismatch |= layer.of_pixel & (layer.winners > config.pixel_winners)
         beyond = layer.channels_base + layer.groups * config.lanes > config.channels
         contradictions = {
-            Error.NOT_BUILT: config.serial & layer.computes & layer.from_stream & stores,
+            Error.NOT_BUILT: config.serial & layer.computes & layer.from_stream & ~layer.to_stream,
             Error.DESCRIPTOR_SIZE: layer.computes & (mismatch | unaligned),
             Error.FEATURES_TOO_MANY: too_long,
             Error.CHANNELS_TOO_MANY: layer.computes & beyond,

@@ -1,13 +1,13 @@
 """The control: registers start and stop runs, the load port fills the memories between them, the sequencer runs the program."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..descriptor import layer_layout
 from ..errors import Error
-from ..layouts import Word, makes_output, store_layout
+from ..layouts import Word, store_layout
 from ..parts.axi import AxiLite
 from ..winners.tensor_winners import THRESHOLD_BITS
 from ..winners.thresholds import KeptThresholds
@@ -23,10 +23,11 @@ class ControlStage(wiring.Component):
 
     Members:
         bus: the registers. load: packets of the load port; taken while no run is under way.
-        layer: steady while it runs. start: it begins, or its second part. loads: its input comes from the stream.
+        layer: steady while it runs. start: it begins. loads: its input comes from the stream.
         stop: what is under way is given up. clear, clear_rows: likewise what stands in the queues of all rows, and in each row.
         old: what is under way is of the time before a reset. store: for the memories of weights and channels.
-        input_ready, loaded, stored, failed, error: as of `InputStage`; sent, routed, choosing as of `OutputStage`.
+        input_ready, loaded, stored, leaves, late, follows, failed, error: as of `InputStage`. sent, routed, known, full: as of
+            `OutputStage`.
         others_busy: something is under way in the other stages that a stop does not end at once.
         threshold, smallest: of the layer's winners; kept, and what is to be kept.
         irq, busy, failed_run: as the accelerator's ports `irq`, `busy` and `error`.
@@ -63,7 +64,9 @@ class ControlStage(wiring.Component):
         if config.experts:
             members["routed"] = In(1)
         if config.winners:
-            members |= {"choosing": In(1), "threshold": Out(THRESHOLD_BITS), "smallest": In(THRESHOLD_BITS)}
+            members |= {"known": In(1), "full": In(1), "threshold": Out(THRESHOLD_BITS), "smallest": In(THRESHOLD_BITS)}
+        if config.overlaps:
+            members |= {"leaves": Out(1), "late": In(1), "follows": In(1)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -130,20 +133,30 @@ class ControlStage(wiring.Component):
         self._store(m, loader, sequencer.busy)
         self._faults(m, registers, loader, sequencer)
         if config.winners:
-            with m.If(layer.chooses):
-                m.d.comb += self.loads.eq(0)
             self._thresholds(m, loader, sequencer)
+        if config.overlaps:
+            m.d.comb += [sequencer.late.eq(self.late), sequencer.follows.eq(self.follows)]
         return m
 
     def _ends(self, m: Module, sequencer: Sequencer) -> None:
-        """The layer ends when its input is stored and its output stored or sent."""
+        """The layer ends when its input is stored and its output stored or sent.
+
+        Where layers overlap, one that is not the last ends as soon as its winners, of which some are, are known.
+        """
         config, layer = self.config, self.layer
         running, ended, sent = Signal(), Signal(), Signal()
-        output_done = ~makes_output(layer, config) | Mux(layer.to_stream, sent | self.sent, self.stored)
-        m.d.comb += ended.eq(running & (~self.loads | self.loaded) & output_done)
-        if config.winners:  # even where a descriptor contradicts itself, nothing of it is left when the next one begins
-            with m.If(layer.chooses & self.choosing):
-                m.d.comb += ended.eq(0)
+        loads, stored = self.loads, self.stored
+        if config.overlaps:
+            chosen = Signal()
+            with m.If(self.known):
+                m.d.sync += chosen.eq(1)
+            with m.If(self.start):
+                m.d.sync += chosen.eq(0)
+            loads |= layer.follows
+            stored |= chosen & ~layer.final
+            m.d["comb" if config.parallel else "sync"] += self.leaves.eq(ended & ~layer.to_stream & ~self.stored & layer.computes)
+        output_done = ~layer.computes | Mux(layer.to_stream, sent | self.sent, stored)
+        m.d.comb += ended.eq(running & (~loads | self.loaded) & output_done)
         m.d["comb" if config.parallel else "sync"] += sequencer.layer_done.eq(ended)
         with m.If(self.sent | self.routed if config.experts else self.sent):
             m.d.sync += sent.eq(1)
@@ -165,15 +178,21 @@ class ControlStage(wiring.Component):
 
     def _faults(self, m: Module, registers: Registers, loader: Loader, sequencer: Sequencer) -> None:
         """What ends a run, or keeps it from beginning, and its error; of several in a cycle the last one here counts."""
-        stopping = Signal()
+        stopping, failing = Signal(), Signal()
         with m.If(registers.stop & sequencer.busy):
             m.d.sync += stopping.eq(1)
+        faults = [(stopping, Error.STOPPED), (loader.failed, loader.error), (self.failed, self.error)]
+        if self.config.winners:
+            faults.append((self.full & ~self.failed & ~failing, Error.ENTRIES_FULL))
+        failed = Cat(fault for fault, _ in faults[2:]).any()
+        with m.If(failed & sequencer.busy):  # it waits, where no layer runs
+            m.d.sync += failing.eq(1)
         with m.If(self.stop | ~sequencer.busy):
-            m.d.sync += stopping.eq(0)
-        for failed, error in ((stopping, Error.STOPPED), (loader.failed, loader.error), (self.failed, self.error)):
-            with m.If(failed):
+            m.d.sync += [stopping.eq(0), failing.eq(0)]
+        for fault, error in faults:
+            with m.If(fault):
                 m.d.sync += sequencer.fault_code.eq(error)
-        m.d.sync += [sequencer.fault.eq(self.failed | stopping), sequencer.load_fault.eq(loader.failed)]
+        m.d.sync += [sequencer.fault.eq(failed | failing | stopping), sequencer.load_fault.eq(loader.failed)]
 
     def _thresholds(self, m: Module, loader: Loader, sequencer: Sequencer) -> None:
         """Each descriptor's, kept from one run to the next."""

@@ -25,8 +25,8 @@ class WindowWalker(wiring.Component):
         busy: units are left.
         waiting: a unit waits for input rows.
 
-    Throughput: one unit a cycle; where the input comes from the stream, but for a cycle at the end of each row of pixels.
-    Latency: 1 cycle, 2 where the input comes from the stream.
+    Throughput: one unit a cycle; where the input is still being stored, but for a cycle at the end of each row of pixels.
+    Latency: 1 cycle, 2 where the input is still being stored.
     """
 
     def __init__(self, config: Config) -> None:
@@ -56,7 +56,7 @@ class WindowWalker(wiring.Component):
 
         # An input that is held is there. Of one that is still coming, it is known in the cycle after the unit has changed.
         held, steady, available, whole = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += held.eq(~layer.from_stream)
+        m.d.comb += held.eq(~(layer.from_stream | layer.follows) if config.overlaps else ~layer.from_stream)
         every = self.rows == layer.H
         m.d.sync += whole.eq(every | (unit.y + layer.span_rows <= self.rows))
         if config.serial:

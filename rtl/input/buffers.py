@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import layer_layout
 from ..errors import Error
-from ..layouts import Token, makes_output, tokens_layout
+from ..layouts import Token, tokens_layout
 from .serial_writer import SerialActivationWriter
 from .writer import ActivationWriter, write_layout
 
@@ -24,6 +24,8 @@ def buffers_signature(config: Config) -> wiring.Signature:
         write, write_enable, write_buffer: for the memory.
         rows: feature-map rows of the input that are complete. input_ready: a tensor of the input's shape is held.
         loaded, stored: the input, or the output, is complete.
+        Where layers overlap, leaves: the layer has ended, and its output is still being stored. late: so it is. follows: in the buffer of
+            what is now the layer's input; `layer` may be the next one as soon as `late` is 1.
         zeros: of the tokens that are taken, or passed one by one, in this cycle.
         failed, error: as of `ActivationWriter`.
     """
@@ -42,6 +44,7 @@ def buffers_signature(config: Config) -> wiring.Signature:
             "input_ready": Out(1),
             "loaded": Out(1),
             "stored": Out(1),
+            **({"leaves": In(1), "late": Out(1), "follows": Out(1)} if config.overlaps else {}),
             "zeros": Out(range(config.zeros_at_once + 1)),
             "failed": Out(1),
             "error": Out(Error),
@@ -66,6 +69,18 @@ class ActivationBuffers(wiring.Component):
         m.submodules.writer0 = writer0 = ActivationWriter(config)
         m.submodules.writer1 = writer1 = ActivationWriter(config)
         writers = (writer0, writer1)
+        filled = Signal()  # the buffer for computed tokens
+        late = Signal()
+        if config.overlaps:
+            with m.If(~late):
+                m.d.sync += filled.eq(~layer.buffer)
+            with m.If(self.leaves):
+                m.d.sync += late.eq(1)
+            with m.Elif(Mux(filled, writer1.complete, writer0.complete) | self.stop):
+                m.d.sync += late.eq(0)
+            m.d.comb += [self.late.eq(late), self.follows.eq(late & (layer.buffer == filled))]
+        else:
+            m.d.comb += filled.eq(~layer.buffer)
         turn = Signal()  # of a buffer to write, when both want to
         m.d.sync += turn.eq(~turn)
         for number, (writer, other) in enumerate(zip(writers, reversed(writers), strict=True)):
@@ -79,19 +94,21 @@ class ActivationBuffers(wiring.Component):
                 m.d.comb += [
                     writer.start.eq(self.start & self.loads),
                     *_shape(writer, layer.C, layer.H, layer.W),
-                    *_connect(loaded_tokens, writer.tokens),
                     self.rows.eq(writer.rows),
-                    self.input_ready.eq(writer.complete & _holds(writer, layer)),
+                    self.input_ready.eq((writer.complete | (late & (filled == number))) & _holds(writer, layer)),
                     self.loaded.eq(writer.complete),
                 ]
             with m.Else():
                 m.d.comb += [
                     writer.drop.eq(self.start & self.loads),
-                    writer.start.eq(self.start & makes_output(layer, config) & ~layer.to_stream),
+                    writer.start.eq(self.start & layer.computes & ~layer.to_stream),
                     *_shape(writer, layer.stored_channels, layer.stored_rows, layer.stored_columns),
-                    *_connect(self.computed_tokens, writer.tokens),
                     self.stored.eq(writer.complete),
                 ]
+            with m.If(filled == number):
+                m.d.comb += _connect(self.computed_tokens, writer.tokens)
+            with m.Else():
+                m.d.comb += _connect(loaded_tokens, writer.tokens)
             with m.If(writer.writes.valid & writer.writes.ready):
                 m.d.comb += [self.write_enable.eq(1), self.write_buffer.eq(number), self.write.eq(writer.writes.payload)]
         m.d.comb += [
@@ -123,7 +140,7 @@ class SerialActivationBuffers(wiring.Component):
         # What is known of the tensor in the other buffer, which is the writer's tensor before.
         names = ("complete", "held_C", "held_H", "held_W", "entries", "pixels")
         other = Signal(data.StructLayout({name: len(getattr(writer, name)) for name in names}))
-        stores = makes_output(layer, config) & ~layer.to_stream & ~self.loads
+        stores = layer.computes & ~layer.to_stream & ~self.loads
         is_input = place == layer.buffer
         m.d.comb += [
             writer.stop.eq(self.stop),

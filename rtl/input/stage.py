@@ -26,7 +26,7 @@ class InputStage(wiring.Component):
         words: of a tensor from the stream. outputs: tokens of the layer's output, for the other buffer.
         reads: each row's way to entries and pointers of the layer's input.
         rows_stored: feature-map rows of the input that are complete. input_ready: a tensor of the input's shape is held.
-        loaded, stored: the input, or the output, is complete.
+        loaded, stored: the input, or the output, is complete. Where layers overlap, leaves, late, follows: as of `buffers_signature`.
         busy: a tensor from the stream is under way. zeros: that were passed over in this cycle.
         failed, error: for one cycle, as of the decoder and of the activation writer.
     """
@@ -46,6 +46,7 @@ class InputStage(wiring.Component):
                 "input_ready": Out(1),
                 "loaded": Out(1),
                 "stored": Out(1),
+                **({"leaves": In(1), "late": Out(1), "follows": Out(1)} if config.overlaps else {}),
                 "busy": Out(1),
                 "zeros": Out(range(config.zeros_at_once + 1)),
                 "failed": Out(1),
@@ -89,4 +90,6 @@ class InputStage(wiring.Component):
             self.failed.eq(decoder.failed | buffers.failed),
             self.error.eq(Mux(decoder.failed, decoder.error, buffers.error)),
         ]
+        if config.overlaps:
+            m.d.comb += [buffers.leaves.eq(self.leaves), self.late.eq(buffers.late), self.follows.eq(buffers.follows)]
         return m

@@ -12,7 +12,6 @@ from ..config import MAX_REMAINDER, Config
 from ..descriptor import layer_layout
 from ..experts.gate import ExpertGate
 from ..experts.weigher import ExpertWeigher
-from ..input.memory import read_signature
 from ..layouts import Result, Token, Word, order_layout, store_layout, sums_signature
 from ..parts.axi import AxiLite
 from ..parts.far import emptied_by
@@ -35,19 +34,19 @@ UNITS_UNDER_WAY_SPREAD = 5  # also between walker and fetcher, and between row a
 UNITS_UNDER_WAY_SERIAL = 1  # read: a serial fetcher's unit counts when it is read, and the sums of one in the grid have their place
 
 
-LINKED = ("gates", "routed", "of_pixel", "of_tensor", "chooses")  # fields of a layer that is weighed or chosen from
+LINKED = ("gates", "routed", "of_pixel")  # fields of a layer that is weighed, or chosen from in its pixels
 
 
 class OutputStage(wiring.Component):
     """From sums to words: what may survive is requantised, and zeros are told by the tokens behind them.
 
-        sums → drain → requantisers or sums' bytes → pooling → gate → weigher → pixels' winners → tensor's winners → builder
+        sums → drain → requantisers or sums' bytes → pooling → (gate → weigher → pixels' winners) → tensor's winners → builder
                 ↑ order
 
         builder → encoder → words, or outputs
 
-    Pooling, gate, weigher and winners are there where they are built, and let pass what is not theirs. Gate, weigher and winners take one
-    result a cycle; a layer for which none of them is goes around them.
+    What is between results and builder is there where it is built, and lets pass what is not for it. Gate, weigher and pixels' winners
+    take one result a cycle; a layer for which none of them is goes around them.
 
     Members:
         layer: steady while anything is under way. start: it begins. stop: what is under way is given up, and a packet that has begun
@@ -57,8 +56,8 @@ class OutputStage(wiring.Component):
         sent: the output stream's last word is taken. busy: something is under way that a stop does not end at once.
         Where experts are built, router: its registers. pressure: as of `ExpertRouter`. chosen: the experts. routed: for one cycle, all are
             known.
-        Where winners are built, threshold: that is kept for the layer. smallest: rank of the smallest winner. choosing: entries are read
-            again, or wait to leave. read: one row's reads. waits: a result waits for winners.
+        Where winners are built, threshold, known, smallest, full: as of `TensorWinners`. waits: a result waits for winners. Where layers
+            overlap, late: winners of the layer before are still being stored.
     """
 
     def __init__(self, config: Config) -> None:
@@ -87,16 +86,20 @@ class OutputStage(wiring.Component):
         if config.winners:
             members |= {
                 "threshold": In(THRESHOLD_BITS),
+                "known": Out(1),
                 "smallest": Out(THRESHOLD_BITS),
-                "choosing": Out(1),
-                "read": Out(read_signature(config)),
+                "full": Out(1),
             }
+        if config.overlaps:
+            members["late"] = In(1)
         if config.some_winners:
             members["waits"] = Out(1)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         config, layer = self.config, self.layer
+        late = self.late if config.overlaps else Const(0)
+        streams = layer.to_stream & ~late  # what leaves goes to the stream
         drain = (SerialDrain if config.serial else Drain)(config)
         requantisers = [(SerialRequantiser if config.serial else Requantiser)(config) for _ in range(config.survivors)]
         builder = TokenBuilder(config.survivors, registered=not config.parallel)
@@ -191,6 +194,22 @@ class OutputStage(wiring.Component):
                         one.ready.eq(0),
                     ]
 
+        waits: Value = Const(0)
+        if config.pixel_winners:
+            waits |= links["pixel_winners"].waits
+        if config.winners:
+            m.submodules.winners = winners = clears(TensorWinners(config))
+            m.d.comb += [
+                winners.layer.eq(layer),
+                winners.late.eq(late),
+                winners.threshold.eq(self.threshold),
+                *(getattr(self, name).eq(getattr(winners, name)) for name in ("known", "smallest", "full")),
+            ]
+            wiring.connect(m, results, winners.source)
+            results, waits = winners.sink, waits | winners.waits
+        if config.some_winners:
+            m.d.comb += self.waits.eq(waits)
+
         # They become tokens, and tokens become words, or entries of the other buffer.
         buffered(m, config, clears, results, builder.results, "results")
         tokens = stream.Signature(data.ArrayLayout(Token, config.survivors)).create(path=("tokens",))
@@ -202,14 +221,14 @@ class OutputStage(wiring.Component):
             words, held = skid.sink, skid.held
         wiring.connect(m, words, wiring.flipped(self.words))
         m.d.comb += [
-            builder.k.eq(Mux(layer.to_stream, layer.k_out, MAX_REMAINDER)),
+            builder.k.eq(Mux(streams, layer.k_out, MAX_REMAINDER)),
             encoder.k.eq(layer.k_out),
             encoder.stop.eq(self.stop),
             encoder.tokens.payload.eq(tokens.payload),
             self.outputs.payload.eq(tokens.payload),
             self.sent.eq(self.words.valid & self.words.ready & self.words.payload.last),
         ]
-        with m.If(layer.to_stream):
+        with m.If(streams):
             m.d.comb += [encoder.tokens.valid.eq(tokens.valid & ~self.old), tokens.ready.eq(encoder.tokens.ready)]
         with m.Else():
             m.d.comb += [self.outputs.valid.eq(tokens.valid & ~self.old), tokens.ready.eq(self.outputs.ready)]
@@ -219,7 +238,7 @@ class OutputStage(wiring.Component):
 
     def _links(self, m: Module, clears: Callable[[wiring.Component], wiring.Component]) -> dict[str, Any]:
         """What takes results one by one, in the data's order; each has `layer`, `source` and `sink`."""
-        config, layer = self.config, self.layer
+        config = self.config
         links: dict[str, Any] = {}
         if config.experts:
             links["gate"], links["weigher"] = gate, weigher = ExpertGate(config), ExpertWeigher(config)
@@ -236,22 +255,7 @@ class OutputStage(wiring.Component):
                 self.chosen.eq(gate.chosen),
                 self.routed.eq(gate.routed),
             ]
-        waits: Value = Const(0)
         if config.pixel_winners:
             links["pixel_winners"] = pixel_winners = PixelWinners(config)
             m.submodules.pixel_winners = clears(pixel_winners)
-            waits |= pixel_winners.waits
-        if config.winners:
-            links["winners"] = winners = TensorWinners(config)
-            m.submodules.winners = clears(winners)
-            wiring.connect(m, winners.read, wiring.flipped(self.read))
-            m.d.comb += [
-                winners.start.eq(self.start),
-                winners.threshold.eq(self.threshold),
-                self.smallest.eq(winners.smallest),
-                self.choosing.eq(winners.busy),
-            ]
-            waits |= winners.waits | layer.chooses
-        if config.some_winners:
-            m.d.comb += self.waits.eq(waits)
         return links

@@ -1,17 +1,17 @@
-"""The winners of a layer's output, among all of it: counted while it is stored, kept when it is sent again."""
+"""The winners of a layer's output, among all of it: results wait until it is known which of them win."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
 from ..descriptor import layer_layout
-from ..input.memory import read_signature
 from ..layouts import Result, last_positive
-from ..topk.histogram_topk import HistogramTopK
-from .kept_results import KeptResults
+from .packer import Packer, RankedResult
+from .rising_threshold import RANK_BITS, RisingThreshold
 
-THRESHOLD_BITS = 9  # a rank, or 256, which no element reaches
+THRESHOLD_BITS = RANK_BITS + 1  # a rank, or 256, which no element reaches
 
 
 def rank(byte: Value, layer: data.View) -> Value:
@@ -23,186 +23,128 @@ def rank(byte: Value, layer: data.View) -> Value:
 class TensorWinners(wiring.Component):
     """Stands between the results and the tokens, and lets a layer's k largest outputs keep their values.
 
-    While the layer computes, its results pass, and are counted. When it chooses, they are read from the buffer where they were stored, and
-    winners leave. The order is that of `HistogramTopK`: larger first, equal ones by lower index first, by value or by magnitude. Zeros are
-    elements of value 0. As a zero that wins and a loser look the same, zeros need no counter: with z zeros and p positive elements, of
-    the entries max(min(k, p), k - z) win. By magnitude, zeros are the smallest, and all entries count as positive ones.
+    A layer's results wait in a memory while `RisingThreshold` looks for the smallest winner. When it is known they leave, and losers leave
+    as zeros: what is smaller, and of those that equal it, all behind the first ones that make up k. Larger is what has the larger value
+    or magnitude; zeros are elements of value 0. Meanwhile the next layer may begin on what has left.
 
-    Where a threshold is kept, results that do not reach it become zeros as they pass, and nothing is read again.
+    Where a threshold is kept, results that do not reach it become zeros as they pass, and none of them waits.
 
     Members:
-        start: the layer begins, or begins to choose. layer: steady from then on.
+        layer: steady while its results come. late: those of the layer before are still being stored, and this one's results wait for that.
         threshold: what has to be reached, where layer.kept.
-        source: results of the layer. sink: those of its winners, or of others what comes.
-        read: one row's way to the activations.
-        smallest: rank of the smallest winner, when the layer has chosen.
-        waits: a result waits, and not for the sink. busy: entries are read, or wait to leave.
+        source: results of the layer, `survivors` a cycle. sink: those of its winners, or of others what comes.
+        known: for one cycle; from then on it is known who wins, and winners leave. smallest: from then on, rank of the smallest winner.
+        waits: results wait for being chosen among, or leave while their layer has not ended.
+        full: for one cycle or more, a tensor's results are more than the memory holds.
 
-    Throughput: one entry a cycle. A tensor that is sent again takes a cycle more for each feature-map row, and for each 1,023 zeros
-        before a winner.
-    Latency: none for results that pass; from their last one, and from `start`, to the first winner 265 cycles at most.
-    Cost: that of `HistogramTopK`.
+    Throughput: `survivors` results a cycle, into the memory and out of it.
+    Latency: none for results that pass; from a tensor's last result to its first winner 8 cycles, and one for each rank by which the
+        threshold has still to rise, 256 at most.
+    Cost: that of `RisingThreshold`, and a memory of `winners` results of 28 bits.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        results = stream.Signature(data.ArrayLayout(Result, config.survivors))
         super().__init__(
             {
-                "start": In(1),
                 "layer": In(layer_layout(config)),
+                "late": In(1),
                 "threshold": In(THRESHOLD_BITS),
-                "source": In(stream.Signature(Result)),
-                "sink": Out(stream.Signature(Result)),
-                "read": Out(read_signature(config)),
+                "source": In(results),
+                "sink": Out(results),
+                "known": Out(1),
                 "smallest": Out(THRESHOLD_BITS),
                 "waits": Out(1),
-                "busy": Out(1),
+                "full": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        config, layer, source, sink, read = self.config, self.layer, self.source, self.sink, self.read
+        config, layer, source, sink = self.config, self.layer, self.source, self.sink
+        lanes = range(config.survivors)
         m = Module()
-        m.submodules.topk = topk = HistogramTopK(index_bits=config.entry_bits)
-        m.submodules.kept = kept = KeptResults(config.element_bits)
+        m.submodules.rising = rising = RisingThreshold(config.survivors, config.element_bits)
+        m.submodules.packer = packer = Packer(config.survivors)
+        word = data.ArrayLayout(RankedResult, config.survivors)
+        m.submodules.memory = memory = SyncFIFOBuffered(width=word.size, depth=config.winners // config.survivors)
 
-        # Results pass. Those of a tensor whose winners are wanted are counted, all but zeros.
-        result = source.payload
-        counts, counting, counted = Signal(), Signal(), Signal()
-        flows, passes = Signal(), Signal()  # a result may pass; it does
-        entries, positives = Signal(config.entry_bits + 1), Signal(config.entry_bits + 1)
-        elements = Signal(config.element_bits)
+        # Results of a tensor whose winners are wanted are counted, and wait. Others pass.
+        chooses, comes = Signal(), Signal()
+        stored = packer.source.payload
         m.d.comb += [
-            counts.eq(layer.of_tensor & layer.computes & ~layer.kept),
-            passes.eq(source.valid & source.ready),
-            flows.eq(~counts | (topk.elements.ready & counting)),
-            source.ready.eq(sink.ready & ~layer.chooses & flows),
-            counted.eq(counts & passes & ~result.null & result.value.any()),
-            self.waits.eq(source.valid & ~source.ready & sink.ready),
+            chooses.eq(layer.of_tensor & layer.computes & ~layer.kept),
+            comes.eq(packer.source.valid & packer.source.ready),
+            packer.source.valid.eq(source.valid & chooses & rising.ready),
+            memory.w_data.eq(packer.sink.payload),
+            memory.w_en.eq(packer.sink.valid),
+            packer.sink.ready.eq(memory.w_rdy),
+            rising.k.eq(layer.winners),
+            rising.zero.eq(rank(0, layer)),
+            rising.passes.eq(comes),
+            rising.ranked.zeros.eq(sum(result.gap + (~result.null & ~result.value.any()) for result in source.payload)),
+            rising.ranked.last.eq(Cat(result.last for result in source.payload).any()),
         ]
-        with m.If(layer.chooses):
-            wiring.connect(m, kept.results, wiring.flipped(sink))
-        with m.Else():
-            m.d.comb += [sink.valid.eq(source.valid & flows), sink.payload.eq(result)]
-            with m.If(layer.kept & (rank(result.value, layer) < self.threshold)):
-                m.d.comb += sink.payload.value.eq(0)
-        with m.If(self.start & ~layer.chooses):
-            m.d.sync += [entries.eq(0), positives.eq(0), elements.eq(0)]
-        with m.Elif(passes):
-            m.d.sync += [
-                entries.eq(entries + counted),
-                positives.eq(positives + (counted & (layer.magnitude | (result.value <= last_positive(layer))))),
-                elements.eq(elements + result.gap + ~result.null),
+        for lane, result in enumerate(source.payload):
+            m.d.comb += [
+                stored[lane].result.eq(result),
+                stored[lane].rank.eq(rank(result.value, layer)),
+                rising.ranked.ranks[lane].eq(stored[lane].rank),
+                rising.ranked.some[lane].eq(~result.null & result.value.any()),
             ]
 
-        # Then the number of winners follows.
-        more = layer.winners + entries - elements  # k - zeros
-        surplus = Signal.like(more)
-        floor, wanted = Signal.like(entries), Signal.like(entries)
-        zeros_win, ends = Signal(), Signal()
-        m.d.sync += [
-            surplus.eq(more),
-            floor.eq(Mux(layer.winners < positives, layer.winners, positives)),
-            zeros_win.eq((layer.winners > positives) & (entries != elements)),
-            # More than all entries are as good as all.
-            wanted.eq(Mux(surplus <= floor, floor, Mux(surplus[len(wanted) : -1].any(), ~0, surplus))),
-        ]
-        with m.FSM():
-            with m.State("COUNT"):
-                m.d.comb += counting.eq(1)
-                with m.If(counts & passes & result.last):
-                    m.next = "ADD"
-            with m.State("ADD"):
-                m.next = "COMPARE"
-            with m.State("COMPARE"):
-                m.next = "END"
-            with m.State("END"):
-                m.d.comb += ends.eq(1)
-                m.next = "COUNT"
-        element = topk.elements.payload
+        # They leave: in a first stage each is compared with the threshold, in a second one ties are told apart.
+        leaves, over = Signal(), Signal()  # a tensor leaves; its last word has been read
+        threshold, ties = Signal(THRESHOLD_BITS), Signal(signed(config.element_bits + 1))
+        results, held = Signal(data.ArrayLayout(Result, config.survivors)), Signal()
+        larger, equal, wins = Signal(config.survivors), Signal(config.survivors), Signal(config.survivors)
+        read = data.View(word, memory.r_data)
+        moves, last = Signal(), Signal()
         m.d.comb += [
-            topk.k.eq(wanted),
-            topk.elements.valid.eq(counted | ends),
-            element.value.eq(rank(result.value, layer)),
-            element.null.eq(ends),
-            element.last.eq(ends),
+            moves.eq(~held | sink.ready),
+            last.eq(Cat(result.last for result in results).any()),
+            memory.r_en.eq(leaves & moves & ~over),
+            self.known.eq(rising.known & ~leaves & ~self.late),
+            self.smallest.eq(threshold),
+            rising.taken.eq(self.known),
         ]
+        with m.If(moves):
+            m.d.sync += [held.eq(memory.r_en & memory.r_rdy), *(results[lane].eq(read[lane].result) for lane in lanes)]
+            for lane in lanes:
+                m.d.sync += [larger[lane].eq(read[lane].rank > threshold), equal[lane].eq(read[lane].rank == threshold)]
+            with m.If(memory.r_en & memory.r_rdy):
+                m.d.sync += over.eq(Cat(item.result.last for item in read).any())
+            with m.If(held & last):
+                m.d.sync += [leaves.eq(0), over.eq(0)]
+        ties_left = ties
+        for lane in lanes:
+            tie = equal[lane] & (ties_left < 0) & ~results[lane].null & results[lane].value.any()
+            m.d.comb += wins[lane].eq(larger[lane] | tie)
+            ties_left = ties_left + tie
+        with m.If(self.known):
+            m.d.sync += [leaves.eq(1), threshold.eq(rising.threshold), ties.eq(rising.ties)]
+        with m.Elif(held & moves):
+            m.d.sync += ties.eq(ties_left)
 
-        # The entries are read. The one at the memory's output stays there until it is taken; so does the pointer behind the next row.
-        index = Signal.like(entries)  # of the entry at the memory's output
-        row_end = Signal.like(entries)  # the pointer behind the row's last entry
-        pixel = Signal(config.pixel_bits)  # the last one of the row whose pointer is looked up next
-        rows_left = Signal(config.coordinate_bits)
-        base = Signal(config.element_bits)  # elements of all rows before this one
-        again, entry = topk.again, topk.again.payload
-        taken, end = Signal(), Signal()
+        # What the sink gets.
+        passes = ~chooses & ~self.late
         m.d.comb += [
-            taken.eq(again.valid & again.ready),
-            read.entries.address.eq(index + (taken & ~end)),
-            read.pointers.end_pixel.eq(pixel),
-            entry.value.eq(rank(read.entries.entry.value, layer)),
-            entry.null.eq(end),
-            entry.last.eq(end),
+            source.ready.eq(Mux(chooses, rising.ready & packer.source.ready, passes & sink.ready)),
+            sink.valid.eq(held | (source.valid & passes)),
+            sink.payload.eq(Mux(held, results, source.payload)),
         ]
-        m.d.comb += self.busy.eq(topk.winners.valid | kept.results.valid)
-        with m.FSM() as reading:
-            with m.State("IDLE"):
-                m.d.sync += [index.eq(0), row_end.eq(0), pixel.eq(layer.stored_columns - 1), rows_left.eq(layer.stored_rows)]
-                m.d.sync += base.eq(-layer.row_elements)
-                with m.If(self.start & layer.chooses):
-                    m.next = "LOOK_UP"
-            with m.State("LOOK_UP"):
-                m.d.comb += read.pointers.lookup.eq(1)
-                m.d.sync += pixel.eq(pixel + layer.stored_columns)
-                m.next = "READ"
-            with m.State("READ"):
-                with m.If(index != row_end):
-                    m.d.comb += again.valid.eq(1)
-                    m.d.sync += index.eq(index + taken)
-                with m.Else():
-                    m.d.comb += read.pointers.lookup.eq(1)
-                    m.d.sync += [
-                        row_end.eq(read.pointers.end),
-                        pixel.eq(pixel + layer.stored_columns),
-                        rows_left.eq(rows_left - 1),
-                        base.eq(base + layer.row_elements),
-                    ]
-                    with m.If(~rows_left.any()):
-                        m.next = "END"
-            with m.State("END"):
-                m.d.comb += [again.valid.eq(1), end.eq(1)]
-                with m.If(taken):
-                    m.next = "IDLE"
+        for lane in lanes:
+            with m.If(Mux(held, ~wins[lane], layer.kept & (stored[lane].rank < self.threshold))):
+                m.d.comb += sink.payload[lane].value.eq(0)
 
-        with m.If(~reading.ongoing("IDLE")):
-            m.d.comb += self.busy.eq(1)
-
-        # Those that are kept leave. If the tensor's last element is, nothing follows it.
-        chosen = Signal(data.StructLayout({"value": 8, "rank": 8, "position": config.element_bits}))  # the word that the winner was
-        told = Signal()  # the last element was a winner
-        winners, winner = topk.winners, topk.winners.payload
-        word = kept.words.payload
-        last_element = chosen.position == elements - 1
-        with m.If(taken):
-            m.d.sync += [
-                chosen.value.eq(read.entries.entry.value),
-                chosen.rank.eq(rank(read.entries.entry.value, layer)),
-                chosen.position.eq(Mux(end, elements, base + read.entries.entry.f)),
-            ]
+        # What is said of it.
+        waiting = Signal()  # all results of a tensor have come, and it is not known who wins
+        with m.If(comes & rising.ranked.last):
+            m.d.sync += waiting.eq(1)
+        with m.Elif(self.known):
+            m.d.sync += waiting.eq(0)
         m.d.comb += [
-            winners.ready.eq(kept.words.ready),
-            kept.words.valid.eq(winners.valid & ~told),
-            word.value.eq(chosen.value),
-            word.position.eq(chosen.position),
-            word.null.eq(winner.null),
-            word.last.eq(winner.null | last_element),
+            self.waits.eq(waiting | (leaves & ~self.late) | (source.valid & chooses & ~source.ready)),
+            self.full.eq(packer.source.valid & ~packer.source.ready & ~leaves),
         ]
-        with m.If(self.start):
-            m.d.sync += [told.eq(0), self.smallest.eq(1 << THRESHOLD_BITS - 1)]
-            with m.If(zeros_win):
-                m.d.sync += self.smallest.eq(Mux(layer.magnitude, 0, ~last_positive(layer)))
-        with m.Elif(winners.valid & winners.ready & ~winner.null):
-            m.d.sync += told.eq(last_element)
-            with m.If(chosen.rank < self.smallest):
-                m.d.sync += self.smallest.eq(chosen.rank)
         return m

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from amaranth.hdl import Signal, Value, signed
+from amaranth.hdl import Value, signed
 from amaranth.lib.memory import Memory
 
 from formal.configurations import EXPERTS, POOLING, SERIAL, SEVERAL, SMALL, SPREAD, WINNERS, few_bins
@@ -45,7 +45,7 @@ from skipgrid.rtl.pooling.pixel_places import PixelPlaces
 from skipgrid.rtl.pooling.pool_merger import PoolMerger
 from skipgrid.rtl.pooling.pooled_results import PooledResults
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
-from skipgrid.rtl.winners.kept_results import KeptResults
+from skipgrid.rtl.winners.packer import Packer
 from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
 STEADY = (
@@ -69,6 +69,7 @@ QUICK = (
     "narrow",
     "pixel-places",
     "pixel-lists",
+    "packer",
     "pool-merger",
     "pooled-results",
     "sums",
@@ -156,23 +157,11 @@ def holds(proof: Proof, holder: Any) -> Container[str]:
 
 
 def chooses(proof: Proof, winners: Any) -> Container[str]:
-    """The layer's first part ends, and its second one begins, when no result is under way."""
-    m = proof.m
-    layer = winners.layer
-    second = Signal()
-    m.d.comb += second.eq(proof.free("second_part") & ~winners.source.valid & ~winners.sink.valid)
-    fields = proof.fixed("layer", len(Value.cast(layer)))
-    m.d.comb += [
-        Value.cast(layer).eq(fields),
-        layer.chooses.eq(proof.seen(second)),
-        layer.computes.eq(~layer.chooses),
-        winners.start.eq(proof.first | (proof.before(second) & ~proof.before(proof.seen(second)))),
-    ]
-    proof.reach(
-        "a winner waits, and is taken",
-        layer.chooses & winners.sink.valid & winners.sink.ready & proof.before(winners.sink.valid & ~winners.sink.ready),
-    )
-    return ("layer", "start")
+    """The next layer may begin, or not, as soon as it is known who wins; its results wait."""
+    known = proof.seen(winners.known)
+    proof.m.d.comb += winners.late.eq(known & proof.fixed("overlaps"))
+    proof.reach("a winner waits, and is taken", known & winners.sink.valid & winners.sink.ready & proof.before(winners.sink.valid))
+    return ("late",)
 
 
 SKID = ("moves = ~self.sink.valid | self.sink.ready", "moves = Signal(init=1)")
@@ -237,14 +226,24 @@ PROPERTIES = (
     rule("encoder", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)"),
     rule("encoder-two", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)", 2),
     rule("serial-encoder", SerialEncoder, 50, "emits & ~full & (step | filling)", "emits & (step | filling)"),
+    rule("packer", Packer, 8, "sink.ready | ~sink.valid", "1", 2),
     rule(
         "tensor-winners",
         TensorWinners,
-        30,
-        "~results.valid | (results.ready & ~many)",
-        "1",
+        22,
+        "moves.eq(~held | sink.ready)",
+        "moves.eq(1)",
         WINNERS,
-        inside=KeptResults,
+        connect=chooses,
+        within=few_bins,
+    ),
+    rule(
+        "tensor-winners-two",
+        TensorWinners,
+        22,
+        "moves.eq(~held | sink.ready)",
+        "moves.eq(1)",
+        WINNERS.replaced(scan=2, survivors=2),
         connect=chooses,
         within=few_bins,
     ),

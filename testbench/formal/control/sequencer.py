@@ -23,7 +23,8 @@ def of(config: Config, most: int) -> Callable[[Proof], None]:
         """Whatever the program memory holds, a run ends, done or failed with a named error, and no layer begins whose sizes are wrong.
 
         For any program, written before or between runs, from any first descriptor; with a datapath that ends a layer, or reports a
-        fault, within 2 cycles, and settles within 2; with errors of the load port, and clears, whenever nothing runs.
+        fault, within 2 cycles, settles within 2, and stores what is left of the layer before within 2; with errors of the load port, and
+        clears, whenever nothing runs.
         """
         m = proof.m
         m.submodules.sequencer = sequencer = Sequencer(config)
@@ -35,6 +36,9 @@ def of(config: Config, most: int) -> Callable[[Proof], None]:
             m.d.comb += getattr(sequencer, name).eq(proof.free(name, getattr(sequencer, name).shape()))
         if config.winners:
             m.d.comb += sequencer.kept.eq(proof.free("kept"))
+        if config.overlaps:
+            stored = proof.since(sequencer.late, 2) >= ANSWER_CYCLES
+            m.d.comb += [sequencer.late.eq(proof.free("late") & ~stored), sequencer.follows.eq(proof.free("follows") & sequencer.late)]
 
         code = proof.free("fault_code", len(Value.cast(sequencer.fault_code)))
         m.d.comb += Value.cast(sequencer.fault_code).eq(code)
@@ -92,8 +96,8 @@ PROPERTIES = (
     ),
     Property(
         "sequencer-winners",
-        of(WIDE.replaced(winners=True), 56),
-        60,
-        (Fault("winners are chosen for ever", Sequencer, "self._choose_after.eq(0),", "self._choose_after.eq(1),", method="_choose"),),
+        of(WIDE.replaced(winners=128), 52),
+        56,
+        (Fault("a layer waits for what is never stored", Sequencer, "waits.eq(self.late & ~(reads", "waits.eq(~(reads"),),
     ),
 )

@@ -1,0 +1,60 @@
+"""Results that come one or two a cycle, packed two by two."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..layouts import Result
+from .rising_threshold import RANK_BITS
+
+
+class RankedResult(data.Struct):
+    """A result, and the rank of its value among those that win."""
+
+    result: Result
+    rank: RANK_BITS
+
+
+class Packer(wiring.Component):
+    """Joins results to arrays of which each is full, but for the one that ends the tensor.
+
+    survivors: how long the arrays are, 1 or 2.
+
+    Members:
+        source: arrays whose second result, or both, may be none. sink: the same results.
+
+    Throughput: an array a cycle; one more for the last result of a tensor, where it finds no place beside others. Latency: none, but that
+        the second of two may come first, and wait.
+    """
+
+    def __init__(self, survivors: int) -> None:
+        self.survivors = survivors
+        results = stream.Signature(data.ArrayLayout(RankedResult, survivors))
+        super().__init__({"source": In(results), "sink": Out(results)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        source, sink = self.source, self.sink
+        if self.survivors == 1:
+            wiring.connect(m, wiring.flipped(source), wiring.flipped(sink))
+            return m
+        first, second = source.payload
+        waits, waiting = Signal(), Signal(RankedResult, reset_less=True)  # the first one of an array
+        some, two, ends = Signal(), Signal(), Signal()
+        m.d.comb += [
+            some.eq(source.valid & ~first.result.is_none()),
+            two.eq(source.valid & ~second.result.is_none()),
+            ends.eq(waits & waiting.result.last),
+            sink.valid.eq(ends | Mux(waits, some, two | (some & first.result.last))),
+            sink.payload[0].eq(Mux(waits, waiting, first)),
+            sink.payload[1].eq(Mux(waits, first, second)),
+            source.ready.eq(~ends & (sink.ready | ~sink.valid)),
+        ]
+        with m.If(ends):
+            m.d.comb += sink.payload[1].eq(RankedResult.const({"result": {"null": 1}}))
+            m.d.sync += waits.eq(~sink.ready)
+        with m.Elif(source.valid & source.ready):
+            m.d.sync += waits.eq(Mux(waits, two | ~some, some & ~two & ~first.result.last))
+            with m.If(~waits | two):
+                m.d.sync += waiting.eq(Mux(waits, second, first))
+        return m
