@@ -18,9 +18,21 @@ from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.layouts import Token
 
 EVERYTHING = SMALL.replaced(
-    winners=True, pixel_winners=3, experts=4, experts_chosen=2, pool_elements=64, form=Form.SPREAD, scan=2, survivors=2, pointers=4
+    winners=True,
+    pixel_winners=3,
+    experts=4,
+    experts_chosen=2,
+    pool_elements=64,
+    functions=2,
+    form=Form.SPREAD,
+    scan=2,
+    survivors=2,
+    pointers=4,
 )
-OPTIONAL = ("ExpertGate", "ExpertWeigher", "PoolingUnit", "PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "SumWay")
+OPTIONAL = (
+    *("ExpertGate", "ExpertWeigher", "FunctionTable", "PoolingUnit"),
+    *("PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "SumWay"),
+)
 STAGES = ("ControlStage", "InputStage", "GridStage", "OutputStage")
 COMPOSED = ("Accelerator", *STAGES, "ExpertRouter")  # of the others; what they offer comes from one of these
 SIZES = {"experts": 4, "cells": 2, "value_bits": 8, "fraction": 4, "counter_bits": 8}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from skipgrid.golden.layer import Layer
-from skipgrid.golden.network import run_layer
+from skipgrid.golden.network import look_up, run_layer
 from skipgrid.golden.numerics import INT32, requantise
 
 from ..compiler.bounds import sums
@@ -355,7 +355,7 @@ def _constants(layer: Layer) -> dict[int, int]:
     if not dead.size or layer.mixture is not None or layer.winners is not None:
         return {}
     sums = np.zeros((len(layer.bias), 1, 1), np.int32)
-    y = requantise(sums, layer.bias, layer.scale, layer.y.zero_point, *layer.clamp).reshape(-1)
+    y = look_up(requantise(sums, layer.bias, layer.scale, layer.rounded.zero_point, *layer.clamp), layer).reshape(-1)
     return {int(channel): int(y[channel]) for channel in dead}
 
 

@@ -254,9 +254,9 @@ class Sequencer(wiring.Component):
                 if config.winners:
                     m.d.sync += self.layer.chooses.eq(0)
                 continue
-            if name == "merges":
-                if config.pool_elements:
-                    m.d.sync += self.layer.merges.eq(value & computes)
+            if name in ("merges", "looked_up"):
+                if name in self.layer.shape().members:
+                    m.d.sync += self.layer[name].eq(value & computes)
                 else:
                     found[Error.NOT_BUILT].append(value & computes)
                 continue
@@ -288,6 +288,8 @@ class Sequencer(wiring.Component):
             return self.layer.routed
         if use is Use.POOLING:
             return self.layer.merges
+        if use is Use.FUNCTIONS:
+            return self.layer.looked_up
         if use is Use.ROWS:
             return Cat(self.layer[name] for name in ("merges", "of_tensor") if name in self.layer.shape().members).any()
         if use is Use.TENSOR_WINNERS:

@@ -22,6 +22,7 @@ from ..winners.pixel_winners import PixelWinners
 from ..winners.tensor_winners import THRESHOLD_BITS, TensorWinners
 from .drain import Drain
 from .encoder import RunLengthEncoder
+from .functions import FunctionTable
 from .narrow import Narrow
 from .requantise import Requantiser
 from .serial_drain import SerialDrain
@@ -41,13 +42,13 @@ LINKED = ("merges", "gates", "routed", "of_pixel", "of_tensor", "chooses")  # fi
 class OutputStage(wiring.Component):
     """From sums to words: what may survive is requantised, and zeros are told by the tokens behind them.
 
-        sums → drain → requantisers or sums' bytes → pooling → gate → weigher → pixels' winners → tensor's winners → builder
+        sums → drain → requantisers or sums' bytes → function → pooling → gate → weigher → pixels' winners → tensor's winners → builder
                 ↑ order
 
         builder → encoder → words, or outputs
 
     Pooling, gate, weigher and winners are there where they are built, let pass what is not theirs, and take one result a cycle; a layer
-    for which none of them is goes around them.
+    for which none of them is goes around them. Functions are looked up where they are built, `survivors` results a cycle.
 
     Members:
         layer: steady while anything is under way. start: it begins. stop: what is under way is given up, and a packet that has begun
@@ -157,6 +158,12 @@ class OutputStage(wiring.Component):
                 results.valid.eq(sums.results.valid),
                 results.payload.eq(sums.results.payload),
             ]
+
+        if config.functions:
+            m.submodules.functions = functions = clears(FunctionTable(config))
+            m.d.comb += [functions.layer.eq(layer), functions.store.eq(self.store)]
+            wiring.connect(m, results, functions.source)
+            results = functions.sink
 
         # Results pass all that pools, chooses among, or weighs them, one by one.
         links = self._links(m, clears)

@@ -12,6 +12,7 @@ SEVERAL = SMALL.replaced(scan=2, survivors=2, pointers=4)
 SPREAD = SMALL.replaced(form=Form.SPREAD)
 SERIAL = SMALL.replaced(rows=1, form=Form.SERIAL)
 WINNERS = SMALL.replaced(winners=True, pixel_winners=2, channels=4)
+FUNCTIONS = SEVERAL.replaced(functions=1)
 EXPERTS = SMALL.replaced(experts=3, experts_chosen=2)
 
 
