@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from simulation import ALL, SERIAL, SMALL, shapes
+from simulation import ALL, SERIAL, SMALL, SPREAD, shapes
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config, Form
 
@@ -31,6 +31,6 @@ def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
-@shapes({"2x4": SMALL, "spread, pooling": SMALL.replaced(form=Form.SPREAD, pool_elements=128)}, "2x4")
+@shapes({"2x4": SMALL, "spread, pooling, functions": SPREAD.replaced(pool_elements=128, functions=2)}, "2x4")
 def test_errors(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator_errors", config)
