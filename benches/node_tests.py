@@ -69,7 +69,8 @@ formats QDQ and QOperator, so that most tests make two models. All outputs are c
 the test's own inputs and {random} random ones: {verdict}.
 
 What runs on the host is computed there by ONNX Runtime. What only moves elements is shown as of the host here, where it is alone; between
-layers it costs nothing. Relu, Clip and Pad join a layer, too, and so does a MaxPool behind one.
+layers it costs nothing. Relu, Clip and Pad join a layer, too, and so do a MaxPool behind one and, where the accelerator holds tables,
+functions of one value, such as LeakyRelu and Sigmoid.
 
 {table}
 """

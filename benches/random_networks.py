@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Layer, Mixture, Winners
+from skipgrid.golden import Activation, Function, Layer, Mixture, Winners
 from skipgrid.host.compiler.descriptors import descriptors, network_program
 from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
 from skipgrid.host.compiler.lowering import lowered
@@ -77,6 +77,7 @@ def random_config(rng: np.random.Generator) -> Config:
         winners=power(64, 65536, 1024) if some(0.5) else 0,
         pixel_winners=int(rng.choice([0, 0, 1, 3, 8, 64])),
         pool_elements=0 if serial or some(0.3) else power(64, 65536, 512),
+        functions=int(rng.choice([0, 0, 1, 4, 64])),
         wide_program=some(0.5),
         experts=experts,
         experts_chosen=int(rng.choice([1, 2, 8][: 1 + (experts >= 2) + (experts >= 8)])) if experts else 0,
@@ -138,8 +139,22 @@ def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activ
     )
 
 
-def random_choices(rng: np.random.Generator, layer: Layer, config: Config, experts: int) -> Layer:
-    """The layer, where the configuration has the units for it, with so many experts, or winners, or both."""
+def random_function(rng: np.random.Generator, before: Activation, y: Activation) -> Function:
+    """Any values, or some that never fall, with one zero or many."""
+    values = rng.integers(y.low, y.high + 1, 256)
+    values[rng.random(256) < rng.choice([0, 0.1, 0.9])] = y.zero_point
+    if rng.random() < 0.5:
+        values.sort()
+    if rng.random() < 0.5:
+        values[before.zero_point - before.low] = y.zero_point
+    return Function(before, values.astype(y.dtype))
+
+
+def random_choices(rng: np.random.Generator, layer: Layer, config: Config, experts: int, tables: int = 0) -> Layer:
+    """The layer, where the configuration has the units for it, with so many experts, winners, a function, or several of these.
+
+    tables: of functions that other layers take.
+    """
     if experts and rng.random() < 0.5:
         K = experts * config.lanes * int(rng.integers(1, 3))
         channels = rng.integers(0, len(layer.bias), K)
@@ -149,6 +164,10 @@ def random_choices(rng: np.random.Generator, layer: Layer, config: Config, exper
         gate = Layer(f"{layer.name}, gate", weights, bias, scale, layer.shape, x=layer.x, y=random_activation(rng))
         some = {name: getattr(layer, name)[channels] for name in ("weights", "bias", "scale")}
         layer = layer.replaced(**some, mixture=Mixture(gate, min(experts, config.experts_chosen)))
+    weighed = layer.mixture is not None and layer.pool != (1, 1)  # of which some are not computed with a function
+    if tables < config.functions and not weighed and rng.random() < 0.4:
+        y = random_activation(rng)
+        layer = layer.replaced(y=y, function=random_function(rng, layer.y, y))
     if config.winners and rng.random() < 0.4:
         share, period = float(rng.choice([0, 0.1, 0.5, 1])), int(rng.choice([1, 1, 2, 3]))
         layer = layer.replaced(winners=Winners(share=share, magnitude=bool(rng.random() < 0.5), period=period))
@@ -185,7 +204,8 @@ def random_case(rng: np.random.Generator, config: Config, depth: int | None = No
             shape, held = _random_shape(rng, config, scale), random_activation(rng)
         taken, taken_held = (layers[-1].out_shape, layers[-1].y) if layers else (shape, held)
         layer = random_layer(rng, taken, taken_held, len(layers), max(1, int(min(most, 40) * scale)))
-        drawn = lowered(random_choices(rng, layer, config, experts))
+        tables = sum(each.function is not None for each in layers)
+        drawn = lowered(random_choices(rng, layer, config, experts, tables))
         try:
             network_program(place([*layers, *drawn], config), config, load=True, k_in=0, k_out=0)
         except DoesNotFit as refusal:

@@ -8,7 +8,7 @@ A tensor's way, in the order of the modules:
       -> decode, from_coded: back to (C, H, W)
       -> accumulate: convolution of x - z, int32 (K, rows, columns)        network.py
       -> requantise: + bias, * scale, round, + zero point, clamp           numerics.py
-      -> max_pool -> apply_threshold                                       network.py, numerics.py
+      -> max_pool -> the layer's function -> apply_threshold               network.py, layer.py, numerics.py
       -> weighed, if the layer is a mixture of experts                     numerics.py, with the weights of network.py's route
       -> keep_winners or keep_pixel_winners, if the layer says so          topk.py; with `Thresholds`, keep_reaching
       -> y, the next layer's x
@@ -38,9 +38,9 @@ from .codec import (
     untokens,
 )
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
-from .layer import Activation, Layer, Mixture, Winners, check_network
+from .layer import Activation, Function, Layer, Mixture, Winners, check_network
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
-from .network import SCORE_FRACTION, Thresholds, accumulate, finish, max_pool, route, run_layer, run_network
+from .network import SCORE_FRACTION, Thresholds, accumulate, finish, look_up, max_pool, route, run_layer, run_network
 from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded, weighed
 from .router import Overflow, Router, Routing
 from .topk import keep_pixel_winners, keep_reaching, keep_winners, smallest_winner, topk, winners
@@ -51,6 +51,7 @@ __all__ = [
     "WEIGHT_ONE",
     "Activation",
     "CodecError",
+    "Function",
     "Layer",
     "Mixture",
     "Overflow",
@@ -77,6 +78,7 @@ __all__ = [
     "keep_reaching",
     "keep_winners",
     "limit_cycles",
+    "look_up",
     "max_pool",
     "max_run",
     "requantise",

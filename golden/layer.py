@@ -47,6 +47,31 @@ class Activation:
             raise ValueError(f"the zero point of {self.dtype} activations lies in {self.low}...{self.high}, not at {self.zero_point}")
 
 
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function of one value, as all of its values.
+
+    before: how what it is of is held.
+    values: (256,), in the output's type: of each value of that type, from its lowest up.
+    """
+
+    before: Activation
+    values: NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        if self.values.dtype not in (np.uint8, np.int8) or self.values.shape != (256,):
+            raise TypeError(f"a function has 256 values of uint8 or int8, not {self.values.dtype} of shape {self.values.shape}")
+
+    @property
+    def never_falls(self) -> bool:
+        """Whether it is no smaller of larger values."""
+        return bool((np.diff(self.values.astype(int)) >= 0).all())
+
+    def __call__(self, x: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Of some values of the type before."""
+        return np.asarray(self.values[x.astype(np.int64) - self.before.low])
+
+
 @dataclass(frozen=True)
 class Winners:
     """How many elements of a tensor keep their values; all others become zero.
@@ -112,7 +137,7 @@ class Mixture:
 class Layer:
     """A convolution (or fully connected layer) with what follows it up to the next stored tensor.
 
-    y = winners(weighed(threshold(max_pool(clamp(rne(float32(conv(x - z) + bias) * scale) + zero_point, low, high)))))
+    y = winners(weighed(threshold(function(max_pool(clamp(rne(float32(conv(x - z) + bias) * scale) + zero_point, low, high))))))
 
     A fully connected layer is a convolution whose filter is as large as its input: weights (K, C, H, W).
 
@@ -124,9 +149,10 @@ class Layer:
     x, y: how input and output are held.
     stride: (rows, columns).
     pads: (top, left, bottom, right), in pixels that hold the input's zero point.
-    low, high: the clamp after requantisation, in the output's type; ReLU is low = y.zero_point.
+    low, high: the clamp after requantisation, in the type of what is `rounded`; ReLU is low = y.zero_point.
     pool: (rows, columns) of the max pooling; (1, 1) is none.
     pool_stride: (rows, columns).
+    function: what becomes of each rounded value; None if they are the outputs. The zero_point above is that of what is `rounded`.
     threshold: outputs with |y - zero_point| below it become the zero point; 0 and 1 change nothing.
     mixture: the outputs of experts that are not chosen become zero, and those of the chosen are weighed; None if there are no experts.
     winners: of all outputs only so many keep their values; None if all do.
@@ -145,6 +171,7 @@ class Layer:
     high: int | None = None
     pool: tuple[int, int] = (1, 1)
     pool_stride: tuple[int, int] = (1, 1)
+    function: Function | None = None
     threshold: int = 0
     mixture: Mixture | None = None
     winners: Winners | None = None
@@ -171,8 +198,12 @@ class Layer:
             self._refuse("every scale is positive and finite")
         if min(self.stride) < 1 or min(self.pool) < 1 or min(self.pool_stride) < 1 or min(self.pads) < 0 or self.threshold < 0:
             self._refuse("strides and pools are 1 or more, pads and the threshold 0 or more")
-        if not self.y.low <= self.clamp[0] <= self.clamp[1] <= self.y.high:
-            self._refuse(f"the clamp {self.clamp} does not lie in the {self.y.dtype} output's {self.y.low}...{self.y.high}")
+        if self.function is not None and self.function.values.dtype != self.y.dtype:
+            self._refuse(f"its function gives {self.function.values.dtype}, but its output is {self.y.dtype}", TypeError)
+        rounded = self.rounded
+        if not rounded.low <= self.clamp[0] <= self.clamp[1] <= rounded.high:
+            what = f"{rounded.dtype} output's" if self.function is None else f"function's {rounded.dtype} input's"
+            self._refuse(f"the clamp {self.clamp} does not lie in the {what} {rounded.low}...{rounded.high}")
         if self.shape[1] + top + bottom < R or self.shape[2] + left + right < S:
             self._refuse(f"a filter of {R} x {S} does not fit into an input of {self.shape[1]} x {self.shape[2]} with pads {self.pads}")
         if self.conv_shape[1] < self.pool[0] or self.conv_shape[2] < self.pool[1]:
@@ -188,9 +219,14 @@ class Layer:
         raise error(f"layer {self.name}: {why}")
 
     @property
+    def rounded(self) -> Activation:
+        """How what requantisation gives is held: what the function is of, or the output."""
+        return self.y if self.function is None else self.function.before
+
+    @property
     def clamp(self) -> tuple[int, int]:
         """(low, high) after requantisation, where None means the type's own range."""
-        return (self.y.low if self.low is None else self.low, self.y.high if self.high is None else self.high)
+        return (self.rounded.low if self.low is None else self.low, self.rounded.high if self.high is None else self.high)
 
     @property
     def conv_shape(self) -> tuple[int, int, int]:

@@ -55,10 +55,15 @@ def max_pool(x: NDArray[np.integer], pool: tuple[int, int], stride: tuple[int, i
 
 
 def finish(sums: NDArray[np.int32], layer: Layer) -> NDArray[np.integer]:
-    """What a layer stores of its sums, int32 (K, rows, columns), but for experts and winners: requantised, pooled, and thresholded."""
-    full = requantise(sums, layer.bias, layer.scale, layer.y.zero_point, *layer.clamp)
-    pooled = max_pool(full, layer.pool, layer.pool_stride)
-    return apply_threshold(pooled, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
+    """What a layer stores of its sums, int32 (K, rows, columns), but for experts and winners: requantised, pooled, and looked up."""
+    full = requantise(sums, layer.bias, layer.scale, layer.rounded.zero_point, *layer.clamp)
+    return look_up(max_pool(full, layer.pool, layer.pool_stride), layer)
+
+
+def look_up(rounded: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
+    """What becomes of rounded values: those of the layer's function, if it has one, and thresholded; in the output's type."""
+    values = rounded if layer.function is None else layer.function(rounded)
+    return apply_threshold(values, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
 
 
 def run_layer(x: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:

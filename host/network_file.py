@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden.layer import Activation, Layer, Mixture, Winners
+from skipgrid.golden.layer import Activation, Function, Layer, Mixture, Winners
 
 from .network import ModelError, Network, Port
 
 ENDING = ".npz"
 TEXT = "network"  # the name of the text among the arrays
 VERSION = 1
-PARTS = {part.__name__: part for part in (Activation, Layer, Mixture, Winners, Port, Network)}
+PARTS = {part.__name__: part for part in (Activation, Function, Layer, Mixture, Winners, Port, Network)}
 
 
 def save_network(network: Network, path: Path) -> None:

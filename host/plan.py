@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from skipgrid.rtl.config import Config
 
-from .compiler.fits import DoesNotFit
+from .compiler.fits import DoesNotFit, remedy
 from .compiler.lowering import lowered
 from .compiler.passes import apart_saves, check_passes
 from .compiler.program import Program, check_resident, compile_network
@@ -77,11 +77,18 @@ class Plan:
 
 def plan_model(cut: Cut, config: Config) -> Plan:
     """A model's plan for a configuration; ModelError if nothing of it fits."""
-    cut = with_folded(cut, config)
+    cut = with_folded(with_functions(cut, config), config)
     refused = refused_layers(cut, config)
     if refused:
         cut = cut.without(refused)
     return Plan(cut.model.name, config, tuple(_grouped(cut, config)), cut)
+
+
+def with_functions(cut: Cut, config: Config) -> Cut:
+    """The same cut; where a configuration has no tables, with the functions of layers on the host."""
+    if config.functions or all(found.plain is None for found in cut.layers):
+        return cut
+    return cut.plain(f"{config.name} holds no tables of functions; {remedy(config, 'functions', 1)}")
 
 
 def refused_layers(cut: Cut, config: Config) -> dict[Found, str]:

@@ -22,7 +22,7 @@ from .compiler.codes import SAMPLE, shortest_codes
 from .compiler.descriptors import network_program
 from .compiler.fits import DoesNotFit
 from .compiler.lowering import lowered
-from .compiler.packets import channel_packet, program_packet, weight_packet
+from .compiler.packets import load_packets, program_packet
 from .compiler.passes import Slices, plan
 from .compiler.placement import place
 from .compiler.program import Program, compile_network
@@ -165,7 +165,7 @@ def pass_starts(layer: Layer, x: Tensor, y: Tensor, config: Config) -> Iterator[
         placed = place([item.layer], config)
         packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out, sums=item.sums))]
         if item.between != loaded:
-            packets += [weight_packet(placed[0], config), channel_packet(placed[0], config, sums=item.sums)]
+            packets += load_packets(placed, config, sums=item.sums)
             loaded = item.between
         cycles = _least_cycles(item.read(x), item.layer, config)
         yield Start(packets, k_in, k_out, item.under, item.block, encode(coded, k_in), encode(block, k_out), cycles, item.sums)

@@ -14,6 +14,7 @@ from skipgrid.host.compiler.fits import routing
 from skipgrid.host.compiler.passes import Slices
 from skipgrid.host.devices.device import Words
 from skipgrid.host.network import Network
+from skipgrid.host.onnx.functions import OUTPUT_SCALE
 from skipgrid.host.onnx.layers import Found
 from skipgrid.host.onnx.model import Model
 from skipgrid.host.onnx.parts import Part
@@ -29,7 +30,7 @@ from .description import layout
 AS_IT_IS = "as it is"
 SHAPE = ("C", "H", "W")
 # Where a node says what one step of a tensor of 8 bits stands for: of what it gives, and of what it reads first.
-SCALE_GIVEN = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QGemm": 7}
+SCALE_GIVEN = {"QLinearConv": 6, "QLinearMatMul": 6, "QGemm": 7, **OUTPUT_SCALE}
 SCALE_READ = {"DequantizeLinear": 1, "QLinearConv": 1, "QLinearMatMul": 1, "QGemm": 1}
 
 

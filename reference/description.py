@@ -13,7 +13,7 @@ from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, FIELD, SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts import router_map
-from skipgrid.rtl.layouts import LANES_A_WORD, LoadHeader, LoadTarget, Opcode, WinnersOf, entry_layout, pointer_shape
+from skipgrid.rtl.layouts import FUNCTION_WORDS, LANES_A_WORD, LoadHeader, LoadTarget, Opcode, WinnersOf, entry_layout, pointer_shape
 from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, ROUTER_BASE, VERSION, Register
 
 PORTS = {
@@ -109,6 +109,17 @@ def router_registers(experts: int) -> dict[str, Any]:
     }
 
 
+def _functions(config: Config) -> dict[str, Any]:
+    """The target of functions' tables."""
+    return {
+        "target": LoadTarget.FUNCTIONS.value,
+        "addresses": config.functions * FUNCTION_WORDS,
+        "words_an_address": 1,
+        "holds": "what becomes of four coded bytes that follow each other, the lowest byte first; of coded byte b of table t at"
+        f" address {FUNCTION_WORDS} t + b / 4",
+    }
+
+
 def describe(config: Config, module: str = "skipgrid", form: str = "generic") -> dict[str, Any]:
     """The content of params.json, for a top module of that name and a form of `vendors`."""
     return {
@@ -173,6 +184,7 @@ def describe(config: Config, module: str = "skipgrid", form: str = "generic") ->
                     "words_an_address": 1,
                     "holds": f"one word of a program; descriptor n begins at address {SLOT_WORDS} n",
                 },
+                **({LoadTarget.FUNCTIONS.name: _functions(config)} if config.functions else {}),
             },
         },
         "errors": [{"code": error.value, "name": error.name, "meaning": error.sentence} for error in Error],

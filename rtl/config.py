@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 MAX_QUOTIENT = 7  # ones of the unary part; that many are not ended by a zero
 MAX_REMAINDER = 7  # bits of the remainder: k is 0...7
@@ -62,6 +63,8 @@ class Config:
     pool_elements: the unit is built that pools a layer's output behind the requantiser, up to 3 x 3, so that no window is computed for two
         pools: a row that it stores has fewer elements, and a pixel fewer than a quarter of them, where survivors is 2 with the channels of
         a pixel counted in eights: a power of two, 64...65,536; 0 for none. Not where the form is serial.
+    functions: tables held, of what becomes of each of 256 values, for layers with a function behind their requantisation: a power of two,
+        1...64; 0 for none.
     wide_program: a descriptor is fetched four words a cycle, which takes more memory blocks, and some 15 cycles less for each layer.
     experts, experts_chosen: a router is built that chooses up to `experts_chosen` of `experts` for each input of a layer, whose other
         experts are skipped: 2...64, and 1...8 of them; 0 and 0 for none. Not where the form is serial.
@@ -87,6 +90,7 @@ class Config:
     winners: int = 0
     pixel_winners: int = 0
     pool_elements: int = 0
+    functions: int = 0
     wide_program: bool = False
     experts: int = 0
     experts_chosen: int = 0
@@ -95,7 +99,7 @@ class Config:
         sizes = (
             *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
             *("scan", "sums", "ranges_ahead", "survivors", "pointers", "soft_lanes"),
-            *("winners", "pixel_winners", "pool_elements", "experts", "experts_chosen"),
+            *("winners", "pixel_winners", "pool_elements", "functions", "experts", "experts_chosen"),
         )
         for item in sizes:
             value = getattr(self, item)
@@ -144,6 +148,8 @@ class Config:
             raise ValueError(f"pool_elements must be a power of two from 64 to 65536, or 0 for none, not {self.pool_elements}")
         if self.pool_elements and self.serial:
             raise ValueError(f"pool_elements must be 0 where the form is serial, not {self.pool_elements}")
+        if self.functions and not (_power_of_two(self.functions) and self.functions <= 64):
+            raise ValueError(f"functions must be a power of two from 1 to 64, or 0 for none, not {self.functions}")
         if self.experts and not 2 <= self.experts <= 64:
             raise ValueError(f"experts must be from 2 to 64, or 0 for none, not {self.experts}")
         if self.experts and self.serial:
@@ -265,13 +271,14 @@ class Config:
         return replace(self, **changes)  # type: ignore[arg-type]
 
 
+_BUILT: dict[str, Any] = {"pool_elements": 8192, "functions": 8, "wide_program": True}  # in each preset
 PRESETS = {
     config.name: config
     for config in (
-        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, sums=4, pointers=4, pool_elements=8192, wide_program=True),
-        Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8, survivors=2, pointers=4, pool_elements=8192, wide_program=True),
-        Config(name="4x32", rows=4, lanes=32, weights=8192, scan=16, survivors=2, pointers=4, pool_elements=8192, wide_program=True),
-        Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16, survivors=2, pointers=4, pool_elements=8192, wide_program=True),
+        Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, sums=4, pointers=4, **_BUILT),
+        Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8, survivors=2, pointers=4, **_BUILT),
+        Config(name="4x32", rows=4, lanes=32, weights=8192, scan=16, survivors=2, pointers=4, **_BUILT),
+        Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16, survivors=2, pointers=4, **_BUILT),
     )
 }
 

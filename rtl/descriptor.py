@@ -19,6 +19,7 @@ class Use(Enum):
     ALWAYS = "whatever the opcode"
     COMPUTES = "unless the opcode is LOAD"
     POOLING = "where merges is 1"
+    FUNCTIONS = "where looked_up is 1"
     WINNERS = "where winners_of asks for winners"
     TENSOR_WINNERS = "where they are a tensor's"
     EXPERTS = "where the opcode is EXPERTS"
@@ -29,6 +30,8 @@ class Use(Enum):
             return config.experts > 0
         if self is Use.POOLING:
             return config.pool_elements > 0
+        if self is Use.FUNCTIONS:
+            return config.functions > 0
         if self is Use.TENSOR_WINNERS:
             return config.winners > 0
         return self is not Use.WINNERS or config.some_winners
@@ -123,13 +126,19 @@ FIELDS = (
         " and the fields with merges say; the error NOT_BUILT where there is none",
         held=None,
     ),
-    Field("reserved0", 3),
+    Field(
+        "looked_up",
+        1,
+        "the function's table that `table` says has what becomes of each output; the error NOT_BUILT where no tables are",
+        held=None,
+    ),
+    Field("reserved0", 2),
     Field("stride_rows", 8, "the convolution's stride in rows", held=_coordinate),
     Field("stride_columns", 8, "the convolution's stride in columns", held=_coordinate),
     # word 1: what becomes of a value
-    Field("low", signed(9), "the lower clamp, as y − zero point"),
-    Field("high", signed(9), "the upper clamp, as y − zero point"),
-    Field("threshold", 8, "outputs whose |y − zero point| is below it become 0"),
+    Field("low", signed(9), "the lower clamp, as y − zero point, before a function"),
+    Field("high", signed(9), "the upper clamp, likewise"),
+    Field("threshold", 8, "outputs whose |y − zero point| is below it become 0, before a function, whose table has its own"),
     Field("k_in", 3, "the code's parameter of the input stream", use=Use.ALWAYS),
     Field("k_out", 3, "the code's parameter of the output stream"),
     # word 2
@@ -234,9 +243,17 @@ FIELDS = (
         "columns from a group's window to that of the next group of the same output",
         held=lambda config: min(7, config.coordinate_bits),
     ),
-    # words 19 and 20, for the pooling unit, and for winners; taken only where these are built
+    # words 19 and 20, for the pooling unit, and 19 for functions; taken only where these are built
     Field("conv_columns", 16, "merges: columns of the convolution's output", held=_coordinate, use=Use.POOLING, least=1),
-    Field("reserved2", 16),
+    Field(
+        "table",
+        6,
+        "looked_up: the number of the function's table",
+        held=lambda config: (config.functions - 1).bit_length(),
+        use=Use.FUNCTIONS,
+    ),
+    Field("positive_out", 8, "looked_up: coded bytes of the output above it stand for negative ones: byte − 256", use=Use.FUNCTIONS),
+    Field("reserved2", 2),
     Field(
         "row_elements",
         17,
@@ -324,9 +341,9 @@ def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
     computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
-    field modulo 65,536 is enough for the addresses of this configuration. merges is there where the pooling unit is built. Where winners
-    are built, of_tensor and of_pixel stand for winners_of. With kept, what reaches the threshold kept from an earlier tensor wins; with
-    follows, the layer's input is still being stored when it begins, as winners of the layer before.
+    field modulo 65,536 is enough for the addresses of this configuration. merges is there where the pooling unit is built, and looked_up
+    where functions are. Where winners are built, of_tensor and of_pixel stand for winners_of. With kept, what reaches the threshold kept
+    from an earlier tensor wins; with follows, the layer's input is still being stored when it begins, as winners of the layer before.
     """
     members: dict[str, ShapeLike] = {"computes": 1}
     if config.winners:
@@ -339,6 +356,8 @@ def layer_layout(config: Config) -> data.StructLayout:
         members |= {"gates": 1, "routed": 1}
     if config.pool_elements:
         members["merges"] = 1
+    if config.functions:
+        members["looked_up"] = 1
     for field in FIELDS:
         if field.meaning and field.held and field.use.built(config):
             shape = Shape.cast(field.shape)

@@ -40,7 +40,7 @@ class Error(enum.Enum, shape=unsigned(8)):
     NOT_BUILT = _row(
         17,
         "the descriptor asks for an input from the stream and a stored output, which serial forms do one after the other,"
-        " or for a pooling unit where none is built",
+        " or for a pooling unit, or a function's table, where none is built",
     )
 
     @property

@@ -15,6 +15,7 @@ else:
 
 RUN_BITS = MAX_RUN.bit_length()
 LANES_A_WORD = 4  # whose int8 weights are loaded with one word
+FUNCTION_WORDS = 64  # of a function's table: four of its 256 bytes each
 
 
 class Word(data.Struct):
@@ -69,6 +70,7 @@ class LoadTarget(enum.Enum, shape=unsigned(4)):
     WEIGHTS = 0
     CHANNELS = 1
     PROGRAM = 2
+    FUNCTIONS = 3
 
 
 class LoadHeader(data.Struct):
@@ -82,15 +84,19 @@ def store_layout(config: Config) -> data.StructLayout:
     """What the load port stores in this cycle, in all memories but the program's.
 
     loading: weights are being stored, so none are read. weights: one bit for each word of lanes. bias, scale, upper, lower: of a channel.
-    address, data: where and what.
+    Where functions are built, function: of a function's table. address, data: where and what.
     """
     words = config.lanes // LANES_A_WORD
-    return data.StructLayout({"loading": 1, "weights": words, "bias": 1, "scale": 1, "upper": 1, "lower": 1, "address": 16, "data": 32})
+    enables = {"loading": 1, "weights": words, "bias": 1, "scale": 1, "upper": 1, "lower": 1}
+    if config.functions:
+        enables["function"] = 1
+    return data.StructLayout({**enables, "address": 16, "data": 32})
 
 
 def last_positive(layer: data.View) -> Value:
     """The largest coded byte that stands for an output above its zero point; bytes above it stand for negative ones."""
-    return Mux(layer.high < 0, 0, layer.high[:8])
+    positive = Mux(layer.high < 0, 0, layer.high[:8])
+    return Mux(layer.looked_up, layer.positive_out, positive) if "looked_up" in layer.shape().members else positive
 
 
 def pointer_shape(config: Config) -> int:

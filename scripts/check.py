@@ -47,6 +47,7 @@ def check(
     """
     from skipgrid.host.network import ModelError
     from skipgrid.host.onnx.cut import cut_model
+    from skipgrid.host.plan import with_functions
 
     chosen = chosen_config(preset_name, board_name)
     if settings and chosen is None:
@@ -55,6 +56,8 @@ def check(
     with from_options():
         configs = [with_settings(config, settings or []) for config in configs]
     cut = cut_model(model)
+    if chosen:
+        cut = with_functions(cut, configs[0])
     if cut.host_nodes:
         _show_host(f"{model.name}: on the host, by ONNX Runtime", cut.host_nodes)
     show_rewritten(cut.rewritten)
@@ -82,11 +85,14 @@ def check(
 def _report(cut: "Cut", config: Config) -> dict[str, Any]:
     """How a model is planned for one accelerator."""
     from skipgrid.host.network import ModelError
-    from skipgrid.host.plan import plan_model, refused_layers, with_folded
+    from skipgrid.host.plan import plan_model, refused_layers, with_folded, with_functions
 
-    refused = refused_layers(with_folded(cut, config), config)
+    plain = with_functions(cut, config)
+    refused = refused_layers(with_folded(plain, config), config)
+    functions = [{"node": node.name, "why": node.why} for node in plain.host_nodes if node not in cut.host_nodes]
     report: dict[str, Any] = {"accelerator": config.name, "layers": len(cut.layers), "starts": 0, "in_passes": 0}
     report |= {"does_not_fit": [{"layer": found.layer.name, "why": why} for found, why in refused.items()], "device_macs_share": 0.0}
+    report["functions_on_host"] = functions
     try:
         plan = plan_model(cut, config)
     except ModelError:  # none of them fits
@@ -104,8 +110,9 @@ def _show(name: str, reports: list[dict[str, Any]]) -> None:
         shown.add_row(report["accelerator"], *(f"{count:,}" for count in counts), f"{report['device_macs_share']:.2%}")
     output.print(shown)
     hindered = [(report["accelerator"], each["layer"], each["why"]) for report in reports for each in report["does_not_fit"]]
+    hindered += [(report["accelerator"], each["node"], each["why"]) for report in reports for each in report["functions_on_host"]]
     if hindered:
-        listed = table("What does not fit, and runs on the host", "accelerator", "layer", "why", left=3)
+        listed = table("What does not fit, and runs on the host", "accelerator", "layer or node", "why", left=3)
         for (accelerator, _, why), layer in zip(hindered, tails([layer for _, layer, _ in hindered]), strict=True):
             listed.add_row(accelerator, layer, why.partition(": ")[2] or why)
         output.print(listed)

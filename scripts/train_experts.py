@@ -57,7 +57,7 @@ def features(layers: tuple[Layer, ...], images: NDArray[np.uint8]) -> NDArray[np
     """What the convolutions store of images (N, 1, 28, 28), exactly as the golden model has it: (N, C, H, W)."""
     x = torch.from_numpy(images.copy()).double()
     for layer in layers:
-        if layer.pads != (layer.pads[0],) * 4 or layer.stride != (1, 1) or layer.threshold:
+        if layer.pads != (layer.pads[0],) * 4 or layer.stride != (1, 1) or layer.threshold or layer.function:
             raise ValueError(f"layer {layer.name} is not of LeNet-5's kind")
         sums = functional.conv2d(x - layer.x.zero_point, torch.from_numpy(layer.weights.astype(np.float64)), padding=layer.pads[0])
         sums = (sums + torch.from_numpy(layer.bias.astype(np.float64))[:, None, None]).float() * torch.from_numpy(layer.scale.copy())[

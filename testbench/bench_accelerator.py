@@ -60,7 +60,7 @@ def describe(network: Network) -> str:
     return "; ".join(
         f"C,H,W={layer.shape} K,C,R,S={layer.weights.shape} stride={layer.stride} pads={layer.pads} pool={layer.pool}/{layer.pool_stride} "
         f"x={layer.x} y={layer.y} clamp={layer.clamp} threshold={layer.threshold} winners={layer.winners} "
-        f"experts={layer.mixture and (layer.mixture.experts, layer.mixture.k)}"
+        f"function={layer.function and layer.function.values.tolist()} experts={layer.mixture and (layer.mixture.experts, layer.mixture.k)}"
         for layer in network.layers
     )
 

@@ -17,7 +17,7 @@ from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error
-from skipgrid.rtl.layouts import LoadTarget
+from skipgrid.rtl.layouts import FUNCTION_WORDS, LoadTarget
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
 from streams import trials
 from tensors import damaged, outcome, sparse
@@ -154,6 +154,8 @@ async def wrong_descriptors(dut: Any) -> None:
         wrong += [(Error.FEATURES_TOO_MANY, pools | {"stored_channels": config.pool_channels})]
     else:
         wrong.append((Error.NOT_BUILT, pools))
+    table = {"looked_up": 1, "table": config.functions}
+    wrong.append((Error.DESCRIPTOR_SIZE if config.functions else Error.NOT_BUILT, table))
     for error, fields in wrong:
         ports.behave()
         ports.send(ports.words)
@@ -249,7 +251,9 @@ async def wrong_load_packets(dut: Any) -> None:
     words_a_weight = config.lanes // 4
     sizes = {LoadTarget.WEIGHTS: config.weights, LoadTarget.CHANNELS: config.channels, LoadTarget.PROGRAM: config.layers * SLOT_WORDS}
     units = {LoadTarget.WEIGHTS: words_a_weight, LoadTarget.CHANNELS: len(CHANNEL_WORDS), LoadTarget.PROGRAM: 1}
-    cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [target << 28, 1, 2, 3]) for target in (3, 9, 15)]
+    if config.functions:
+        sizes[LoadTarget.FUNCTIONS], units[LoadTarget.FUNCTIONS] = config.functions * FUNCTION_WORDS, 1
+    cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [target << 28, 1, 2, 3]) for target in (len(sizes), 9, 15)]
     cases += [(Error.LOAD_TARGET, [5 << 28, 1])]
     cases += [(Error.LOAD_CUT, [target.value << 28]) for target in sizes]
     cases += [(Error.LOAD_ADDRESS, [target.value << 28 | size, *[0] * units[target]]) for target, size in sizes.items()]

@@ -5,11 +5,11 @@ import cocotb
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import SLOT_WORDS
 from skipgrid.rtl.errors import Error
-from skipgrid.rtl.layouts import LoadTarget, Word
+from skipgrid.rtl.layouts import FUNCTION_WORDS, LoadTarget, Word
 from streams import PROFILES, Bench, Scoreboard, config
 from topk_units import Tensors
 
-WRITES = ("write_weights", "write_channels", "write_program")
+WRITES = ("write_weights", "write_channels", "write_program", *(["write_functions"] if config().functions else []))
 
 
 class LoaderBench(Bench):
@@ -22,6 +22,8 @@ class LoaderBench(Bench):
             LoadTarget.CHANNELS.value: (settings.channels, len(CHANNEL_WORDS)),
             LoadTarget.PROGRAM.value: (settings.layers * SLOT_WORDS, 1),
         }
+        if settings.functions:
+            self.sizes[LoadTarget.FUNCTIONS.value] = settings.functions * FUNCTION_WORDS, 1
         self.words = self.source("words", Word)
         self.failures = self.record("failed", "error")
         self.board = Scoreboard("stored words")
@@ -78,7 +80,8 @@ async def every_refused_packet_then_a_right_one(dut: object) -> None:
     await bench.begin()
     for _ in range(30):
         bench.words.behave(bench.random.choice(PROFILES))
-        cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [bench.random.randint(3, 15) << 28] + [5] * bench.random.randint(1, 6))]
+        unknown = bench.random.randint(len(bench.sizes), 15)
+        cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [unknown << 28] + [5] * bench.random.randint(1, 6))]
         for target, (size, a_place) in bench.sizes.items():
             cases.append((Error.LOAD_CUT, [target << 28]))
             inside = size - bench.random.randint(0, 3)

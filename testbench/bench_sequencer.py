@@ -13,7 +13,8 @@ from streams import Bench, Packing, config, narrow_layer
 
 WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts
 POOLING, POOL_CHANNELS = config().pool_elements, config().pool_channels
-WORDS = 25 if EXPERTS else 23 if config().some_winners else 21 if POOLING else 19
+FUNCTIONS = config().functions
+WORDS = 25 if EXPERTS else 23 if config().some_winners else 21 if POOLING else 20 if FUNCTIONS else 19
 FETCH = (5 if config().spread else 4) + -(-WORDS // config().words_fetched)
 OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
 UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
@@ -79,6 +80,8 @@ class SequencerBench(Bench):
         pools = {}
         if POOLING and self.random.random() < 0.5:
             pools = POOLS | {"conv_columns": self.random.randint(1, 9), "row_elements": self.random.randint(1, POOLING - 1)}
+        if FUNCTIONS and self.random.random() < 0.5:
+            pools |= {"looked_up": 1, "table": self.random.randrange(FUNCTIONS), "positive_out": self.random.getrandbits(8)}
         sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "stored_channels", "stored_rows", "stored_columns")
         return (
             {
@@ -125,9 +128,9 @@ class SequencerBench(Bench):
         assert len(self.aborts) == 1
 
     def plain(self) -> dict[str, Any]:
-        """A good LAYER without winners, which the pooling unit does not pool, from stream to stream."""
+        """A good LAYER without winners and function, which the pooling unit does not pool, from stream to stream."""
         layer = self.good(final=True)
-        while layer["opcode"] != Opcode.LAYER.value or layer.get("winners_of") or layer.get("merges"):
+        while layer["opcode"] != Opcode.LAYER.value or any(map(layer.get, ("winners_of", "merges", "looked_up"))):
             layer = self.good(final=True)
         return layer | {"from_stream": 1, "to_stream": 1}
 
@@ -291,6 +294,10 @@ async def every_error(dut: object) -> None:
         wrong += [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})]
     else:
         wrong.append((Error.NOT_BUILT, {"merges": 1}))
+    if not FUNCTIONS:
+        wrong.append((Error.NOT_BUILT, {"looked_up": 1}))
+    elif FUNCTIONS < 64:
+        wrong.append((Error.DESCRIPTOR_SIZE, {"looked_up": 1, "table": FUNCTIONS}))
     if WINNERS:
         winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "period": 1}
         wrong += [
@@ -370,6 +377,9 @@ def limits(settings: Config) -> dict[str, Case]:
         columns = stored["conv_columns"]
         cases["conv_columns"] = POOLS | {"conv_columns": columns - 1}, [(Error.DESCRIPTOR_SIZE, POOLS | {"conv_columns": columns})]
         cases |= {name: (POOLS | {name: stored[name] - 1}, []) for name in POOLS if name not in cases}
+    if FUNCTIONS:
+        table = {"looked_up": 1, "table": FUNCTIONS - 1}
+        cases["table"] = table, [(Error.DESCRIPTOR_SIZE, table | {"table": FUNCTIONS})] if FUNCTIONS < 64 else []
     if PIXEL_WINNERS:
         pixel = {"winners_of": WinnersOf.PIXEL.value}
         over = [(Error.DESCRIPTOR_SIZE, pixel | {"winners": size}) for size in (PIXEL_WINNERS + 1, stored["winners"])]

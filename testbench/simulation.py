@@ -41,6 +41,7 @@ ALL = SMALL.replaced(
     experts_chosen=2,
     winners=128,
     pool_elements=64,
+    functions=2,
     form=Form.SPREAD,
     wide_program=True,
     layers=16,

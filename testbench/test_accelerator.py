@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from simulation import ALL, SERIAL, SMALL, shapes
+from simulation import ALL, SERIAL, SMALL, SPREAD, shapes
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config, Form
 
@@ -18,17 +18,19 @@ CONFIGS = {
     "2x4 with winners": SMALL.replaced(winners=128, pixel_winners=5, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
     "2x4 with pooling": SMALL.replaced(pool_elements=128, survivors=2, pointers=4),
+    "2x4 with functions": SMALL.replaced(functions=4, survivors=2),
     "all": ALL,
     "all, 2 survivors": ALL.replaced(survivors=2),
-    "serial with winners": SERIAL.replaced(winners=128, pixel_winners=3, layers=8),
+    "serial with winners and functions": SERIAL.replaced(winners=128, pixel_winners=3, functions=4, layers=8),
 }
 
 
-@shapes(CONFIGS, "2x4 with pooling", "all", "serial with winners")  # between them, every part in every form
+# between them, every part in every form
+@shapes(CONFIGS, "2x4 with pooling", "2x4 with functions", "all", "serial with winners and functions")
 def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
-@shapes({"2x4": SMALL, "spread, pooling": SMALL.replaced(form=Form.SPREAD, pool_elements=128)}, "2x4")
+@shapes({"2x4": SMALL, "spread, pooling, functions": SPREAD.replaced(pool_elements=128, functions=2)}, "2x4")
 def test_errors(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator_errors", config)

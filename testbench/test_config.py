@@ -37,6 +37,8 @@ from skipgrid.rtl.config import PRESETS, Config, Form, preset
         ({"pool_elements": 100}, "pool_elements must be a power of two from 64 to 65536, or 0 for none, not 100"),
         ({"pool_elements": 32}, "pool_elements must be a power of two from 64 to 65536, or 0 for none, not 32"),
         ({"form": Form.SERIAL, "rows": 1, "scan": 1, "pool_elements": 64}, "pool_elements must be 0 where the form is serial, not 64"),
+        ({"functions": 3}, "functions must be a power of two from 1 to 64, or 0 for none, not 3"),
+        ({"functions": 128}, "functions must be a power of two from 1 to 64, or 0 for none, not 128"),
         ({"channels": 40}, r"channels must be a multiple of lanes \(32\) up to 65,536, not 40"),
         ({"channels": 0}, "channels must be a multiple of lanes"),
     ],

@@ -13,7 +13,7 @@ from skipgrid.rtl.control.registers import Registers
 from skipgrid.rtl.control.sequencer import Sequencer
 
 
-@shapes({"4 lanes": SMALL, "16 lanes": SMALL.replaced(lanes=16)}, "16 lanes")
+@shapes({"4 lanes": SMALL, "16 lanes": SMALL.replaced(lanes=16), "functions": SMALL.replaced(functions=2)}, "16 lanes", "functions")
 def test_loader(simulate: Callable[..., None], config: Config) -> None:
     simulate(Loader(config), "bench_loader", config)
 
@@ -23,9 +23,12 @@ SEQUENCERS = {
     "winners": SMALL.replaced(winners=128),
     "wide": SMALL.replaced(wide_program=True, channels=256),
     "serial, pixel winners": SERIAL.replaced(pixel_winners=5),
-    "wide, all": SMALL.replaced(wide_program=True, winners=128, pixel_winners=5, experts=4, experts_chosen=2, pool_elements=128),
+    "wide, all": SMALL.replaced(
+        wide_program=True, winners=128, pixel_winners=5, experts=4, experts_chosen=2, pool_elements=128, functions=4
+    ),
     "experts": SMALL.replaced(experts=4, experts_chosen=2),
     "pooling": SMALL.replaced(pool_elements=64),
+    "a function": SMALL.replaced(functions=1),
 }
 
 

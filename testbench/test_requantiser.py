@@ -5,6 +5,7 @@ from collections.abc import Callable
 from simulation import SERIAL, SMALL, SPREAD, shapes
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.layouts import Result
+from skipgrid.rtl.output.functions import FunctionTable
 from skipgrid.rtl.output.narrow import Narrow
 from skipgrid.rtl.output.requantise import Requantiser
 from skipgrid.rtl.output.serial_requantise import SerialRequantiser
@@ -32,6 +33,11 @@ def test_token_builder(simulate: Callable[..., None], config: Config) -> None:
 @shapes({"one": SMALL, "serial": SERIAL, **TWO}, "two", "serial")
 def test_sums(simulate: Callable[..., None], config: Config) -> None:
     simulate(SumBytes(config), "bench_sums", config)
+
+
+@shapes({"one": SMALL.replaced(functions=1), "two": SMALL.replaced(survivors=2, functions=4), "most": SERIAL.replaced(functions=64)}, "two")
+def test_function_table(simulate: Callable[..., None], config: Config) -> None:
+    simulate(FunctionTable(config), "bench_function_table", config)
 
 
 def test_narrow(simulate: Callable[..., None]) -> None:

@@ -18,20 +18,20 @@ from skipgrid.rtl.config import Config, Form
 from skipgrid.rtl.layouts import Token
 
 EVERYTHING = SMALL.replaced(
-    winners=128, pixel_winners=3, experts=4, experts_chosen=2, pool_elements=64, form=Form.SPREAD, scan=2, survivors=2, pointers=4
+    winners=128,
+    pixel_winners=3,
+    experts=4,
+    experts_chosen=2,
+    pool_elements=64,
+    functions=2,
+    form=Form.SPREAD,
+    scan=2,
+    survivors=2,
+    pointers=4,
 )
 OPTIONAL = (
-    "ExpertGate",
-    "ExpertWeigher",
-    "PixelLists",
-    "PixelPlaces",
-    "PooledResults",
-    "PoolingUnit",
-    "PixelWinners",
-    "TensorWinners",
-    "KeptThresholds",
-    "UnitWay",
-    "SumWay",
+    *("ExpertGate", "ExpertWeigher", "FunctionTable", "PixelLists", "PixelPlaces", "PooledResults", "PoolingUnit"),
+    *("PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "SumWay"),
 )
 STAGES = ("ControlStage", "InputStage", "GridStage", "OutputStage")
 COMPOSED = ("Accelerator", *STAGES, "ExpertRouter")  # of the others; what they offer comes from one of these

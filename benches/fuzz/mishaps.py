@@ -11,7 +11,7 @@ from skipgrid.host.run import set_router
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
 from skipgrid.rtl.errors import Error
-from skipgrid.rtl.layouts import LoadTarget
+from skipgrid.rtl.layouts import FUNCTION_WORDS, LoadTarget
 
 from .chaos import ChaoticDevice, DeviceReset
 from .session import FULL, Session, Wrong
@@ -122,11 +122,11 @@ def break_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
     """A load packet is for no memory, runs past the end of one, or ends inside an address. What came before is stored."""
     packets = session.packets()
     packet = packets[int(rng.integers(len(packets)))]
-    kind = int(rng.integers(4))
+    kind = int(rng.integers(5 if session.config.functions else 4))
     expected = Error.LOAD_CUT
     if kind == 0:
         expected = Error.LOAD_TARGET
-        header = int(packet[0]) & 0xFFFFFFF | int(rng.integers(3, 16)) << 28
+        header = int(packet[0]) & 0xFFFFFFF | int(rng.integers(4 if session.config.functions else 3, 16)) << 28
         packet = np.concatenate([np.array([header], np.uint32), packet[1:]])
     elif kind == 1:
         packet = packet[:1]
@@ -134,6 +134,10 @@ def break_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
         channels = next(packet for packet in packets if packet[0] >> 28 == LoadTarget.CHANNELS.value)
         a_channel = len(CHANNEL_WORDS)
         packet = channels[: 1 + a_channel * int(rng.integers((len(channels) - 1) // a_channel)) + int(rng.integers(1, a_channel))]
+    elif kind == 4:
+        expected = Error.LOAD_ADDRESS
+        header = LoadTarget.FUNCTIONS.value << 28 | session.config.functions * FUNCTION_WORDS
+        packet = np.array([header, *rng.integers(0, 1 << 32, int(rng.integers(1, 4)))], np.uint32)
     else:
         size = (session.config.layers - session.case.first) * SLOT_WORDS
         if size > OVERLONG:

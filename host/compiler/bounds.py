@@ -1,9 +1,10 @@
-"""What sums a layer can reach, where they wrap around with their bias, and which of them survive requantisation."""
+"""What sums a layer can reach, where they wrap around with their bias, and which of them survive requantisation and a function."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Layer
+from skipgrid.golden.network import look_up
 from skipgrid.golden.numerics import INT32, requantise
 
 
@@ -27,22 +28,35 @@ def wraps(layer: Layer) -> NDArray[np.bool_]:
 
 
 def bounds(layer: Layer, *, two_sided: bool = True) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """For each channel two accumulators: an output is neither zero nor below the threshold from the upper one up, or below the lower one.
+    """For each channel two accumulators: an output may be another than zero from the upper one up, or below the lower one.
 
-    The lower one is the smallest integer where no output is below the zero point by the threshold. Where sums wrap, every accumulator may
-    survive, and both are the smallest integer; likewise, where they are not two_sided, if any output is below.
+    Between them it is zero, thresholded or by the layer's function; of a function with several runs of zeros, in the longest. The lower one
+    is the smallest integer where no sum is below that run. Where sums wrap, or no output is zero, every accumulator may survive, and both
+    are the smallest integer; likewise, where they are not two_sided, if any sum is below.
     """
-    least = max(1, layer.threshold)
-    upper, lower = _first(layer, least), _first(layer, 1 - least)
-    some = ~wraps(layer)
+    zeros = _zeros(layer)
+    upper, lower = _first(layer, zeros.stop), _first(layer, zeros.start)
+    some = ~wraps(layer) & (len(zeros) > 0)
     below = some & (lower > sums(layer)[0])
     if not two_sided:
         some, below = some & ~below, np.zeros_like(below)
     return np.where(some, upper, INT32.min).astype(np.int32), np.where(below, lower, INT32.min).astype(np.int32)
 
 
-def _first(layer: Layer, output: int) -> NDArray[np.int64]:
-    """For each channel the smallest accumulator whose output is so much above the zero point, or more; one more than the largest if none.
+def _zeros(layer: Layer) -> range:
+    """The longest run of rounded values whose outputs are zero."""
+    low, high = layer.clamp
+    longest, first = range(low, low), low
+    for value, y in zip(range(low, high + 1), look_up(np.arange(low, high + 1), layer), strict=True):
+        if y != layer.y.zero_point:
+            first = value + 1
+        elif value + 1 - first > len(longest):
+            longest = range(first, value + 1)
+    return longest
+
+
+def _first(layer: Layer, rounded: int) -> NDArray[np.int64]:
+    """For each channel the smallest accumulator whose rounded value is so much, or more; one more than the largest if none.
 
     Requantisation never falls with an accumulator that does not wrap, so a binary search finds it.
     """
@@ -50,8 +64,8 @@ def _first(layer: Layer, output: int) -> NDArray[np.int64]:
     below, above = lowest - 1, highest + 1  # is below the output, or cannot be; is not, or cannot be
     while (between := above - below > 1).any():
         middle = (above + below) // 2
-        y = requantise(middle.astype(np.int32).reshape(-1, 1, 1), layer.bias, layer.scale, layer.y.zero_point, *layer.clamp).reshape(-1)
-        reaches = y - layer.y.zero_point >= output
+        acc = middle.astype(np.int32).reshape(-1, 1, 1)
+        reaches = requantise(acc, layer.bias, layer.scale, layer.rounded.zero_point, *layer.clamp).reshape(-1) >= rounded
         above = np.where(between & reaches, middle, above)
         below = np.where(between & ~reaches, middle, below)
     return above

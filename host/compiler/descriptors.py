@@ -43,9 +43,9 @@ def descriptor(
     unit_rows = layer.pool_stride[0] * layer.stride[0] if out_rows > 1 else 1
     unit_columns = layer.pool_stride[1] * layer.stride[1] if out_columns > 1 else 1
     top, left = layer.pads[:2]
-    zero = layer.y.zero_point
+    zero = layer.rounded.zero_point
     low, high = layer.clamp
-    threshold = layer.threshold
+    threshold = layer.threshold if layer.function is None else 0  # its table has it
     if threshold > most("threshold"):  # no output is as far from zero
         low, high, threshold = zero, zero, 0
     count = groups(layer, config)
@@ -63,6 +63,9 @@ def descriptor(
         pools = {"merges": 1, "conv_columns": placed.convolved.out_shape[2], "row_elements": columns * channels}
         pools |= {"merge_rows": placed.layer.pool[0], "merge_columns": placed.layer.pool[1]}
         pools["merge_stride_rows"], pools["merge_stride_columns"] = strides(placed.layer)
+    function: dict[str, int] = {}
+    if placed.table is not None and not sums:
+        function = {"looked_up": 1, "table": placed.table, "positive_out": positive_max(layer.y)}
     winners: dict[str, int] = {}
     chosen = choosing(placed.layer)
     if chosen is not None:
@@ -123,7 +126,7 @@ def descriptor(
         stored_channels=stored_channels,
         stored_rows=stored_rows,
         stored_columns=stored_columns,
-        **(pools | winners),
+        **(pools | function | winners),
         **experts,
     )
 
@@ -176,7 +179,7 @@ def load_descriptor(shape: tuple[int, int, int], *, buffer: int, k_in: int, fina
 
 
 def positive_max(held: Activation) -> int:
-    """The largest coded byte that stands for an activation above its zero point."""
+    """The largest coded byte that stands for a value above its zero point."""
     return held.high - held.zero_point
 
 

@@ -47,6 +47,10 @@ def check_fits(layer: Layer, config: Config) -> None:
     winners = choosing(layer)
     if winners is not None:
         _check_winners(layer.name, winners, K, K * rows * columns, config)
+    if layer.function is not None and not config.functions:
+        raise DoesNotFit(
+            f"{layer.name}: its outputs go through a function, for which {config.name} has no table; {remedy(config, 'functions', 1)}"
+        )
     if layer.mixture is not None:
         _check_experts(layer.name, layer.mixture, K, config)
     for what, size in (("rows", H + top + bottom), ("columns", W + left + right)):

@@ -1,4 +1,4 @@
-"""The packets that the load port takes: weights, channels' parameters, and programs of descriptors."""
+"""The packets that the load port takes: weights, channels' parameters, functions' tables, and programs of descriptors."""
 
 import numpy as np
 
@@ -6,21 +6,23 @@ from skipgrid.golden.numerics import INT32
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, SLOT_WORDS
-from skipgrid.rtl.layouts import LoadHeader, LoadTarget
+from skipgrid.rtl.layouts import FUNCTION_WORDS, LoadHeader, LoadTarget
 
 from ..devices.device import Words
 from .bounds import bounds
 from .fits import groups
 from .packing import packed
-from .placement import Placed
+from .placement import Placed, tables_of
 
 
 def load_packets(placed: list[Placed], config: Config, *, sums: bool = False) -> list[Words]:
-    """The load packets of all layers' weights and channels; sums: of a network whose output are the last layer's."""
+    """The load packets of all layers' weights, channels and tables; sums: of a network whose output are the last layer's."""
     items = [item for each in placed for item in (each.gate, each) if item is not None]
-    return [
+    packets = [
         packet for item in items for packet in (weight_packet(item, config), channel_packet(item, config, sums=sums and item is items[-1]))
     ]
+    tables = tables_of(placed).items()
+    return packets + [_packet(LoadTarget.FUNCTIONS, FUNCTION_WORDS * number, table.view(np.uint32)) for number, table in tables]
 
 
 def weight_packet(placed: Placed, config: Config) -> Words:

@@ -119,6 +119,8 @@ def sums_of(layer: Layer, reads: slice) -> Layer:
         shape=(reads.stop - reads.start, *layer.shape[1:]),
         pool=(1, 1),
         pool_stride=(1, 1),
+        y=layer.rounded,
+        function=None,
         threshold=0,
     )
 

@@ -1,12 +1,16 @@
-"""Where the layers of a network lie on the accelerator: their weights in one memory, their channels' parameters in another."""
+"""Where the layers of a network lie on the accelerator: their weights, their channels' parameters, and their functions' tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
 from .fits import DoesNotFit, check_fits, group_weights, groups, remedy, routing
+from .functions import table
 from .lowering import check_pooling
 from .pooling import convolution, merges
 from .unrolling import savings, shift, step, unrolled
@@ -17,6 +21,7 @@ class Placed:
     """A layer and where its weights and channels lie on the accelerator; likewise the gate by which its experts are chosen.
 
     factor: so many neighbouring outputs of a row are computed at once; of the convolution, where the pooling unit `merges` them.
+    table: the number of its function's table, if it has a function.
     """
 
     layer: Layer
@@ -25,6 +30,7 @@ class Placed:
     gate: "Placed | None" = None
     factor: int = 1
     merges: bool = False
+    table: int | None = None
 
     @property
     def convolved(self) -> Layer:
@@ -48,6 +54,12 @@ class Placed:
         return groups(self.walked(config), config) * config.lanes
 
 
+def tables_of(placed: Sequence[Placed]) -> dict[int, NDArray[np.uint8]]:
+    """The tables (256,) of all functions, by their numbers."""
+    items = (item for each in placed for item in (each.gate, each) if item is not None)
+    return {item.table: table(item.layer) for item in items if item.table is not None}
+
+
 def place(layers: Sequence[Layer], config: Config) -> list[Placed]:
     """Places all layers behind each other, unrolled as far as there is room; DoesNotFit if the memories are too small."""
     placed = _placed(layers, (1,) * len(layers), config)
@@ -69,6 +81,12 @@ def place(layers: Sequence[Layer], config: Config) -> list[Placed]:
             f"the network has {len(layers)} layers, but {config.name} holds {config.layers} descriptors;"
             f" {remedy(config, 'layers', len(layers))}"
         )
+    tables = len(tables_of(placed))
+    if tables > config.functions:
+        raise DoesNotFit(
+            f"the network needs {tables} tables of functions, but {config.name} holds {config.functions};"
+            f" {remedy(config, 'functions', tables)}"
+        )
     routing(layers)
     return _placed(layers, _factors(placed, weights, channels, config), config)
 
@@ -77,12 +95,14 @@ def _placed(layers: Sequence[Layer], factors: Sequence[int], config: Config) -> 
     """All layers behind each other; DoesNotFit if one by itself is too large."""
     placed: list[Placed] = []
     weights, channels = 0, 0
+    numbers: dict[bytes, int] = {}  # of tables
     for layer, factor in zip(layers, factors, strict=True):
         item = None
         for part in (layer,) if layer.mixture is None else (layer.mixture.gate, layer):
             check_fits(part, config)
             check_pooling(part)
-            item = Placed(part, weights, channels, item, factor if part is layer else 1, merges(part, config))
+            number = None if part.function is None else numbers.setdefault(table(part).tobytes(), len(numbers))
+            item = Placed(part, weights, channels, item, factor if part is layer else 1, merges(part, config), number)
             weights += item.weights(config)
             channels += item.channels(config)
         assert item is not None

@@ -10,6 +10,7 @@ from skipgrid.rtl.config import Config
 from skipgrid.rtl.pooling.pool_merger import LISTS
 
 from .fits import DoesNotFit, check_fits
+from .functions import keeps_zero
 from .packing import most
 from .unrolling import cycles, savings
 
@@ -28,7 +29,11 @@ def strides(layer: Layer) -> tuple[int, int]:
 
 
 def merges(layer: Layer, config: Config) -> bool:
-    """Whether the pooling unit pools a layer: it is built, holds a row of the output, and saves cycles."""
+    """Whether the pooling unit pools a layer: it is built, holds a row of the output, and saves cycles.
+
+    It pools what a function has given: that is the same where the function never falls. Where it does not leave zero as it is, what
+    is pooled has few zeros.
+    """
     K, _, columns = layer.out_shape
     if layer.pool == (1, 1) or max(layer.pool) > LISTS or config.pool_channels <= K:
         return False
@@ -36,6 +41,8 @@ def merges(layer: Layer, config: Config) -> bool:
     if K * columns >= config.pool_elements or words * columns > config.pool_elements // config.pool_word:
         return False
     if strides(layer)[0] > most("merge_stride_rows") or strides(layer)[1] > most("merge_stride_columns"):
+        return False
+    if layer.function is not None and not (layer.function.never_falls and keeps_zero(layer)):
         return False
     alone = convolution(layer)
     try:

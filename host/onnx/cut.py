@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from skipgrid.golden.layer import Layer
-from skipgrid.golden.network import run_layer
+from skipgrid.golden.network import look_up, run_layer
 from skipgrid.golden.numerics import INT32, requantise
 
 from ..compiler.bounds import sums
@@ -97,6 +97,16 @@ class Cut:
         nodes = [HostNode(found.nodes[0].name, found.nodes[0].operator, why) for found, why in refused.items()]
         return replace(self, steps=tuple(_steps(self.model, layers)), host_nodes=(*self.host_nodes, *nodes))
 
+    def plain(self, why: str) -> "Cut":
+        """The same with the functions of layers on the host, for this reason."""
+        joined = [found for found in self.layers if found.plain is not None]
+        layers = [found.plain or found for found in self.layers]
+        nodes = [HostNode(*node, why) for found in joined for node in _computing(found)]
+        notes = {(found.layer.name, note) for found in layers for note in found.notes}
+        every = {(found.layer.name, note) for found in joined for note in found.notes}
+        rewritten = [each for each in self.rewritten if (each.layer, each.what) not in every - notes]
+        return replace(self, steps=tuple(_steps(self.model, layers)), host_nodes=(*self.host_nodes, *nodes), rewritten=tuple(rewritten))
+
     def readers(self, tensor: str) -> list[Part | Found]:
         """The steps that read a tensor."""
         return [step for step in self.steps if (tensor in step.inputs if isinstance(step, Part) else step.source == tensor)]
@@ -122,6 +132,12 @@ def cut_model(path: str | Path, *, host_only: bool = False) -> Cut:
     steps = tuple(_steps(model, layers))
     cut = Cut(model, steps, nodes, (*_of_model(model), *(Rewrite(found.layer.name, note) for found in layers for note in found.notes)))
     return _without_dead_channels(cut)
+
+
+def _computing(found: Found) -> list[tuple[str, str]]:
+    """Name and operator of the nodes that compute a layer's function."""
+    assert found.plain is not None
+    return [(node.name, node.operator) for node in found.nodes if node not in found.plain.nodes and node.operator not in PAIR]
 
 
 def _of_model(model: Model) -> Iterator[Rewrite]:
@@ -355,7 +371,7 @@ def _constants(layer: Layer) -> dict[int, int]:
     if not dead.size or layer.mixture is not None or layer.winners is not None:
         return {}
     sums = np.zeros((len(layer.bias), 1, 1), np.int32)
-    y = requantise(sums, layer.bias, layer.scale, layer.y.zero_point, *layer.clamp).reshape(-1)
+    y = look_up(requantise(sums, layer.bias, layer.scale, layer.rounded.zero_point, *layer.clamp), layer).reshape(-1)
     return {int(channel): int(y[channel]) for channel in dead}
 
 
@@ -400,4 +416,5 @@ def _reading(found: Found, live: np.ndarray, dead: dict[int, int]) -> Found:
         ),
         present=None if found.present is None else found.present[:, live],
         take=found.take[live],
+        plain=found.plain and _reading(found.plain, live, dead),
     )

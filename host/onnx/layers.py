@@ -1,7 +1,8 @@
 """From nodes to layers: what of a model the accelerator computes, and in what sentence the rest is left to the host.
 
 A layer begins at a tensor of 8 bits, goes over nodes that move its elements to the one that computes, and ends at the next rounding to 8
-bits; clamps, and a pooling of whole windows, join it before or behind that rounding. ONNX Runtime's formats come to the same: QDQ writes
+bits; clamps, and a pooling of whole windows, join it before or behind that rounding, and functions of one value between two roundings
+behind it. ONNX Runtime's formats come to the same: QDQ writes
 DequantizeLinear - operator - QuantizeLinear, QOperator one node.
 Sources: the ONNX operator specifications; ONNX Runtime's contributed operators for QGemm.
 """
@@ -13,11 +14,12 @@ from typing import Any, NoReturn, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden.layer import Activation, Layer
+from skipgrid.golden.layer import Activation, Function, Layer
 from skipgrid.golden.layer import Dtype as CodeType
 
 from ..network import ModelError
 from .folding import Held, bias_is_rounded, clamped, made_layer, shown
+from .functions import function_behind, values_of
 from .graph import INT8, PAIR, Constant, Node
 from .model import Model
 from .moves import is_move, moved
@@ -57,6 +59,7 @@ class Found:
     asked: whether ONNX Runtime has to be asked if it computes the same, since it rounds otherwise as a rule.
     notes: in which other form than the model's the layer is written, in sentences without their subject.
     bias_rounded: whether the model's bias is in float, and the layer's is that rounded to steps of its sums.
+    plain: what it was before a function joined it, for accelerators that have no tables.
     """
 
     layer: Layer
@@ -70,6 +73,7 @@ class Found:
     asked: bool
     notes: tuple[str, ...] = ()
     bias_rounded: bool = False
+    plain: "Found | None" = None
 
     def read(self, codes: NDArray[Any]) -> NDArray[Any]:
         """The layer's input (C, H, W) from an image of its source."""
@@ -134,6 +138,7 @@ class _Growth:
         self.present: NDArray[np.bool_] | None = None
         self.asked = False
         self.bias_rounded = False
+        self.plain: Found | None = None
 
     # Up to the node that computes.
 
@@ -233,14 +238,18 @@ class _Growth:
 
     def grown(self) -> Found:
         """The layer, up to the last rounding that joins it."""
-        found: Found | None = None
         self.clamps: list[Clamp] = []
         self.pool: Pool | None = None
         self.layer: Layer | None = None  # as it is when it has been rounded
         self.is_float = True
         tensor = self._compute()
-        if not self.is_float:
-            found = self._found(tensor)
+        found = self._joined(tensor, None if self.is_float else self._found(tensor))
+        while (looked_up := self._looked_up(found)) is not None:
+            found = self._joined(looked_up.output, looked_up)
+        return found
+
+    def _joined(self, tensor: str, found: Found | None) -> Found:
+        """The layer with what joins it behind a tensor. found: as it is there, if that has 8 bits."""
         while (node := self._next(tensor)) is not None:
             try:
                 self._join(node)
@@ -259,6 +268,22 @@ class _Growth:
                 " and what moves elements before one QuantizeLinear, with a scale of its own"
             )
         return found
+
+    def _looked_up(self, found: Found) -> Found | None:
+        """The layer with the function behind it; None if there is none."""
+        between = function_behind(self.model, found.output)
+        if between is None or (values := values_of(self.model, found.output, between)) is None:
+            return None
+        before, function = found.layer, Function(found.layer.y, values)
+        if before.function is not None:
+            function = Function(before.function.before, function(before.function.values))
+        self.layer = before.replaced(y=between.held, function=function)
+        self.y = between.scale, between.held
+        self.nodes, self.index = [*found.nodes, *between.nodes], found.place
+        self.is_float, self.clamps = False, []
+        self.notes = [*found.notes, f"looks up what becomes of each of 256 outputs, by {between.named}"]
+        self.plain = found.plain or found
+        return self._found(between.output)
 
     def _next(self, tensor: str) -> Node | None:
         """The only reader of a tensor; None if there are several, or if it is an output of the model."""
@@ -281,6 +306,7 @@ class _Growth:
             self.asked,
             tuple(self.notes),
             self.bias_rounded,
+            self.plain,
         )
 
     def _join(self, node: Node) -> None:
@@ -299,6 +325,8 @@ class _Growth:
                 node.refuse("its addend is not one number a channel")
             per_channel = replace(constant, values=constant.values.reshape(-1)) if self._by_channel(constant) else constant
             self.linear = replace(self.linear, bias=bias_of(node, per_channel, len(self.linear.weights)))
+        elif node.operator in ("Relu", "Clip") and self.plain is not None:
+            node.refuse("it comes behind a function, and joins that")
         elif node.operator == "Relu" and self.is_float:
             self.clamps.append(Clamp(node, 0.0, np.inf))
         elif node.operator == "Clip" and self.is_float:
@@ -368,6 +396,8 @@ class _Growth:
         """Max pooling that joins: of whole windows, and the only one."""
         if self.pool is not None or (self.layer is not None and self.layer.pool != (1, 1)):
             node.refuse("its input has been pooled")
+        if self.layer is not None and self.layer.function is not None and not self.layer.function.never_falls:
+            node.refuse("its input is given by a function that falls somewhere")
         out = self.computed if self.layer is None else self.layer.out_shape
         node.only("dilations", (1, 1), (1,))
         if self.index.shape not in (out, (out[0], out[2])) or not np.array_equal(self.index.reshape(-1), np.arange(self.index.size)):

@@ -16,7 +16,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from skipgrid.golden import Layer, accumulate, max_pool, run_layer
+from skipgrid.golden import Layer, accumulate, look_up, max_pool, run_layer
 
 from .cut import Cut
 from .parts import Part
@@ -96,7 +96,7 @@ class Reference:
             x, stored = found.read(theirs[found.source][image]), theirs[found.output][image].reshape(found.place.shape)
             exact = run_layer(x, found.layer)
             low, high = (exact, exact) if found.nodes[0].name in integer else _reach(x, found.layer)
-            near = np.abs(stored.astype(int) - found.stored(exact)) <= 1
+            near = (np.abs(stored.astype(int) - found.stored(exact)) <= 1) | (found.layer.function is not None)
             if stored.dtype != exact.dtype or not (near & (stored >= found.stored(low)) & (stored <= found.stored(high))).all():
                 return False
         return True
@@ -138,6 +138,7 @@ def _reach(x: NDArray[np.integer], layer: Layer) -> tuple[NDArray[Any], NDArray[
     )
     exact = (accumulate(x, layer) + bias) * scale
     error = (taps + 8) * ROUNDING * magnitudes * scale
-    reached = (np.rint(exact + side * error) + layer.y.zero_point for side in (-1, 1))
-    low, high = (max_pool(np.clip(y, *layer.clamp), layer.pool, layer.pool_stride).astype(layer.y.dtype) for y in reached)
-    return low, high
+    reached = (np.rint(exact + side * error) + layer.rounded.zero_point for side in (-1, 1))
+    low, high = (max_pool(np.clip(y, *layer.clamp), layer.pool, layer.pool_stride).astype(int) for y in reached)
+    between = [look_up(np.minimum(low + step, high), layer) for step in range(int((high - low).max()) + 1)]
+    return np.min(between, axis=0), np.max(between, axis=0)

@@ -1,4 +1,4 @@
-"""The load port: packets that fill the weight memory, the channels' parameters and the program."""
+"""The load port: packets that fill the weight memory, the channels' parameters, the program and the functions' tables."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import Config
 from ..descriptor import SLOT_WORDS
 from ..errors import Error
-from ..layouts import LANES_A_WORD, LoadHeader, LoadTarget, Word
+from ..layouts import FUNCTION_WORDS, LANES_A_WORD, LoadHeader, LoadTarget, Word
 
 CHANNEL_WORDS = {"bias": "int32", "scale": "float32", "upper": "int32", "lower": "int32"}  # of a channel, in this order
 
@@ -17,13 +17,13 @@ class Loader(wiring.Component):
 
     Weights: lanes / 4 words an address, four int8 lanes each, the lowest first; an address holds one (r, s, c) of one group.
     Channels: four words a channel: bias (int32), scale (float32), upper and lower bound (int32). Program: one word an address, 32
-    addresses a layer, of which the descriptor takes the first.
+    addresses a layer, of which the descriptor takes the first. Where functions are built: one word an address, 64 addresses a table.
 
     Members:
         words: the packets; the last word carries `last`. Taken only while `enable`.
         loading: weights are being stored.
         index: which word of the address (of the channel) it is, one bit each.
-        address, data: where and what. write_weights, write_channels, write_program: store it.
+        address, data: where and what. write_weights, write_channels, write_program, write_functions: store it.
         failed: for one cycle; `error` is LOAD_TARGET, LOAD_ADDRESS (beyond the memory), or LOAD_CUT (the packet ends inside an
             address's words, or has only a header). What came before is stored, the rest of the packet is dropped.
 
@@ -44,6 +44,7 @@ class Loader(wiring.Component):
                 "write_weights": Out(1),
                 "write_channels": Out(1),
                 "write_program": Out(1),
+                **({"write_functions": Out(1)} if config.functions else {}),
                 "failed": Out(1),
                 "error": Out(Error),
             }
@@ -62,6 +63,9 @@ class Loader(wiring.Component):
             LoadTarget.CHANNELS: self.write_channels,
             LoadTarget.PROGRAM: self.write_program,
         }
+        if config.functions:
+            sizes[LoadTarget.FUNCTIONS] = config.functions * FUNCTION_WORDS, 1
+            enables[LoadTarget.FUNCTIONS] = self.write_functions
         header = Signal(LoadHeader)
         address_bits = max(size for size, _ in sizes.values()).bit_length()
         address = Signal(address_bits)
@@ -87,7 +91,7 @@ class Loader(wiring.Component):
                     m.d.sync += [target.eq(header.target), address.eq(header.address), beyond.eq(header.address[address_bits:].any())]
                     with m.If(self.words.payload.last):
                         m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_CUT)]
-                    with m.Elif(header.target.as_value() > LoadTarget.PROGRAM.value):
+                    with m.Elif(header.target.as_value() > max(which.value for which in sizes)):
                         m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_TARGET)]
                         m.next = "DROP"
                     with m.Else():

@@ -225,9 +225,9 @@ class Sequencer(wiring.Component):
                     found[Error.DESCRIPTOR_UNKNOWN].append(~known)
                     m.d.sync += [self.layer[chosen].eq(value == choice) for chosen, choice in self._choosers.items()]
                 continue
-            if name == "merges":
-                if config.pool_elements:
-                    m.d.sync += self.layer.merges.eq(value & computes)
+            if name in ("merges", "looked_up"):
+                if name in self.layer.shape().members:
+                    m.d.sync += self.layer[name].eq(value & computes)
                 else:
                     found[Error.NOT_BUILT].append(value & computes)
                 continue
@@ -259,6 +259,8 @@ class Sequencer(wiring.Component):
             return self.layer.routed
         if use is Use.POOLING:
             return self.layer.merges
+        if use is Use.FUNCTIONS:
+            return self.layer.looked_up
         if use is Use.TENSOR_WINNERS:
             return self.layer.of_tensor
         if use is Use.WINNERS:

@@ -172,6 +172,7 @@ class ControlStage(wiring.Component):
             self.store.loading.eq(loader.loading & ~busy),
             self.store.weights.eq(loader.index & loader.write_weights.replicate(len(loader.index))),
             *(self.store[name].eq(loader.index[word] & loader.write_channels) for word, name in enumerate(CHANNEL_WORDS)),
+            *([self.store.function.eq(loader.write_functions)] if self.config.functions else []),
             self.store.address.eq(loader.address),
             self.store.data.eq(loader.data),
         ]

@@ -21,6 +21,7 @@ from ..winners.pixel_winners import PixelWinners
 from ..winners.tensor_winners import THRESHOLD_BITS, TensorWinners
 from .drain import Drain
 from .encoder import RunLengthEncoder
+from .functions import FunctionTable
 from .narrow import Narrow
 from .requantise import Requantiser
 from .serial_drain import SerialDrain
@@ -40,7 +41,7 @@ LINKED = ("gates", "routed", "of_pixel")  # fields of a layer that is weighed, o
 class OutputStage(wiring.Component):
     """From sums to words: what may survive is requantised, and zeros are told by the tokens behind them.
 
-        sums → drain → requantisers or sums' bytes → pooling → (gate → weigher → pixels' winners) → tensor's winners → builder
+        sums → drain → requantisers or sums' bytes → function → pooling → (gate → weigher → pixels' winners) → tensor's winners → builder
                 ↑ order
 
         builder → encoder → words, or outputs
@@ -161,7 +162,13 @@ class OutputStage(wiring.Component):
                 results.payload.eq(sums.results.payload),
             ]
 
-        # Results are pooled, and pass all that chooses among or weighs them, one by one.
+        # A function is looked up. Results are pooled, and pass all that chooses among or weighs them, one by one.
+        if config.functions:
+            m.submodules.functions = functions = clears(FunctionTable(config))
+            m.d.comb += [functions.layer.eq(layer), functions.store.eq(self.store)]
+            wiring.connect(m, results, functions.source)
+            results = functions.sink
+
         if config.pool_elements:
             m.submodules.pooling = pooling = clears(PoolingUnit(config))
             m.d.comb += pooling.layer.eq(layer)

@@ -14,6 +14,7 @@ POOLING = SEVERAL.replaced(pool_elements=64)
 SPREAD = SMALL.replaced(form=Form.SPREAD)
 SERIAL = SMALL.replaced(rows=1, form=Form.SERIAL)
 WINNERS = SMALL.replaced(winners=64, pixel_winners=2, channels=4)
+FUNCTIONS = SEVERAL.replaced(functions=1)
 EXPERTS = SMALL.replaced(experts=3, experts_chosen=2)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from amaranth.hdl import Value, signed
 from amaranth.lib.memory import Memory
 
-from formal.configurations import EXPERTS, POOLING, SERIAL, SEVERAL, SMALL, SPREAD, WINNERS, few_bins
+from formal.configurations import EXPERTS, FUNCTIONS, POOLING, SERIAL, SEVERAL, SMALL, SPREAD, WINNERS, few_bins
 from formal.proof import Proof
 from formal.properties import Fault, Property
 from formal.sides import surround
@@ -32,6 +32,7 @@ from skipgrid.rtl.input.writer import ActivationWriter
 from skipgrid.rtl.layouts import Result
 from skipgrid.rtl.output.drain import Drain
 from skipgrid.rtl.output.encoder import RunLengthEncoder
+from skipgrid.rtl.output.functions import FunctionTable
 from skipgrid.rtl.output.narrow import Narrow
 from skipgrid.rtl.output.requantise import Requantiser
 from skipgrid.rtl.output.serial_drain import SerialDrain
@@ -73,6 +74,7 @@ QUICK = (
     "pool-merger",
     "pooled-results",
     "sums",
+    "functions",
     "tokens",
     "tokens-two",
     "encoder",
@@ -216,6 +218,7 @@ PROPERTIES = (
     rule("requantiser", Requantiser, 16, '~carried["valid"] | self.results.ready', "1", SMALL),
     rule("serial-requantiser", SerialRequantiser, 40, "with m.If(self.results.ready):", "with m.If(1):", SERIAL),
     rule("sums", SumBytes, 8, "takes & last_byte & last_place", "last_byte & last_place", SEVERAL),
+    rule("functions", FunctionTable, 10, "~found | sink.ready", "1", FUNCTIONS),
     rule("narrow", Narrow, 8, "with m.If(~holds):", "with m.If(1):", Result, 2),
     rule("pixel-places", PixelPlaces, 8, "moves.eq(~places.valid | places.ready)", "moves.eq(1)", POOLING),
     rule("pixel-lists", PixelLists, 8, "free.eq(~lists.valid | lists.ready)", "free.eq(1)", POOLING),

@@ -2,15 +2,21 @@
 
 from amaranth.hdl import Cat, Const, Signal, Value
 
-from formal.configurations import SMALL
+from formal.configurations import FUNCTIONS
 from formal.proof import Proof
 from formal.properties import Fault, Property
 from formal.sides import send
 from skipgrid.rtl.control.loader import Loader
 from skipgrid.rtl.descriptor import SLOT_WORDS
 from skipgrid.rtl.errors import Error
+from skipgrid.rtl.layouts import FUNCTION_WORDS
 
-MEMORIES = {"weights": SMALL.weights, "channels": SMALL.channels, "program": SMALL.layers * SLOT_WORDS}
+MEMORIES = {
+    "weights": FUNCTIONS.weights,
+    "channels": FUNCTIONS.channels,
+    "program": FUNCTIONS.layers * SLOT_WORDS,
+    "functions": FUNCTIONS.functions * FUNCTION_WORDS,
+}
 
 
 def stays_within_memories(proof: Proof) -> None:
@@ -20,7 +26,7 @@ def stays_within_memories(proof: Proof) -> None:
     it, in the header's memory.
     """
     m = proof.m
-    m.submodules.loader = loader = Loader(SMALL)
+    m.submodules.loader = loader = Loader(FUNCTIONS)
     m.d.comb += loader.enable.eq(proof.free("enable"))
     taken = send(proof, loader.words, "words")
     last = loader.words.payload.last
