@@ -40,8 +40,8 @@ from .codec import (
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
 from .layer import Activation, Function, Layer, Mixture, Winners, check_network
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
-from .network import SCORE_FRACTION, Thresholds, accumulate, finish, look_up, max_pool, route, run_layer, run_network
-from .numerics import apply_threshold, coded, requantise, requantise_scale, uncoded, weighed
+from .network import SCORE_FRACTION, Thresholds, accumulate, finish, max_pool, route, run_layer, run_network
+from .numerics import apply_threshold, coded, look_up, requantise, requantise_scale, uncoded, weighed
 from .router import Overflow, Router, Routing
 from .topk import keep_pixel_winners, keep_reaching, keep_winners, smallest_winner, topk, winners
 

@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from .layer import Layer, Mixture, check_network
-from .numerics import INT32, apply_threshold, check_activations, requantise, weighed
+from .numerics import INT32, check_activations, look_up, requantise, weighed
 from .router import Router
 from .topk import keep_pixel_winners, keep_reaching, keep_winners, smallest_winner
 
@@ -58,12 +58,6 @@ def finish(sums: NDArray[np.int32], layer: Layer) -> NDArray[np.integer]:
     """What a layer stores of its sums, int32 (K, rows, columns), but for experts and winners: requantised, pooled, and looked up."""
     full = requantise(sums, layer.bias, layer.scale, layer.rounded.zero_point, *layer.clamp)
     return look_up(max_pool(full, layer.pool, layer.pool_stride), layer)
-
-
-def look_up(rounded: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
-    """What becomes of rounded values: those of the layer's function, if it has one, and thresholded; in the output's type."""
-    values = rounded if layer.function is None else layer.function(rounded)
-    return apply_threshold(values, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
 
 
 def run_layer(x: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:

@@ -1,9 +1,9 @@
-"""The numbers: what a zero is, requantisation and the small-value threshold, each exactly as the hardware and ONNX Runtime have it."""
+"""The numbers: what a zero is, requantisation, functions, the small-value threshold; each exactly as hardware and ONNX Runtime have it."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .layer import Activation
+from .layer import Activation, Layer
 
 INT32 = np.iinfo(np.int32)
 
@@ -62,6 +62,12 @@ def apply_threshold(values: NDArray[np.integer], zero_point: int, threshold: int
         raise ValueError(f"a threshold is 0 or more, not {threshold}")
     near = np.abs(values.astype(np.int32) - zero_point) < threshold
     return np.where(near, np.asarray(zero_point, values.dtype), values)
+
+
+def look_up(rounded: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
+    """What becomes of rounded values: those of the layer's function, if it has one, and thresholded; in the output's type."""
+    values = rounded if layer.function is None else layer.function(rounded)
+    return apply_threshold(values, layer.y.zero_point, layer.threshold).astype(layer.y.dtype)
 
 
 def weighed(values: NDArray[np.integer], zero_point: int, weights: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Layer
-from skipgrid.golden.network import look_up
-from skipgrid.golden.numerics import INT32, requantise
+from skipgrid.golden.numerics import INT32, look_up, requantise
 
 
 def sums(layer: Layer) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -4,8 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Layer
-from skipgrid.golden.network import look_up
-from skipgrid.golden.numerics import coded
+from skipgrid.golden.numerics import coded, look_up
 
 
 def table(layer: Layer) -> NDArray[np.uint8]:

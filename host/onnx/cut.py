@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from skipgrid.golden.layer import Layer
-from skipgrid.golden.network import look_up, run_layer
-from skipgrid.golden.numerics import INT32, requantise
+from skipgrid.golden.network import run_layer
+from skipgrid.golden.numerics import INT32, look_up, requantise
 
 from ..compiler.bounds import sums
 from ..network import ModelError
