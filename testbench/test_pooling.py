@@ -59,7 +59,7 @@ def test_a_row_of_single_channels() -> None:
         (layer_of(16, pool=(1, 3), pool_stride=(1, 2)), True),
         (layer_of(16, winners=Winners(9, per_pixel=True)), True),
         (layer_of(16, pool=(2, 2)), False),  # no window is in two pools
-        (layer_of(16, (16, 3, 3)), False),  # nor where there is one pool
+        (layer_of(16, (16, 3, 3)), True),  # the windows of one pool are computed by several rows
         (layer_of(16, pool=(1, 1), pool_stride=(1, 1)), False),
         (layer_of(16, pool=(4, 4)), False),
         (layer_of(16, pool=(3, 1), pool_stride=(1, 32)), False),  # a descriptor holds strides up to 31

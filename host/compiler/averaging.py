@@ -16,7 +16,7 @@ from skipgrid.rtl.config import Config
 from .buffers import check_pixels
 from .fits import DoesNotFit, check_fits
 from .pooling import merges
-from .unrolling import RANGE, SHARE
+from .unrolling import cycles
 
 
 def sliced(layers: Sequence[Layer], config: Config) -> list[Layer]:
@@ -43,13 +43,8 @@ def _sizes(layer: Layer, config: Config) -> list[int]:
     if not alike or np.count_nonzero(layer.weights) != np.count_nonzero(own):
         return []
 
-    def cycles(size: int) -> float:
-        """Of a row, for each pixel, roughly."""
-        groups = -(-size // config.lanes)
-        return -(-(C // size) * groups // config.rows) * (RANGE + SHARE * size)
-
-    sizes = [size for size in range(C - 1, 0, -1) if C % size == 0 and cycles(size) < cycles(C)]
-    return sorted(sizes, key=cycles)
+    found = {size: cycles(_over(layer, size), 1, config) for size in range(min(config.lanes, C - 1), 0, -1) if C % size == 0}
+    return sorted((size for size in found if found[size] < cycles(layer, 1, config)), key=lambda size: found[size])
 
 
 def _over(layer: Layer, size: int) -> Layer:

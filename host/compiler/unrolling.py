@@ -80,8 +80,8 @@ def cycles(layer: Layer, factor: int, config: Config) -> float:
     K, C, R, S = layer.weights.shape
     _, rows, columns = layer.out_shape
     wide = S + (span(K, factor, config.lanes) - 1) * step(layer)
-    windows = rows * -(-columns // factor) * layer.pool[0] * layer.pool[1]
-    return float(-(-factor * K // config.lanes) * windows * (R * RANGE + SHARE * R * wide * C) / config.rows)
+    units = -(-factor * K // config.lanes) * rows * -(-columns // factor)
+    return float(-(-units // config.rows) * layer.pool[0] * layer.pool[1] * (R * RANGE + SHARE * R * wide * C))
 
 
 def _fits(layer: Layer, factor: int, config: Config) -> bool:
