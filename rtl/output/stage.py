@@ -56,7 +56,7 @@ class OutputStage(wiring.Component):
         sent: the output stream's last word is taken. busy: something is under way that a stop does not end at once.
         Where experts are built, router: its registers. pressure: as of `ExpertRouter`. chosen: the experts. routed: for one cycle, all are
             known.
-        Where winners are built, threshold, chosen, smallest, full: as of `TensorWinners`. waits: a result waits for winners. Where layers
+        Where winners are built, threshold, decided, smallest, full: as of `TensorWinners`. waits: a result waits for winners. Where layers
             overlap, late: winners of the layer before are still being stored.
     """
 
@@ -86,7 +86,7 @@ class OutputStage(wiring.Component):
         if config.winners:
             members |= {
                 "threshold": In(THRESHOLD_BITS),
-                "chosen": Out(1),
+                "decided": Out(1),
                 "smallest": Out(THRESHOLD_BITS),
                 "full": Out(1),
             }
@@ -198,7 +198,7 @@ class OutputStage(wiring.Component):
                 winners.layer.eq(layer),
                 winners.late.eq(late),
                 winners.threshold.eq(self.threshold),
-                *(getattr(self, name).eq(getattr(winners, name)) for name in ("chosen", "smallest", "full")),
+                *(getattr(self, name).eq(getattr(winners, name)) for name in ("decided", "smallest", "full")),
             ]
             wiring.connect(m, results, winners.source)
             results, waits = winners.sink, waits | winners.waits
