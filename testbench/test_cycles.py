@@ -100,7 +100,7 @@ def test_the_kept_digits_keep_their_promises(name: str, cycles: float) -> None:
 
 @pytest.mark.parametrize("name", ["1x8", "4x32"])
 def test_the_kept_winners_keep_their_promises(name: str) -> None:
-    """Where 30 % of each convolution's outputs win, a run takes 15 % less at least, hardly a digit is lost, and choosing adds 5 % at most."""
+    """Where 30 % of each convolution's outputs win, a run takes 15 % less, hardly a digit is lost, and choosing adds 5 % at most."""
     found = report(f"winners-{name}")
     plain, chosen = found["plain"], next(each for each in found["shares"] if each["share"] == 0.3)
     assert plain["bit_exact"]
