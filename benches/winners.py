@@ -22,10 +22,10 @@ SHARES = (1, 0.5, 0.3, 0.2, 0.1)
 class WinnersResult:
     """What was measured with one share of winners, or with the plain network (None); cycles and bits are means over the images.
 
-    accuracy: the share of images that are recognised. choosing_cycles_per_image: how many of these it takes less when an image comes a
-    second time, and the thresholds are kept from the first; None where none is kept. winners_cycles_per_image: those in which an output
-    waited for being chosen among, or a unit of work for what was chosen. bits_per_image: of the convolutions' outputs, coded, with the k of
-    the code that is best for each. bit_exact: all outputs equal the golden model's.
+    accuracy: the share of images that are recognised. choosing_cycles_per_image: how many of the cycles it takes less when an image comes
+    again, and the thresholds are kept from the first time; None where none is kept. winners_cycles_per_image: those in which an output
+    waited for being chosen among, or a unit of work for what was chosen. bits_per_image: of the convolutions' outputs, coded,
+    with the k of the code that is best for each. bit_exact: all outputs equal the golden model's.
     """
 
     share: float | None
@@ -91,7 +91,7 @@ def bench_winners(
 
 
 def _choosing(device: Device, network: Network, inputs: NDArray[np.integer]) -> float:
-    """Mean of the cycles that an input takes more when it comes first than again, of a network whose winners have a period of 2."""
+    """Mean of the cycles that an input takes less when it comes again, of a network whose winners have a period of 2."""
     twice = np.repeat(inputs, 2, axis=0)
     program = compile_network(network, device.config, *shortest_codes(network, inputs))
     cycles = [result.cycles for result in measure_images(device, program, twice)]

@@ -98,7 +98,7 @@ class Accelerator(wiring.Component):
         ]
         if config.winners:
             m.d.comb += output.threshold.eq(control.threshold)
-            m.d.comb += [getattr(control, name).eq(getattr(output, name)) for name in ("known", "smallest", "full")]
+            m.d.comb += [getattr(control, name).eq(getattr(output, name)) for name in ("decided", "smallest", "full")]
         late = Const(0)
         if config.overlaps:
             late = input_.late

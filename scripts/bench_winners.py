@@ -28,9 +28,9 @@ def winners(
 
     It is the LeNet-5 that was trained without a penalty on nonzeros; the accelerator is the preset's with the unit that chooses winners.
     Bits are those of both convolutions' outputs, coded. The plain network has no winners chosen, and nor has a share of 100 %. Choosing
-    takes the cycles that a digit takes less when it comes again and its thresholds are known. Waiting cycles are those in which an output
-    waited for being chosen among, or a unit of work for what was chosen: with a period, only in the digits that renew the threshold. Every
-    output is compared with the golden model's.
+    takes the cycles that a digit takes less when it comes again and its thresholds are known. Waiting cycles are those in which an
+    output waited for being chosen among, or a unit of work for what was chosen: with a period, only in the digits that renew the
+    threshold. Every output is compared with the golden model's.
 
     Examples:
 

@@ -10,9 +10,9 @@ stored activation map, a weight times its Hoyer-square measure (sum|a|)^2 / sum(
 ones down. A second network, `lenet5-plain`, is trained without this penalty: what layers may leave out of it is chosen when it runs
 (`skipgrid bench winners`).
 
-Sources: Georgiadis, "Accelerating convolutional neural networks via activation map compression" (CVPR 2019), which adds the L1 norm of the
-activation maps to the loss; Kurtz and others, "Inducing and exploiting activation sparsity for fast neural network inference" (ICML 2020),
-whose Hoyer regulariser does not change with the scale of the map.
+Sources: Georgiadis, "Accelerating convolutional neural networks via activation map compression" (CVPR 2019), which adds the L1 norm of
+the activation maps to the loss; Kurtz and others, "Inducing and exploiting activation sparsity for fast neural network inference" (ICML
+2020), whose Hoyer regulariser does not change with the scale of the map.
 
 Needs the extra `train`. One thread and fixed seeds: the same versions of the libraries on the same machine give the same model.
 """

@@ -98,6 +98,19 @@ def test_the_kept_digits_keep_their_promises(name: str, cycles: float) -> None:
     assert summary["cycles_per_image"] <= cycles
 
 
+@pytest.mark.parametrize("name", ["1x8", "4x32"])
+def test_the_kept_winners_keep_their_promises(name: str) -> None:
+    """Where 30 % of each convolution's outputs win, a run takes 15 % less, hardly a digit is lost, and choosing adds 5 % at most."""
+    found = report(f"winners-{name}")
+    plain, chosen = found["plain"], next(each for each in found["shares"] if each["share"] == 0.3)
+    assert plain["bit_exact"]
+    assert chosen["bit_exact"]
+    assert plain["accuracy"] >= 0.984
+    assert chosen["accuracy"] >= plain["accuracy"] - 0.01
+    assert chosen["cycles_per_image"] <= 0.85 * plain["cycles_per_image"]
+    assert chosen["choosing_cycles_per_image"] <= 0.05 * chosen["cycles_per_image"]
+
+
 @on("1x8")
 def test_the_kept_layers_are_measured_like_this(device: SimulatedDevice) -> None:
     """The three layers with the fewest cycles, again: nothing differs from the record."""

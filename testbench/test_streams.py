@@ -43,6 +43,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configu
     "ExpertTable": {"experts": 4, "value": signed(8), "counter_bits": 8},
     "Holder": {"shape": 8, "depth": 2},
     "KeptResults": {"position_bits": 12},
+    "Packer": {"survivors": 2},
+    "RisingThreshold": {"lanes": 2, "count_bits": 8},
     "Narrow": {"shape": Token, "survivors": 2},
     "PoolMerger": {"depth": 16, "position_bits": 5, "count_bits": 4, "width": 2},
     "ProcessingElement": {"serial": True, "soft": False},

@@ -26,7 +26,7 @@ class ControlStage(wiring.Component):
         layer: steady while it runs. start: it begins. loads: its input comes from the stream.
         stop: what is under way is given up. clear, clear_rows: likewise what stands in the queues of all rows, and in each row.
         old: what is under way is of the time before a reset. store: for the memories of weights and channels.
-        input_ready, loaded, stored, leaves, late, follows, failed, error: as of `InputStage`. sent, routed, known, full: as of
+        input_ready, loaded, stored, leaves, late, follows, failed, error: as of `InputStage`. sent, routed, decided, full: as of
             `OutputStage`.
         others_busy: something is under way in the other stages that a stop does not end at once.
         threshold, smallest: of the layer's winners; kept, and what is to be kept.
@@ -64,7 +64,7 @@ class ControlStage(wiring.Component):
         if config.experts:
             members["routed"] = In(1)
         if config.winners:
-            members |= {"known": In(1), "full": In(1), "threshold": Out(THRESHOLD_BITS), "smallest": In(THRESHOLD_BITS)}
+            members |= {"decided": In(1), "full": In(1), "threshold": Out(THRESHOLD_BITS), "smallest": In(THRESHOLD_BITS)}
         if config.overlaps:
             members |= {"leaves": Out(1), "late": In(1), "follows": In(1)}
         super().__init__(members)
@@ -147,13 +147,13 @@ class ControlStage(wiring.Component):
         running, ended, sent = Signal(), Signal(), Signal()
         loads, stored = self.loads, self.stored
         if config.overlaps:
-            chosen = Signal()
-            with m.If(self.known):
-                m.d.sync += chosen.eq(1)
+            decided = Signal()
+            with m.If(self.decided):
+                m.d.sync += decided.eq(1)
             with m.If(self.start):
-                m.d.sync += chosen.eq(0)
+                m.d.sync += decided.eq(0)
             loads |= layer.follows
-            stored |= chosen & ~layer.final
+            stored |= decided & ~layer.final
             m.d["comb" if config.parallel else "sync"] += self.leaves.eq(ended & ~layer.to_stream & ~self.stored & layer.computes)
         output_done = ~layer.computes | Mux(layer.to_stream, sent | self.sent, stored)
         m.d.comb += ended.eq(running & (~loads | self.loaded) & output_done)

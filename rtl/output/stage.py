@@ -57,7 +57,7 @@ class OutputStage(wiring.Component):
         sent: the output stream's last word is taken. busy: something is under way that a stop does not end at once.
         Where experts are built, router: its registers. pressure: as of `ExpertRouter`. chosen: the experts. routed: for one cycle, all are
             known.
-        Where winners are built, threshold, known, smallest, full: as of `TensorWinners`. waits: a result waits for winners. Where layers
+        Where winners are built, threshold, decided, smallest, full: as of `TensorWinners`. waits: a result waits for winners. Where layers
             overlap, late: winners of the layer before are still being stored.
     """
 
@@ -87,7 +87,7 @@ class OutputStage(wiring.Component):
         if config.winners:
             members |= {
                 "threshold": In(THRESHOLD_BITS),
-                "known": Out(1),
+                "decided": Out(1),
                 "smallest": Out(THRESHOLD_BITS),
                 "full": Out(1),
             }
@@ -210,7 +210,7 @@ class OutputStage(wiring.Component):
                 winners.layer.eq(layer),
                 winners.late.eq(late),
                 winners.threshold.eq(self.threshold),
-                *(getattr(self, name).eq(getattr(winners, name)) for name in ("known", "smallest", "full")),
+                *(getattr(self, name).eq(getattr(winners, name)) for name in ("decided", "smallest", "full")),
             ]
             wiring.connect(m, results, winners.source)
             results, waits = winners.sink, waits | winners.waits

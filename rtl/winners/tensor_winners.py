@@ -33,7 +33,7 @@ class TensorWinners(wiring.Component):
         layer: steady while its results come. late: those of the layer before are still being stored, and this one's results wait for that.
         threshold: what has to be reached, where layer.kept.
         source: results of the layer, `survivors` a cycle. sink: those of its winners, or of others what comes.
-        known: for one cycle; from then on it is known who wins, and winners leave. smallest: from then on, rank of the smallest winner.
+        decided: for one cycle, it is known who wins, and they begin to leave. smallest: from then on, rank of the smallest winner.
         waits: results wait for being chosen among, or leave while their layer has not ended.
         full: for one cycle or more, a tensor's results are more than the memory holds.
 
@@ -53,7 +53,7 @@ class TensorWinners(wiring.Component):
                 "threshold": In(THRESHOLD_BITS),
                 "source": In(results),
                 "sink": Out(results),
-                "known": Out(1),
+                "decided": Out(1),
                 "smallest": Out(THRESHOLD_BITS),
                 "waits": Out(1),
                 "full": Out(1),
@@ -104,9 +104,9 @@ class TensorWinners(wiring.Component):
             moves.eq(~held | sink.ready),
             last.eq(Cat(result.last for result in results).any()),
             memory.r_en.eq(leaves & moves & ~over),
-            self.known.eq(rising.known & ~leaves & ~self.late),
+            self.decided.eq(rising.known & ~leaves & ~self.late),
             self.smallest.eq(threshold),
-            rising.taken.eq(self.known),
+            rising.taken.eq(self.decided),
         ]
         with m.If(moves):
             m.d.sync += [held.eq(memory.r_en & memory.r_rdy), *(results[lane].eq(read[lane].result) for lane in lanes)]
@@ -121,7 +121,7 @@ class TensorWinners(wiring.Component):
             tie = equal[lane] & (ties_left < 0) & ~results[lane].null & results[lane].value.any()
             m.d.comb += wins[lane].eq(larger[lane] | tie)
             ties_left = ties_left + tie
-        with m.If(self.known):
+        with m.If(self.decided):
             m.d.sync += [leaves.eq(1), threshold.eq(rising.threshold), ties.eq(rising.ties)]
         with m.Elif(held & moves):
             m.d.sync += ties.eq(ties_left)
@@ -141,7 +141,7 @@ class TensorWinners(wiring.Component):
         waiting = Signal()  # all results of a tensor have come, and it is not known who wins
         with m.If(comes & rising.ranked.last):
             m.d.sync += waiting.eq(1)
-        with m.Elif(self.known):
+        with m.Elif(self.decided):
             m.d.sync += waiting.eq(0)
         m.d.comb += [
             self.waits.eq(waiting | (leaves & ~self.late) | (source.valid & chooses & ~source.ready)),

@@ -160,9 +160,9 @@ def holds(proof: Proof, holder: Any) -> Container[str]:
 
 def chooses(proof: Proof, winners: Any) -> Container[str]:
     """The next layer may begin, or not, as soon as it is known who wins; its results wait."""
-    known = proof.seen(winners.known)
-    proof.m.d.comb += winners.late.eq(known & proof.fixed("overlaps"))
-    proof.reach("a winner waits, and is taken", known & winners.sink.valid & winners.sink.ready & proof.before(winners.sink.valid))
+    chosen = proof.seen(winners.decided)
+    proof.m.d.comb += winners.late.eq(chosen & proof.fixed("overlaps"))
+    proof.reach("a winner waits, and is taken", chosen & winners.sink.valid & winners.sink.ready & proof.before(winners.sink.valid))
     return ("late",)
 
 
