@@ -337,12 +337,11 @@ def descriptor_words(config: Config) -> int:
 def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
-    computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
-    field modulo 65,536 is enough for the addresses of this configuration. merges is there where the pooling unit is built, and looked_up
-    where functions are. Where winners
-    are built, of_tensor and of_pixel stand for winners_of. A layer with winners of its tensor has a second part, in which it only chooses,
-    and no longer computes: so the fields chooses, buffer and to_stream change then. With kept there is none: what reaches the threshold
-    kept from an earlier tensor wins.
+    computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a field
+    modulo 65,536 is enough for the addresses of this configuration. merges is there where the pooling unit is built, and looked_up where
+    functions are. Where winners are built, of_tensor and of_pixel stand for winners_of. A layer with winners of its tensor has a second
+    part, in which it only chooses, and no longer computes: so the fields chooses, buffer and to_stream change then. With kept there is
+    none: what reaches the threshold kept from an earlier tensor wins.
     """
     members: dict[str, ShapeLike] = {"computes": 1}
     if config.winners:
