@@ -150,6 +150,12 @@ def random_function(rng: np.random.Generator, before: Activation, y: Activation)
     return Function(before, values.astype(y.dtype))
 
 
+def with_function(rng: np.random.Generator, layer: Layer) -> Layer:
+    """The layer with a random function of what it gives."""
+    y = random_activation(rng)
+    return layer.replaced(y=y, function=random_function(rng, layer.y, y))
+
+
 def random_choices(rng: np.random.Generator, layer: Layer, config: Config, experts: int, tables: int = 0) -> Layer:
     """The layer, where the configuration has the units for it, with so many experts, winners, a function, or several of these.
 
@@ -166,8 +172,7 @@ def random_choices(rng: np.random.Generator, layer: Layer, config: Config, exper
         layer = layer.replaced(**some, mixture=Mixture(gate, min(experts, config.experts_chosen)))
     weighed = layer.mixture is not None and layer.pool != (1, 1)  # of which some are not computed with a function
     if tables < config.functions and not weighed and rng.random() < 0.4:
-        y = random_activation(rng)
-        layer = layer.replaced(y=y, function=random_function(rng, layer.y, y))
+        layer = with_function(rng, layer)
     if config.winners and rng.random() < 0.4:
         share, period = float(rng.choice([0, 0.1, 0.5, 1])), int(rng.choice([1, 1, 2, 3]))
         layer = layer.replaced(winners=Winners(share=share, magnitude=bool(rng.random() < 0.5), period=period))

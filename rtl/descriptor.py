@@ -340,7 +340,7 @@ def descriptor_words(config: Config) -> int:
 def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
-    computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
+        computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
     field modulo 65,536 is enough for the addresses of this configuration. merges is there where the pooling unit is built, and looked_up
     where functions are. Where winners are built, of_tensor and of_pixel stand for winners_of. With kept, what reaches the threshold kept
     from an earlier tensor wins; with follows, the layer's input is still being stored when it begins, as winners of the layer before.

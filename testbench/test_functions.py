@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulation import SMALL
-from skipgrid.benches.random_networks import random_activation, random_function, random_input, random_layer
+from skipgrid.benches.random_networks import random_activation, random_input, random_layer, with_function
 from skipgrid.golden import Activation, Function, Layer, Winners, accumulate, coded, run_layer, run_network
 from skipgrid.host.compiler.bounds import bounds, wraps
 from skipgrid.host.compiler.descriptors import network_program
@@ -68,12 +68,12 @@ def drawn(seed: int) -> tuple[Layer, Any]:
     """A random layer with a random function, and an input."""
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 4)), int(rng.integers(1, 9)), int(rng.integers(1, 9)))
-    held, y = random_activation(rng), random_activation(rng)
+    held = random_activation(rng)
     layer = random_layer(rng, shape, held, 0)
     x = random_input(rng, shape, held)
     widest = max(float(np.abs(accumulate(x, layer)).max()), 300.0)
     layer = layer.replaced(scale=np.full(len(layer.bias), rng.choice([40, 150]) / widest, np.float32))
-    return layer.replaced(y=y, function=random_function(rng, layer.y, y)), x
+    return with_function(rng, layer), x
 
 
 @given(st.integers(0, 2**32))

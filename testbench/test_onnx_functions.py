@@ -1,11 +1,13 @@
 """Functions of one value behind a layer: they join it, ONNX Runtime's answers are its table, and zeros stay zeros."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cli_support import CommandLine
 from onnx_models import Branches, quantised
 from skipgrid.benches.fuzz.trials import SMALL
 from skipgrid.golden import run_layer
@@ -188,3 +190,44 @@ def test_few_elements_are_asked_for_in_several_images(tmp_path: Path) -> None:
     assert cut.layers[0].layer.function is not None
     assert not cut.host_nodes
     equal(net, cut)
+
+
+@pytest.fixture
+def skipgrid(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
+
+
+def saved(name: str, folder: Path) -> Path:
+    """The quantised model of a network, in a file."""
+    network(name, folder)
+    return folder / "model.int8.onnx"
+
+
+def test_check_tells_where_functions_run_and_what_would_help(skipgrid: CommandLine, tmp_path: Path) -> None:
+    model = saved("leaky", tmp_path)
+    outcome = skipgrid("check", model, "--json", tmp_path / "check.json")
+    assert outcome.code == 0, outcome.errors
+    assert "looks up what becomes of each of 256 outputs, by LeakyRelu" in " ".join(outcome.output.split())
+    reports = json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))["accelerators"]
+    told = {report["accelerator"]: report["functions_on_host"] for report in reports}
+    assert not told["1x8"]
+    (board,) = told["icebreaker"]
+    assert board["why"] == "icebreaker holds no tables of functions; set functions=1 in its configuration"
+    assert all(report["layers"] == 2 and report["device_macs_share"] == 1 and not report["does_not_fit"] for report in reports)
+    outcome = skipgrid("check", model, "--board", "icebreaker")
+    assert outcome.code == 0, outcome.errors
+    assert "icebreaker holds no tables of functions" in outcome.output
+    assert skipgrid("check", model, "--board", "icebreaker", "--device-only").code == 1
+    assert skipgrid("check", model, "--preset", "1x8", "--device-only").code == 0
+
+
+def test_a_compiled_model_has_its_tables(skipgrid: CommandLine, tmp_path: Path) -> None:
+    outcome = skipgrid("compile", saved("silu", tmp_path), "--preset", "1x8", "-o", tmp_path / "out")
+    assert outcome.code == 0, outcome.errors
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    (segment,) = (step for step in manifest["steps"] if step["runs_on"] == "accelerator")
+    (table,) = (packet for packet in segment["packets"] if packet["target"] == "FUNCTIONS")
+    assert (table["address"], table["words"]) == (0, 65)
+    first, second = next(packet["descriptors"] for packet in segment["packets"] if packet["target"] == "PROGRAM")
+    assert first["looked_up"] == 1
+    assert "looked_up" not in second

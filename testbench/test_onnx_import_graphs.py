@@ -154,7 +154,7 @@ RUNS: dict[str, tuple[Callable[[], Graph], int, str]] = {
     "pool twice": (lambda: pool(rounded(conv(image()))).add("MaxPool", "second", kernel_shape=[2, 2]), 2, ""),
     "pool first": (lambda: rounded(conv(paired(pool(image()), "a", X_SCALE, np.uint8(7)))), 2, ""),
     "rounding twice": (lambda: rounded(paired(matmul(vector()), "a").add("Add", "add", np.ones(K, np.float32))), 1, r"'add' \(Add\)"),
-    "other scale": (lambda: rounded(relu(paired(conv(image()), "a", np.float32(0.03)))), 1, r"'relu' \(Relu\)"),
+    "other scale": (lambda: rounded(relu(paired(conv(image()), "a", np.float32(0.03)))), 1, ""),
     "matmul of vectors": (lambda: rounded(matmul(Graph((5, 8, 40), "uint8").add("DequantizeLinear", "f", X_SCALE, np.uint8(0)))), 1, ""),
     "conv of a signal": (
         lambda: rounded(
@@ -184,10 +184,12 @@ RUNS: dict[str, tuple[Callable[[], Graph], int, str]] = {
         1,
         r"'mean' \(AveragePool\): ONNX Runtime averages in float32",
     ),
-    "relu and sigmoid": (
-        lambda: rounded(paired(rounded(conv(image()), "a").add("DequantizeLinear", "b", Y_SCALE, Y_ZERO), "c").add("Sigmoid", "curve")),
+    "relu and softmax": (
+        lambda: rounded(
+            paired(rounded(conv(image()), "a").add("DequantizeLinear", "b", Y_SCALE, Y_ZERO), "c").add("Softmax", "curve", axis=1)
+        ),
         1,
-        r"'curve' \(Sigmoid\)",
+        r"'curve' \(Softmax\)",
     ),
 }
 """Graphs of which so many layers run on the accelerator, and what is said of a node that does not."""

@@ -14,9 +14,9 @@ from test_onnx_import_graphs import INPUTS, conv, image, pool, relu, rounded
 
 
 def named(names: list[str], path: Path) -> Path:
-    """A convolution, its clamp and its rounding, then a sigmoid and another rounding, under other names."""
+    """A convolution, its clamp and its rounding, then a softmax and another rounding, under other names."""
     graph = rounded(pool(relu(conv(image()))), zero_point=np.uint8(0))
-    graph.add("DequantizeLinear", "middle", np.float32(0.02), np.uint8(0)).add("Sigmoid", "sigmoid")
+    graph.add("DequantizeLinear", "middle", np.float32(0.02), np.uint8(0)).add("Softmax", "softmax", axis=1)
     model = rounded(graph, "last", np.float32(1 / 256), np.uint8(0)).model("uint8")
     for number, node in enumerate(model.graph.node):
         node.name = names[number % len(names)]
@@ -31,7 +31,7 @@ def test_nodes_without_names(names: list[str], tmp_path: Path) -> None:
         names = [*names, *[""] * 20]
     cut = cut_model(named(names, tmp_path))
     assert len({node.name for node in cut.model.nodes}) == len(cut.model.nodes)
-    assert [node.op for node in cut.host_nodes] == ["Sigmoid"]
+    assert [node.op for node in cut.host_nodes] == ["Softmax"]
     assert len(cut.layers) == 1
     tensors = {"x": INPUTS[:1]}
     np.testing.assert_array_equal(run_golden(cut, tensors)["last_out"], Reference(cut).outputs(tensors)["last_out"])

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from skipgrid.benches.layers import make_layer, measure_layer, read_table
-from skipgrid.benches.random_networks import random_activation, random_input, random_layer
+from skipgrid.benches.random_networks import random_activation, random_input, random_layer, with_function
 from skipgrid.fpga.board import all_boards, find_board
 from skipgrid.golden import Layer, accumulate, coded_bytes, decode, encode, finish, from_coded, from_sum_bytes, run_layer
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
 from skipgrid.host.compiler.lowering import lowered
-from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
+from skipgrid.host.compiler.packets import load_packets, program_packet
 from skipgrid.host.compiler.passes import Pass, plan
 from skipgrid.host.compiler.placement import place
 from skipgrid.host.execution import Runner
@@ -24,8 +24,10 @@ from skipgrid.host.plan import Plan, Segment, folded
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS, Config
 
-SMALL = Config(name="small", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, sums=2)
-LOOSE = Config(name="loose", rows=1, lanes=4, weights=32768, entries=256, pixels=64, features=65536, channels=8, scan=4)
+SMALL = Config(
+    name="small", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, sums=2, functions=1
+)
+LOOSE = Config(name="loose", rows=1, lanes=4, weights=32768, entries=256, pixels=64, features=65536, channels=8, scan=4, functions=1)
 ULX3S = find_board("ulx3s-85f").config
 WORKLOADS = {workload.layer: workload for workload in read_table()}
 
@@ -59,6 +61,8 @@ def test_passes_make_the_whole_layer(seed: int) -> None:
     shape = (int(rng.integers(1, 7)), int(rng.integers(1, 40)), int(rng.integers(1, 20)))
     held = random_activation(rng)
     layer, x = random_layer(rng, shape, held, 0), random_input(rng, shape, held)
+    if seed % 3 == 0:
+        layer = with_function(rng, layer)
     try:
         check(layer, x, LOOSE)
     except DoesNotFit:
@@ -296,8 +300,8 @@ def test_a_dense_layer_of_9216_inputs_on_every_device(config: Config) -> None:
 def run_pass(device: SimulatedDevice, item: Pass, band: NDArray[np.integer]) -> NDArray[np.integer]:
     """The block that the device makes of a band of the input, or its sums."""
     (placed,) = place([item.layer], device.config)
-    device.load(weight_packet(placed, device.config))
-    device.load(channel_packet(placed, device.config, sums=item.sums))
+    for packet in load_packets([placed], device.config, sums=item.sums):
+        device.load(packet)
     words = descriptor(placed, device.config, buffer=0, from_stream=True, to_stream=True, final=True, sums=item.sums)
     device.load(program_packet([words]))
     (sent,) = device.run([encode(coded_bytes(band, item.layer.x), 0)]).packets
@@ -332,6 +336,8 @@ def test_random_layers_in_bands_on_the_device(device: SimulatedDevice) -> None:
         held = random_activation(rng)
         # Where sums wrap and are pooled, the first of the two layers that they are computed in.
         layer, x = lowered(random_layer(rng, shape, held, 0))[0], random_input(rng, shape, held)
+        if seed % 2:
+            layer = lowered(with_function(rng, layer))[0]
         try:
             passes = plan(layer, x, device.config)
         except DoesNotFit:
