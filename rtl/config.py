@@ -61,8 +61,8 @@ class Config:
     pixel_winners: likewise the unit that lets each pixel keep its k largest channels only, with so many compare cells: k is 1...64 at
         most; 0 for none.
     pool_elements: the unit is built that pools a layer's output behind the requantiser, up to 3 x 3, so that no window is computed for two
-        pools: a row that it stores has fewer elements, and a pixel fewer than a quarter of them, where survivors is 2 with the channels of
-        a pixel counted in eights: a power of two, 64...65,536; 0 for none. Not where the form is serial.
+        pools: a row that it stores has fewer elements, and a pixel fewer than a quarter of them, where survivors is 2 with 7
+        more for each of its pixels: a power of two, 64...65,536; 0 for none. Not where the form is serial.
     functions: tables held, of what becomes of each of 256 values, for layers with a function behind their requantisation: a power of two,
         1...64; 0 for none.
     wide_program: a descriptor is fetched four words a cycle, which takes more memory blocks, and some 15 cycles less for each layer.

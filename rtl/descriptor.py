@@ -258,8 +258,7 @@ FIELDS = (
         "row_elements",
         17,
         "merges: of a row of the stored output, stored_columns · stored_channels; less than the configuration's pool_elements, of which"
-        " stored_channels are less than a quarter; where survivors is 2, those of each pixel counted as a multiple of 8, at most"
-        " pool_elements",
+        " stored_channels are less than a quarter; where survivors is 2, with 7 more for each column",
         held=_size,
         use=Use.POOLING,
         too_large=Error.FEATURES_TOO_MANY,

@@ -13,6 +13,7 @@ from streams import Bench, Packing, config, narrow_layer
 
 WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, config().experts
 POOLING, POOL_CHANNELS = config().pool_elements, config().pool_channels
+SPARE = config().pool_word - 1  # elements that a pixel of a pooled row counts for besides its channels
 FUNCTIONS = config().functions
 WORDS = 25 if EXPERTS else 23 if config().some_winners else 21 if POOLING else 20 if FUNCTIONS else 19
 FETCH = (5 if config().spread else 4) + -(-WORDS // config().words_fetched)
@@ -79,7 +80,7 @@ class SequencerBench(Bench):
                 winners["period"] = self.random.choice((1, 2, 32767))
         pools = {}
         if POOLING and self.random.random() < 0.5:
-            pools = POOLS | {"conv_columns": self.random.randint(1, 9), "row_elements": self.random.randint(1, POOLING - 1)}
+            pools = POOLS | {"conv_columns": self.random.randint(1, 9), "row_elements": self.random.randint(1, POOLING - 9 * SPARE - 1)}
         if FUNCTIONS and self.random.random() < 0.5:
             pools |= {"looked_up": 1, "table": self.random.randrange(FUNCTIONS), "positive_out": self.random.getrandbits(8)}
         sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "stored_channels", "stored_rows", "stored_columns")
@@ -290,7 +291,8 @@ async def every_error(dut: object) -> None:
     if POOLING:
         wrong += [(Error.DESCRIPTOR_SIZE, POOLS | {name: 0}) for name in POOLS if name != "merges"]
         wrong += [(Error.DESCRIPTOR_SIZE, POOLS | {"conv_columns": 2 * settings.side})]
-        wrong += [(Error.FEATURES_TOO_MANY, POOLS | {"row_elements": size}) for size in (POOLING, 2 * settings.features)]
+        for columns, size in ((1, POOLING - SPARE), (2, POOLING - 2 * SPARE), (1, 2 * settings.features)):
+            wrong.append((Error.FEATURES_TOO_MANY, POOLS | {"stored_columns": columns, "row_elements": size}))
         wrong += [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})]
     else:
         wrong.append((Error.NOT_BUILT, {"merges": 1}))
@@ -366,9 +368,11 @@ def limits(settings: Config) -> dict[str, Case]:
             "period": (tensor | {"period": 32767}, []),
         }
     if POOLING:
-        over = [(Error.FEATURES_TOO_MANY, POOLS | {"row_elements": size}) for size in (POOLING, stored["row_elements"])]
+        row = POOLS | {"stored_columns": 2}
+        most = POOLING - 2 * SPARE - 1
+        over = [(Error.FEATURES_TOO_MANY, row | {"row_elements": size}) for size in (most + 1, stored["row_elements"])]
         cases |= {
-            "row_elements": (POOLS | {"row_elements": POOLING - 1}, over),
+            "row_elements": (row | {"row_elements": most}, over),
             "stored_channels of pools": (
                 POOLS | {"stored_channels": POOL_CHANNELS - 1},
                 [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})],

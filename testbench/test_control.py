@@ -28,6 +28,7 @@ SEQUENCERS = {
     ),
     "experts": SMALL.replaced(experts=4, experts_chosen=2),
     "pooling": SMALL.replaced(pool_elements=64),
+    "pooling, 2 results": SMALL.replaced(pool_elements=256, survivors=2),
     "a function": SMALL.replaced(functions=1),
 }
 

@@ -37,8 +37,7 @@ def merges(layer: Layer, config: Config) -> bool:
     K, _, columns = layer.out_shape
     if layer.pool == (1, 1) or max(layer.pool) > LISTS or config.pool_channels <= K:
         return False
-    words = -(-K // config.pool_word)  # of a pixel
-    if K * columns >= config.pool_elements or words * columns > config.pool_elements // config.pool_word:
+    if (K + config.pool_word - 1) * columns >= config.pool_elements:
         return False
     if strides(layer)[0] > most("merge_stride_rows") or strides(layer)[1] > most("merge_stride_columns"):
         return False

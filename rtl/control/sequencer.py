@@ -279,7 +279,8 @@ class Sequencer(wiring.Component):
             whole = (layer.experts * layer.expert_groups == layer.groups) & (layer.last_lanes == config.lanes)
             mismatch |= layer.routed & ~(whole & (layer.experts <= config.experts))
         if config.pool_elements:
-            too_long |= layer.merges & (layer.row_elements >= config.pool_elements)
+            row = layer.row_elements + (config.pool_word - 1) * layer.stored_columns  # the last word of a pixel may be nearly empty
+            too_long |= layer.merges & (row >= config.pool_elements)
             too_long |= layer.merges & (layer.stored_channels >= config.pool_channels)
         if config.pixel_winners:
             mismatch |= layer.of_pixel & (layer.winners > config.pixel_winners)
