@@ -23,9 +23,9 @@ class WinnersResult:
     """What was measured with one share of winners, or with the plain network (None); cycles and bits are means over the images.
 
     accuracy: the share of images that are recognised. choosing_cycles_per_image: how many of the cycles it takes less when an image comes
-    again, and the thresholds are kept from the first time; None where none is kept. winners_cycles_per_image: those in which an output
-    waited for being chosen among, or a unit of work for what was chosen. bits_per_image: of the convolutions' outputs, coded,
-    with the k of the code that is best for each. bit_exact: all outputs equal the golden model's.
+    again, and the thresholds are kept from the first time, with all that equal them; None where none is kept. winners_cycles_per_image:
+    those in which an output waited for being chosen among, or a unit of work for what was chosen. bits_per_image: of the convolutions'
+    outputs, coded, with the k of the code that is best for each. bit_exact: all outputs equal the golden model's.
     """
 
     share: float | None

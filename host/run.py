@@ -30,7 +30,7 @@ class Result:
 
     output: the last layer's, (K, rows, columns). cycles: from the start, with the first input word at the port, to the last
     output word. layer_cycles: of each layer. descriptor_cycles: of each step of the program. winners_cycles: in which winners
-    were read again, or an output waited for their choice. counters: all of them, by name.
+    were waited for. counters: all of them, by name.
     """
 
     output: NDArray[np.integer]

@@ -107,7 +107,7 @@ def draw_density(report: dict[str, Any], path: Path) -> None:
 
 def draw_winners(report: dict[str, Any], path: Path) -> None:
     """Accuracy and cycles of a `bench winners` report over the share of winners, beside those of the plain network; and, where that was
-    measured, the cycles that they would be if choosing took none.
+    measured, the cycles with thresholds that are known.
     """
     shares = [100 * point["share"] for point in report["shares"]]
     figure = Figure(figsize=(7, 5.2), layout="constrained")
@@ -121,7 +121,7 @@ def draw_winners(report: dict[str, Any], path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     if report["plain"]["choosing_cycles_per_image"] is not None:
         least = [point["cycles_per_image"] - point["choosing_cycles_per_image"] for point in report["shares"]]
-        below.plot(shares, least, ":", color=ACCENT, linewidth=1.5, label="if choosing took no time")
+        below.plot(shares, least, ":", color=ACCENT, linewidth=1.5, label="by thresholds that are known")
         below.legend(frameon=False, loc="lower right")
     above.set_ylim(0, 102)
     below.set_ylim(0, 1.08 * max(point["cycles_per_image"] for point in (report["plain"], *report["shares"])))
