@@ -41,6 +41,7 @@ EXTREMES: dict[str, set[int]] = {
     "winners": {False, True},
     "pixel_winners": {0, 64},
     "pool_elements": {0, 64, 65536},
+    "functions": {0, 1, 64},
     "wide_program": {False, True},
     "experts": {0, 2, 64},
     "experts_chosen": {0, 1, 8},
