@@ -52,6 +52,7 @@ class Packer(wiring.Component):
         ]
         with m.If(ends):
             m.d.comb += sink.payload[1].eq(RankedResult.const({"result": {"null": 1}}))
+        with m.If(ends):
             m.d.sync += waits.eq(~sink.ready)
         with m.Elif(source.valid & source.ready):
             m.d.sync += waits.eq(Mux(waits, two | ~some, some & ~two & ~first.result.last))
