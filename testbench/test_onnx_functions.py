@@ -17,7 +17,7 @@ from skipgrid.host.onnx.runtime import Reference
 from skipgrid.host.plan import plan_model
 from skipgrid.host.simulation.device import SimulatedDevice
 
-TABLES = SMALL.replaced(name="tables", functions=2)
+TABLES = SMALL.replaced(name="tables", functions=2, entries=1024)
 
 
 def one_node(operator: str, *constants: object, **attributes: object) -> Callable[[Branches, str], str]:
@@ -107,6 +107,7 @@ def test_on_the_accelerator(name: str, quant_format: str, device: SimulatedDevic
     runner = Runner(device, plan)
     for tensors in net.drawn(2):
         (run,) = runner.run(tensors, 1)
+        assert run.starts == 1
         assert all(layer.exact for layer in run.layers)
         for end, theirs in Reference(cut).outputs(tensors).items():
             np.testing.assert_array_equal(runner.stored[end], theirs)
