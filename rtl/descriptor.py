@@ -253,7 +253,7 @@ FIELDS = (
         use=Use.FUNCTIONS,
     ),
     Field("positive_out", 8, "looked_up: coded bytes of the output above it stand for negative ones: byte − 256", use=Use.FUNCTIONS),
-    Field("reserved2", 2),
+    Field("reserved1", 2),
     Field(
         "row_elements",
         17,
@@ -267,7 +267,7 @@ FIELDS = (
     Field("merge_columns", 2, "merges: columns of the max pooling's window, 1...3", use=Use.POOLING, least=1),
     Field("merge_stride_rows", 5, "merges: the pooling's stride in rows", use=Use.POOLING, least=1),
     Field("merge_stride_columns", 5, "merges: the pooling's stride in columns", use=Use.POOLING, least=1),
-    Field("reserved3", 1),
+    Field("reserved2", 1),
     # words 21 and 22, for winners
     Field(
         "winners",
@@ -284,7 +284,7 @@ FIELDS = (
         use=Use.TENSOR_WINNERS,
         least=1,
     ),
-    Field("reserved4", 17),
+    Field("reserved3", 17),
     # words 23 and 24, for EXPERTS
     Field(
         "expert_groups",
@@ -303,7 +303,7 @@ FIELDS = (
         use=Use.EXPERTS,
         least=1,
     ),
-    Field("reserved5", 16),
+    Field("reserved4", 16),
 )
 FIELD = {field.name: field for field in FIELDS}
 

@@ -62,5 +62,4 @@ def test_pixels_are_counted_before_anything_runs() -> None:
     with pytest.raises(DoesNotFit, match=sentence):
         compile_network(tall, SMALL)
     check_pixels(tall.layers[:1], SMALL)
-    with pytest.raises(DoesNotFit, match="the input of first has 168 and the output of first has 168 pixels"):
-        check_pixels([tall.layers[0].replaced(winners=Winners(3))], SMALL)
+    check_pixels([tall.layers[0].replaced(winners=Winners(3))], SMALL)

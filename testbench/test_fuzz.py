@@ -38,7 +38,7 @@ EXTREMES: dict[str, set[int]] = {
     "pointers": {1, 2, 4},
     "form": set(Form),
     "soft_lanes": {0, 16},
-    "winners": {False, True},
+    "winners": {0, 64, 65536},
     "pixel_winners": {0, 64},
     "pool_elements": {0, 64, 65536},
     "functions": {0, 1, 64},

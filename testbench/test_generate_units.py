@@ -116,7 +116,7 @@ def test_the_command(skipgrid: CommandLine, tmp_path: Path) -> None:
         (("--unit", "histogram-topk", "--set", "index_bits=30"), "index_bits must lie in 1...24, not at 30"),
         (("--set", "cells=3"), "'cells=3' sets nothing of 4x32, which has rows=4, lanes=32, "),
         (("--set", "rows=3"), "rows must be 1 or an even number up to 16"),
-        (("--set", "winners=1"), "winners of 4x32 is true or false, not '1'"),
+        (("--set", "wide_program=1"), "wide_program of 4x32 is true or false, not '1'"),
     ],
 )
 def test_generate_refuses(skipgrid: CommandLine, tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
