@@ -215,8 +215,8 @@ class ActivationWriter(wiring.Component):
                 m.d.sync += [item.value.eq(token.value), item.f.eq(token.end + ~row_start)]  # end - 1 - row_start
             for bank, count in enumerate(counts):
                 m.d.sync += count.eq(sum(some[place] & is_in[bank] for place, is_in in enumerate(within)))
-        entries_room = _room(m, self.entries + self.other_entries, config.entries, config.survivors)
-        pixels_room = _room(m, self.pixels + self.other_pixels, config.pixels, config.pointers)
+        entries_room = _room(m, self.entries, self.other_entries, config.entries, config.survivors)
+        pixels_room = _room(m, self.pixels, self.other_pixels, config.pixels, config.pointers)
         with m.If(self.pending):
             m.d.comb += self.failed.eq(1)
             with m.If(entry_enables.any() & (entries_less >= entries_room)):
@@ -260,16 +260,22 @@ class ActivationWriter(wiring.Component):
         return m
 
 
-def _room(m: Module, taken: Value, all_places: int, most: int) -> Value:
-    """How many more places there are, or at least `most`. taken: at most `most` more in each cycle, but for when a tensor begins.
+def _room(m: Module, own: Value, others: Value, places: int, most: int) -> Value:
+    """How many more of all places are free, or at least `most`. own, others: those taken, by at most `most` more in each cycle.
 
     A sum and a comparison in the same cycle would be long: what room there was a cycle before is known, and how many places went since.
+    Of the other tensor's none went in a cycle after which it has none: another one begins.
     """
     there = Signal(range(2 * most + 1), name="there")
-    before = Signal(len(there), name="before")
-    left = all_places - taken
-    m.d.sync += [there.eq(Mux(left > 2 * most, 2 * most, left)), before.eq(taken)]
-    return (there - (taken[: len(before)] - before)[: len(before)])[: len(there)]
+    free = places - own - others
+    m.d.sync += there.eq(Mux(free > 2 * most, 2 * most, free))
+    went: Value = Const(0)
+    for taken, name in ((own, "own"), (others, "others")):
+        before = Signal(len(there), name=f"{name}_before")
+        m.d.sync += before.eq(taken)
+        more = (taken[: len(before)] - before)[: len(before)]
+        went = went + (more if taken is own else Mux(others.any(), more, 0))
+    return (there - went)[: len(there)]
 
 
 def _times(value: Value, factor: int) -> Value:
