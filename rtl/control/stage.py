@@ -154,7 +154,9 @@ class ControlStage(wiring.Component):
                 m.d.sync += decided.eq(0)
             loads |= layer.follows
             stored |= decided & ~layer.final
-            m.d["comb" if config.parallel else "sync"] += self.leaves.eq(ended & ~layer.to_stream & ~self.stored & layer.computes)
+            m.d["comb" if config.parallel else "sync"] += self.leaves.eq(
+                ended & ~self.stop & ~layer.to_stream & ~self.stored & layer.computes
+            )
         output_done = ~layer.computes | Mux(layer.to_stream, sent | self.sent, stored)
         m.d.comb += ended.eq(running & (~loads | self.loaded) & output_done)
         m.d["comb" if config.parallel else "sync"] += sequencer.layer_done.eq(ended)

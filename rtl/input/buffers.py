@@ -74,10 +74,10 @@ class ActivationBuffers(wiring.Component):
         if config.overlaps:
             with m.If(~late):
                 m.d.sync += filled.eq(~layer.buffer)
-            with m.If(self.leaves):
-                m.d.sync += late.eq(1)
-            with m.Elif(Mux(filled, writer1.complete, writer0.complete) | self.stop):
+            with m.If(self.stop | Mux(filled, writer1.complete, writer0.complete)):
                 m.d.sync += late.eq(0)
+            with m.Elif(self.leaves):
+                m.d.sync += late.eq(1)
             m.d.comb += [self.late.eq(late), self.follows.eq(late & (layer.buffer == filled))]
         else:
             m.d.comb += filled.eq(~layer.buffer)
