@@ -369,10 +369,10 @@ def limits(settings: Config) -> dict[str, Case]:
         }
     if POOLING:
         row = POOLS | {"stored_columns": 2}
-        most = POOLING - 2 * SPARE - 1
-        over = [(Error.FEATURES_TOO_MANY, row | {"row_elements": size}) for size in (most + 1, stored["row_elements"])]
+        widest = POOLING - 2 * SPARE - 1
+        over = [(Error.FEATURES_TOO_MANY, row | {"row_elements": size}) for size in (widest + 1, stored["row_elements"])]
         cases |= {
-            "row_elements": (row | {"row_elements": most}, over),
+            "row_elements": (row | {"row_elements": widest}, over),
             "stored_channels of pools": (
                 POOLS | {"stored_channels": POOL_CHANNELS - 1},
                 [(Error.FEATURES_TOO_MANY, POOLS | {"stored_channels": POOL_CHANNELS})],
