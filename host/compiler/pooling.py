@@ -15,6 +15,7 @@ from .packing import most
 from .unrolling import cycles, savings
 
 OUTPUTS = 0.33  # share of a convolution's outputs that are not zero: rather too many, as pooling in the grid does not wait for them
+ROW = 8  # cycles more that the pooling unit takes for each row of the convolution's output, roughly
 
 
 def convolution(layer: Layer) -> Layer:
@@ -48,10 +49,16 @@ def merges(layer: Layer, config: Config) -> bool:
         check_fits(alone, config)
     except DoesNotFit:
         return False
-    return _cycles(alone, config) < _cycles(layer, config)
+    return max(_cycles(alone, config), _pooling_cycles(alone, config)) < _cycles(layer, config)
 
 
 def _cycles(layer: Layer, config: Config) -> float:
     """In which the grid computes a layer, unrolled as saves most, or its outputs leave."""
     saved = max((saved for saved, _ in savings(layer, config)), default=0.0)
     return max(cycles(layer, 1, config) - saved, OUTPUTS * prod(layer.out_shape) / config.survivors)
+
+
+def _pooling_cycles(layer: Layer, config: Config) -> float:
+    """In which the pooling unit takes a convolution's outputs, word by word, and one for each pixel at least."""
+    K, rows, columns = layer.out_shape
+    return float(rows * (columns * max(1.0, min(-(-K // config.pool_word), OUTPUTS * K)) + ROW))
