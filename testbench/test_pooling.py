@@ -64,8 +64,8 @@ def test_a_row_of_single_channels() -> None:
         (layer_of(16, pool=(4, 4)), False),
         (layer_of(16, pool=(3, 1), pool_stride=(1, 32)), False),  # a descriptor holds strides up to 31
         (layer_of(16, pool=(1, 3)), False),  # every other row is not computed
-        (layer_of(72), True),  # a row has 63 words of 8 channels
-        (layer_of(73), False),  # or 70
+        (layer_of(66), True),  # a row counts for 7 x (66 + 7) elements, and 511 fit
+        (layer_of(67), False),
         (layer_of(127, (64, 5, 5), 1), True),  # a pixel has fewer than 128
         (layer_of(128, (64, 5, 5), 1), False),
     ],
