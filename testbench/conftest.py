@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from amaranth.lib import wiring
+from hypothesis import settings
 
 from simulation import Bench, Settings
 from skipgrid.rtl.config import Config
@@ -29,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing
+    settings.load_profile("untimed")
     if config.getoption("--seed") is not None:
         os.environ[SEED] = str(config.getoption("--seed"))
     os.environ.setdefault(SEED, str(random.SystemRandom().getrandbits(31)))

@@ -147,10 +147,10 @@ def test_only_what_never_falls_and_keeps_zero_is_pooled_behind_it() -> None:
     config = SMALL.replaced(functions=1, pool_elements=64)
     wide = Layer(
         "wide",
-        np.ones((1, 1, 1, 1), np.int8),
+        np.ones((1, 8, 1, 1), np.int8),
         np.zeros(1, np.int32),
         np.ones(1, np.float32),
-        (1, 9, 9),
+        (8, 9, 9),
         y=Activation("int8"),
         pool=(3, 3),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -55,7 +55,6 @@ def check(layer: Layer, x: NDArray[np.integer], config: Config) -> list[Pass]:
 
 @given(st.integers(0, 2**32))
 @example(28279)  # its last columns see only padding
-@settings(deadline=None)
 def test_passes_make_the_whole_layer(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 7)), int(rng.integers(1, 40)), int(rng.integers(1, 20)))

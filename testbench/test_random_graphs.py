@@ -245,7 +245,7 @@ def check(drawn: Drawn) -> str:
         return f"only explained, of {' and '.join(sorted(set(explained)))}" if explained else "equal"
 
 
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @settings(PATIENT, max_examples=15)
