@@ -13,7 +13,7 @@ from skipgrid.rtl.control.registers import Registers
 from skipgrid.rtl.control.sequencer import Sequencer
 
 
-@shapes({"4 lanes": SMALL, "16 lanes": SMALL.replaced(lanes=16), "functions": SMALL.replaced(functions=2)}, "16 lanes", "functions")
+@shapes({"4 lanes": SMALL, "16 lanes, functions": SMALL.replaced(lanes=16, functions=2)}, "16 lanes, functions")
 def test_loader(simulate: Callable[..., None], config: Config) -> None:
     simulate(Loader(config), "bench_loader", config)
 
