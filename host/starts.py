@@ -157,16 +157,17 @@ def _through(
 
 def pass_starts(layer: Layer, x: Tensor, y: Tensor, config: Config) -> Iterator[Start]:
     """The passes of a layer, as the accelerator computes it, over an input (C, H, W), of which y comes; DoesNotFit if there are none."""
-    loaded: tuple[slice, slice] | None = None  # the channels between which weights lie there
+    loaded: object = None  # the channels between which weights lie there, and how they were unrolled
     for item in plan(layer, x, config):
         coded = coded_bytes(item.read(x), layer.x)
         block = sum_bytes(accumulate(item.read(x), item.layer)) if item.sums else coded_bytes(y[item.block], layer.y)
         k_in, k_out = best_k(coded), best_k(block)
         placed = place([item.layer], config)
+        lies = item.between, placed[0].factor, placed[0].merges
         packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out, sums=item.sums))]
-        if item.between != loaded:
+        if lies != loaded:
             packets += load_packets(placed, config, sums=item.sums)
-            loaded = item.between
+            loaded = lies
         cycles = _least_cycles(item.read(x), item.layer, config)
         yield Start(packets, k_in, k_out, item.under, item.block, encode(coded, k_in), encode(block, k_out), cycles, item.sums)
 

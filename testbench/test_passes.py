@@ -22,6 +22,7 @@ from skipgrid.host.execution import Runner
 from skipgrid.host.onnx.layers import Found
 from skipgrid.host.plan import Plan, Segment, folded
 from skipgrid.host.simulation.device import SimulatedDevice
+from skipgrid.host.starts import pass_starts
 from skipgrid.rtl.config import PRESETS, Config
 
 SMALL = Config(
@@ -324,6 +325,20 @@ def test_sizes_at_the_edges_of_a_descriptor_on_the_device(device: SimulatedDevic
     x = np.random.default_rng(1).integers(0, 256, layer.shape).astype(np.uint8)
     (only,) = plan(layer, x, device.config)
     assert np.array_equal(run_pass(device, only, only.read(x)), run_layer(x, layer)), case
+
+
+@ONE_WORKER
+def test_bands_that_are_unrolled_otherwise_have_their_own_weights(device: SimulatedDevice) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-9, 10, (3, 16, 1, 1)).astype(np.int8)
+    layer = Layer("conv", weights, np.zeros(3, np.int32), np.full(3, 0.01, np.float32), (16, 11, 11))
+    x = np.where(rng.random(layer.shape) < 0.5, rng.integers(1, 256, layer.shape), 0).astype(np.uint8)
+    assert len({place([item.layer], device.config)[0].factor for item in plan(layer, x, device.config)}) > 1
+    y = run_layer(x, layer)
+    for start in pass_starts(layer, x, y, device.config):
+        for packet in start.packets:
+            device.load(packet)
+        assert np.array_equal(device.run([start.sent]).packets[0], start.expected)
 
 
 @ONE_WORKER
