@@ -330,8 +330,8 @@ def test_sizes_at_the_edges_of_a_descriptor_on_the_device(device: SimulatedDevic
 @ONE_WORKER
 def test_bands_that_are_unrolled_otherwise_have_their_own_weights(device: SimulatedDevice) -> None:
     rng = np.random.default_rng(0)
-    weights = rng.integers(-9, 10, (3, 16, 1, 1)).astype(np.int8)
-    layer = Layer("conv", weights, np.zeros(3, np.int32), np.full(3, 0.01, np.float32), (16, 11, 11))
+    weights = rng.integers(-9, 10, (3, 8, 3, 1)).astype(np.int8)
+    layer = Layer("conv", weights, np.zeros(3, np.int32), np.full(3, 0.01, np.float32), (8, 11, 11), pads=(1, 0, 1, 0))
     x = np.where(rng.random(layer.shape) < 0.5, rng.integers(1, 256, layer.shape), 0).astype(np.uint8)
     assert len({place([item.layer], device.config)[0].factor for item in plan(layer, x, device.config)}) > 1
     y = run_layer(x, layer)
