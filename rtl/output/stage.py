@@ -168,7 +168,6 @@ class OutputStage(wiring.Component):
             m.d.comb += [functions.layer.eq(layer), functions.store.eq(self.store)]
             wiring.connect(m, results, functions.source)
             results = functions.sink
-
         if config.pool_elements:
             m.submodules.pooling = pooling = clears(PoolingUnit(config))
             m.d.comb += pooling.layer.eq(layer)
