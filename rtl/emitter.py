@@ -1,5 +1,9 @@
 """RTLIL for readers: what Amaranth writes, without start values of memories and with names for registers' next values."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from amaranth.back import rtlil
 from amaranth.hdl import Fragment, Value
 from amaranth.hdl import _ir as ir  # Amaranth has no public way to change how a design is written
@@ -44,6 +48,19 @@ class _Emitter(rtlil.ModuleEmitter):
         """Nothing: no memory's start value matters, and the lists of zeros take most of the time here and in synthesis."""
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is looked for: nearly all that Amaranth makes is there to the end, and looking takes a third of the time."""
+    looks = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if looks:
+            gc.enable()
+
+
+@_uncollected()
 def generate_rtlil(component: wiring.Component, name: str, *, field_wires: bool = False, platform: object = None) -> str:
     """RTLIL of a component as module `name`, with ports `clk`, `rst` and, for member a.b, `a_b`."""
     ports: dict[str, tuple[Value, ir.PortDirection]] = {}

@@ -48,6 +48,7 @@ ALL = SMALL.replaced(
     weights=1024,
     channels=128,
 )  # what can be built together
+TABLES = SMALL.replaced(name="tables", functions=2, entries=1024, weights=1024, pixels=256, channels=64)
 SPREAD = SMALL.replaced(form=Form.SPREAD)
 SERIAL = SMALL.replaced(rows=1, scan=1, sums=1, form=Form.SERIAL)
 

@@ -30,6 +30,10 @@ def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
-@shapes({"2x4": SMALL, "spread, pooling, functions": SPREAD.replaced(pool_elements=128, functions=2)}, "2x4")
+@shapes(
+    {name: CONFIGS[name] for name in ("2x4", "2x4 with pooling and functions")}
+    | {"spread, pooling, functions": SPREAD.replaced(pool_elements=128, functions=2)},
+    "2x4 with pooling and functions",
+)
 def test_errors(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator_errors", config)

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from simulation import TABLES
 from skipgrid.benches.images import measure_images
 from skipgrid.golden import Layer, Winners, run_layer
 from skipgrid.host.compiler.averaging import sliced
 from skipgrid.host.compiler.program import compile_network
 from skipgrid.host.network import Network, Port
 from skipgrid.host.simulation.device import SimulatedDevice
-from skipgrid.rtl.config import Config, Form, preset
+from skipgrid.rtl.config import Form, preset
 
 GRID = preset("4x32")
 
@@ -78,11 +79,6 @@ def test_slices_are_pixels_of_the_buffers() -> None:
     assert sliced([before, average(64, 4, 4)], few)[1].shape == (32, 16, 2)
 
 
-TINY = Config(
-    name="tiny", rows=2, lanes=4, weights=1024, entries=1024, pixels=256, features=128, side=32, channels=64, layers=4, scan=2, sums=4
-)
-
-
 @pytest.fixture(scope="module")
 def device(request: pytest.FixtureRequest) -> Iterator[SimulatedDevice]:
     made = SimulatedDevice(request.param)
@@ -104,9 +100,9 @@ def run(device: SimulatedDevice, layers: tuple[Layer, ...], zeros: float) -> tup
 @pytest.mark.parametrize(
     "device",
     [
-        pytest.param(TINY, id="parallel"),
-        pytest.param(TINY.replaced(rows=1, scan=1, form=Form.SERIAL), id="serial"),
-        pytest.param(TINY.replaced(form=Form.SPREAD, winners=64), id="spread", marks=pytest.mark.slow),
+        pytest.param(TABLES, id="parallel", marks=pytest.mark.xdist_group("tables")),
+        pytest.param(TABLES.replaced(rows=1, scan=1, form=Form.SERIAL), id="serial", marks=pytest.mark.slow),
+        pytest.param(TABLES.replaced(form=Form.SPREAD, winners=64), id="spread", marks=pytest.mark.slow),
     ],
     indirect=True,
 )
@@ -118,7 +114,7 @@ def test_golden_agrees(device: SimulatedDevice) -> None:
         run(device, (before, average(C, H, W), convolution(C, 5, 1, 1, 1, rng)), 0.5)
 
 
-@pytest.mark.parametrize("device", [pytest.param(GRID, id="4x32")], indirect=True)
+@pytest.mark.parametrize("device", [pytest.param(GRID, id="4x32", marks=pytest.mark.xdist_group("4x32"))], indirect=True)
 def test_cycles_follow_the_nonzeros(device: SimulatedDevice) -> None:
     """Each nonzero is read once: 1.2 cycles for those of a row, or of a slice if it has more, and 150, at most."""
     rng = np.random.default_rng(0)

@@ -9,6 +9,7 @@ import pytest
 
 from cli_support import CommandLine
 from onnx_models import Branches, quantised
+from simulation import TABLES
 from skipgrid.benches.fuzz.trials import SMALL
 from skipgrid.golden import run_layer
 from skipgrid.host.execution import Runner, run_golden
@@ -16,8 +17,6 @@ from skipgrid.host.onnx.cut import Cut, cut_model
 from skipgrid.host.onnx.runtime import Reference
 from skipgrid.host.plan import plan_model
 from skipgrid.host.simulation.device import SimulatedDevice
-
-TABLES = SMALL.replaced(name="tables", functions=2, entries=1024)
 
 
 def one_node(operator: str, *constants: object, **attributes: object) -> Callable[[Branches, str], str]:
