@@ -15,10 +15,9 @@ AT_ONCE = {
     "2 tokens, 1 pointer": SMALL.replaced(survivors=2),
 }
 LONG_ROWS = {f"{name}, rows longer than a run": config.replaced(features=4096, entries=4096) for name, config in AT_ONCE.items()}
-QUICK = tuple(AT_ONCE)[:2]
 
 
-@shapes(AT_ONCE | LONG_ROWS, *QUICK, *tuple(LONG_ROWS)[:2])
+@shapes(AT_ONCE | LONG_ROWS, "1 token, 1 pointer", "2 tokens, 4 pointers, rows longer than a run")
 def test_writer(simulate: Callable[..., None], config: Config) -> None:
     simulate(ActivationWriter(config), "bench_writer", config)
 
@@ -27,6 +26,6 @@ def test_serial_writer(simulate: Callable[..., None]) -> None:
     simulate(SerialActivationWriter(SERIAL), "bench_writer", SERIAL)
 
 
-@shapes(AT_ONCE | {"serial": SERIAL}, *QUICK)
+@shapes(AT_ONCE | {"serial": SERIAL}, "2 tokens, 4 pointers")
 def test_memory(simulate: Callable[..., None], config: Config) -> None:
     simulate(ActivationMemory(config), "bench_memory", config)

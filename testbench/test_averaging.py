@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from simulation import TABLES
+from simulation import CUTS
 from skipgrid.benches.images import measure_images
 from skipgrid.golden import Layer, Winners, run_layer
 from skipgrid.host.compiler.averaging import sliced
@@ -100,9 +100,9 @@ def run(device: SimulatedDevice, layers: tuple[Layer, ...], zeros: float) -> tup
 @pytest.mark.parametrize(
     "device",
     [
-        pytest.param(TABLES, id="parallel", marks=pytest.mark.xdist_group("tables")),
-        pytest.param(TABLES.replaced(rows=1, scan=1, form=Form.SERIAL), id="serial", marks=pytest.mark.slow),
-        pytest.param(TABLES.replaced(form=Form.SPREAD, winners=64), id="spread", marks=pytest.mark.slow),
+        pytest.param(CUTS, id="parallel", marks=pytest.mark.xdist_group("cuts")),
+        pytest.param(CUTS.replaced(rows=1, scan=1, form=Form.SERIAL), id="serial", marks=pytest.mark.slow),
+        pytest.param(CUTS.replaced(form=Form.SPREAD, winners=64), id="spread", marks=pytest.mark.slow),
     ],
     indirect=True,
 )
@@ -114,7 +114,7 @@ def test_golden_agrees(device: SimulatedDevice) -> None:
         run(device, (before, average(C, H, W), convolution(C, 5, 1, 1, 1, rng)), 0.5)
 
 
-@pytest.mark.parametrize("device", [pytest.param(GRID, id="4x32", marks=pytest.mark.xdist_group("4x32"))], indirect=True)
+@pytest.mark.parametrize("device", [pytest.param(GRID, id="4x32", marks=pytest.mark.slow)], indirect=True)
 def test_cycles_follow_the_nonzeros(device: SimulatedDevice) -> None:
     """Each nonzero is read once: 1.2 cycles for those of a row, or of a slice if it has more, and 150, at most."""
     rng = np.random.default_rng(0)

@@ -40,8 +40,9 @@ def device(request: pytest.FixtureRequest) -> Iterator[SimulatedDevice]:
 
 
 def on(*names: str) -> pytest.MarkDecorator:
-    """Run a test on the presets of these names."""
-    return pytest.mark.parametrize("device", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names], indirect=True)
+    """Run a test on the presets of these names; but for the smallest one, which builds in a moment, in `make test-all` alone."""
+    marks = {name: [pytest.mark.xdist_group(name), *([] if name == "1x8" else [pytest.mark.slow])] for name in names}
+    return pytest.mark.parametrize("device", [pytest.param(name, marks=marks[name]) for name in names], indirect=True)
 
 
 def report(name: str) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def test_forty_held_out_digits(device: SimulatedDevice) -> None:
     assert_digits_are_right(device, 40)
 
 
-@on("4x32")
+@on("1x8", "4x32")
 @pytest.mark.parametrize("zeros", [0.5, 0.8])
 @pytest.mark.parametrize(("C", "R"), [(64, 3), (64, 1), (96, 1)], ids=["64, 3 x 3", "64, 1 x 1", "96, 1 x 1"])
 def test_overlapping_pools_cost_little(device: SimulatedDevice, C: int, R: int, zeros: float) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from cli_support import CommandLine
 from onnx_models import Branches, quantised
-from simulation import TABLES
 from skipgrid.benches.fuzz.trials import SMALL
 from skipgrid.golden import run_layer
 from skipgrid.host.execution import Runner, run_golden
@@ -17,6 +16,7 @@ from skipgrid.host.onnx.cut import Cut, cut_model
 from skipgrid.host.onnx.runtime import Reference
 from skipgrid.host.plan import plan_model
 from skipgrid.host.simulation.device import SimulatedDevice
+from skipgrid.rtl.config import preset
 
 
 def one_node(operator: str, *constants: object, **attributes: object) -> Callable[[Branches, str], str]:
@@ -91,16 +91,16 @@ def test_a_function_joins_the_layer_before(name: str, activation: str, quant_for
 
 @pytest.fixture(scope="module")
 def device() -> Iterator[SimulatedDevice]:
-    made = SimulatedDevice(TABLES)
+    made = SimulatedDevice(preset("1x8"))
     yield made
     made.close()
 
 
-@pytest.mark.xdist_group("tables")
+@pytest.mark.xdist_group("1x8")
 @pytest.mark.parametrize(("name", "quant_format"), [(name, "QDQ") for name in FUNCTIONS] + [("leaky", "QOperator"), ("silu", "QOperator")])
 def test_on_the_accelerator(name: str, quant_format: str, device: SimulatedDevice, tmp_path: Path) -> None:
     net, cut = network(name, tmp_path, quant_format)
-    plan = plan_model(cut, TABLES)
+    plan = plan_model(cut, device.config)
     (segment,) = plan.segments
     assert segment.program is not None
     runner = Runner(device, plan)

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from simulation import CUTS
 from skipgrid.benches.layers import make_layer, measure_layer, read_table
 from skipgrid.benches.random_networks import random_activation, random_input, random_layer, with_function
 from skipgrid.fpga.board import all_boards, find_board
@@ -25,9 +26,6 @@ from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.host.starts import pass_starts
 from skipgrid.rtl.config import PRESETS, Config
 
-SMALL = Config(
-    name="small", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, sums=2, functions=1
-)
 LOOSE = Config(name="loose", rows=1, lanes=4, weights=32768, entries=256, pixels=64, features=65536, channels=8, scan=4, functions=1)
 ULX3S = find_board("ulx3s-85f").config
 WORKLOADS = {workload.layer: workload for workload in read_table()}
@@ -204,7 +202,7 @@ def test_the_channels_of_the_input_are_divided_where_a_window_is_too_large() -> 
         (3000, 1, 1),
     )
     x = np.where(rng.random(dense.shape) < 0.2, rng.integers(0, 256, dense.shape), 0).astype(np.uint8)
-    for config, parts in ((SMALL.replaced(features=4096, entries=4096), 3), (SMALL, 12)):
+    for config, parts in ((CUTS.replaced(features=4096, entries=4096), 3), (CUTS, 12)):
         passes = check(dense, x, config)
         assert len({(item.under[0].start, item.under[0].stop) for item in passes}) == parts
 
@@ -255,12 +253,12 @@ def test_a_side_that_is_too_long_is_refused(layer: Layer, what: str) -> None:
         place([layer], LOOSE.replaced(side=16))
 
 
-ONE_WORKER = pytest.mark.xdist_group("passes")  # builds the device
+ONE_WORKER = pytest.mark.xdist_group("cuts")  # builds the device
 
 
 @pytest.fixture(scope="module")
 def device() -> Iterator[SimulatedDevice]:
-    made = SimulatedDevice(SMALL)
+    made = SimulatedDevice(CUTS)
     yield made
     made.close()
 
