@@ -11,7 +11,7 @@ from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import layer_layout
 from skipgrid.rtl.layouts import range_layout, unit_layout
-from streams import PROFILES, Bench, Packing, Scoreboard, config, layer_bits, pace
+from streams import PROFILES, Bench, Packing, Scoreboard, config, layer_bits, pace, trials
 
 
 class FetcherBench(Bench):
@@ -148,7 +148,7 @@ def ranges_of(layer: Layer, pointers: NDArray[np.int64], unit: dict[str, int], c
 async def every_shape_and_pace(dut: object) -> None:
     bench = FetcherBench(dut)
     await bench.begin()
-    for large in (False, True) * 40:
+    for large in (False, True) * trials(80):
         bench.units.behave(bench.random.choice(PROFILES))
         bench.ranges.behave(bench.random.choice(PROFILES))
         bench.issues = pace(bench.random.choice(("full", "random", "bursts")), bench.random)

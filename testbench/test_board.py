@@ -131,11 +131,12 @@ def test_unplugged_in_mid_run(skipgrid: CommandLine) -> None:
         assert_works(skipgrid, made.name)
 
 
-def test_simulate(skipgrid: CommandLine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", [(), pytest.param(("--baud", 2_000_000), marks=pytest.mark.slow)], ids=["its own rate", "another"])
+def test_simulate(rate: tuple[object, ...], skipgrid: CommandLine, tmp_path: Path) -> None:
     link = tmp_path / "board"
-    with simulation("--link", link, "--baud", 2_000_000) as made:
+    with simulation("--link", link, *rate) as made:
         assert str(link.readlink()) == made.name
-        assert_works(skipgrid, str(link), "--baud", 2_000_000)
+        assert_works(skipgrid, str(link), *rate)
         assert made.end(signal.SIGINT) == 0
     assert not link.is_symlink()
     with simulation() as made:
