@@ -277,8 +277,8 @@ PRESETS = {
     for config in (
         Config(name="1x8", rows=1, lanes=8, weights=16384, scan=4, sums=4, pointers=4, **_BUILT),
         Config(name="2x16", rows=2, lanes=16, weights=8192, scan=8, survivors=2, pointers=4, **_BUILT),
-        Config(name="4x32", rows=4, lanes=32, weights=8192, scan=16, survivors=2, pointers=4, **_BUILT),
-        Config(name="2x64", rows=2, lanes=64, weights=4096, scan=16, survivors=2, pointers=4, **_BUILT),
+        Config(name="4x32", rows=4, lanes=32, weights=8192, scan=32, survivors=2, pointers=4, **_BUILT),
+        Config(name="2x64", rows=2, lanes=64, weights=4096, scan=64, survivors=2, pointers=4, **_BUILT),
     )
 }
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain, repeat
 
 import cocotb
 from amaranth.hdl import signed
@@ -232,7 +233,6 @@ async def a_slice_or_all_survivors_a_cycle(dut: object) -> None:
     lanes, scan = bench.config.lanes, bench.config.scan
     bounds = [(10, INT32_MIN)] * lanes
     await bench.load(0, bounds)
-    latency = 1 if bench.config.serial else 6 if bench.config.spread else 3
     for values, a_unit in (([9], lanes // scan), ([10], lanes // bench.config.survivors)):
         bench.order.cycles.clear()
         bench.offered_at.clear()
@@ -240,5 +240,16 @@ async def a_slice_or_all_survivors_a_cycle(dut: object) -> None:
         await bench.check(100, 1, lanes, 0, bounds, values)
         flushes = 100 * lanes // 512 if values == [9] else 0  # gaps that are sent before they overflow
         assert bench.order.cycles[-1] - bench.order.cycles[0] <= 99 * a_unit + flushes
-        if values == [10]:
-            assert bench.candidates.cycles[0] - bench.offered_at[0] == latency
+
+
+@cocotb.test
+async def the_time(dut: object) -> None:
+    """From sums to their first candidate, where the unit has been in order for long."""
+    bench = DrainBench(dut)
+    await bench.begin()
+    lanes = bench.config.lanes
+    bounds = [(10, INT32_MIN)] * lanes
+    await bench.load(0, bounds)
+    bench.paces = [chain(repeat(False, 20), repeat(True)) for _ in bench.paces]
+    await bench.check(1, 1, lanes, 0, bounds, [10])
+    assert bench.candidates.cycles[0] - bench.offered_at[0] == (0 if bench.config.serial else 4 if bench.config.spread else 2)

@@ -156,10 +156,10 @@ async def speed(dut: object) -> None:
             assert latency == 2 + -size_bits(tensor, k) % 32
         elif SURVIVORS == 1:
             assert set(gaps) == {1}
-            assert latency in ((3,) if tensor is full else (3, 4))
+            assert latency - config().spread in ((2,) if tensor is full else (2, 3))
         else:
             assert cycles[-1] - cycles[0] <= max(len(cycles) - 1, size_bits(tensor, k) // 32)
-            assert latency in ((4,) if tensor is full else (4, 5, 6))
+            assert latency - 2 * config().spread in ((2,) if tensor is full else (2, 3, 4))
 
 
 @cocotb.test(skip=SURVIVORS == 1)

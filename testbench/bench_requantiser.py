@@ -215,4 +215,4 @@ async def latency(dut: object) -> None:
     bench.candidates.send(*({"accumulator": value} for value in range(20)))
     await bench.until(lambda: len(bench.results.received) == 20, "all results are there")
     delays = {after - before for before, after in zip(bench.candidates.cycles, bench.results.cycles, strict=True)}
-    assert delays == {10 if bench.config.parallel else 13}
+    assert delays == {6 if bench.config.parallel else 13}

@@ -203,7 +203,6 @@ async def cycles_to_a_result(dut: object) -> None:
     for _ in range(20):
         await bench.advance()
     bench.board.finish()
-    to_result = (
-        7 + latency(bench.config) + (bench.config.sums > 1) * (1 + bench.config.serial) + bench.config.spread - 2 * bench.config.parallel
-    )
+    several = bench.config.sums > 1
+    to_result = 8 + 2 * several if bench.config.serial else 12 + several if bench.config.spread else 6
     assert bench.finished[0] - bench.ranges.cycles[0] == to_result

@@ -9,10 +9,18 @@ from skipgrid.rtl.output.encoder import RunLengthEncoder
 from skipgrid.rtl.output.serial_encoder import SerialEncoder
 from skipgrid.rtl.parts.skid import SkidBuffer
 
+ENCODERS = {
+    "parallel": SMALL,
+    "two": SMALL.replaced(survivors=2),
+    "spread": SPREAD,
+    "two, spread": SPREAD.replaced(survivors=2),
+    "serial": SERIAL,
+}
 
-@shapes({"parallel": SMALL, "two": SMALL.replaced(survivors=2), "serial": SERIAL}, "parallel", "two", "serial")
+
+@shapes(ENCODERS, "parallel", "two, spread", "serial")
 def test_encoder(simulate: Callable[..., None], config: Config) -> None:
-    encoder = SerialEncoder() if config.serial else RunLengthEncoder(config.survivors)
+    encoder = SerialEncoder() if config.serial else RunLengthEncoder(config.survivors, registered=config.spread)
     simulate(encoder, "bench_encoder", config)
 
 

@@ -82,7 +82,7 @@ def test_the_example_of_the_documentation() -> None:
     assert read_answer(answer_coded[:-1]) == (7, 0, Answer(hello_bytes(24_000_000, 3_000_000), 0, Flags(0)))
 
 
-@pytest.mark.parametrize("frames", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("frames", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_frames_with_random_damage(request: pytest.FixtureRequest, frames: int) -> None:
     """One in twelve is damaged: every payload arrives whole and once, or its failure is reported."""
     seed = int(request.config.getoption("--seed") or 1)

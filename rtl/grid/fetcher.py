@@ -11,6 +11,7 @@ from ..input.memory import pointers_signature
 from ..layouts import range_layout, unit_layout
 
 RANGES_AHEAD = 4  # at least
+UNDER_WAY = 6  # ranges at most that are found, beside those ahead: in the stages, and at the row
 
 
 def fetcher_signature(config: Config) -> wiring.Signature:
@@ -45,7 +46,7 @@ class RangeFetcher(wiring.Component):
         rows: feature-map rows of the input that are stored. waits: a window row waits for one of them.
 
     Throughput: one range a cycle; one in two cycles of a unit whose input is still being stored.
-    Latency: 4 cycles from a unit to its first range, 8 where rows are spread, and one more for each empty window row behind it, because
+    Latency: 3 cycles from a unit to its first range, 8 where rows are spread, and one more for each empty window row behind it, because
     it is held back until it is known whether it is its window's last.
     """
 
@@ -159,31 +160,34 @@ class RangeFetcher(wiring.Component):
         else:
             m.d.comb += asks
 
-        # Third stage: the memory looks the pointers up. Fourth stage: their difference is the number of entries.
+        # Third stage: the memory looks the pointers up. Their difference is the number of entries; where rows are spread, in a stage of
+        # its own.
         looked_up, looked_up_any, looked_up_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
         found, found_range = Signal(), Signal(range_layout(config), reset_less=True)
         looks_up = [looked_up.eq(asked), looked_up_any.eq(asked_any), looked_up_range.eq(asked_range)]
         range_start, range_end, under_way = self.pointers.start, self.pointers.end, asked
         if config.spread:  # the memory's blocks take half a cycle, and lie far: the pointers have a stage of their own
-            with m.If(advance):
-                m.d.sync += looks_up
             range_start, range_end = (Signal.like(known, reset_less=True) for known in (self.pointers.start, self.pointers.end))
             arrived, arrived_any, arrived_range = Signal(), Signal(), Signal(range_layout(config), reset_less=True)
-            with m.If(advance):
-                m.d.sync += [range_start.eq(self.pointers.start), range_end.eq(self.pointers.end)]
-                m.d.sync += [arrived.eq(looked_up), arrived_any.eq(looked_up_any), arrived_range.eq(looked_up_range)]
-            looks_up, under_way = [], asked | looked_up
+            looks_up += [range_start.eq(self.pointers.start), range_end.eq(self.pointers.end)]
+            looks_up += [arrived.eq(looked_up), arrived_any.eq(looked_up_any), arrived_range.eq(looked_up_range)]
+            under_way = asked | looked_up
             looked_up, looked_up_any, looked_up_range = arrived, arrived_any, arrived_range
+        finds_out = [
+            found.eq(looked_up),
+            found_range.eq(looked_up_range),
+            found_range.start.eq(range_start),
+            found_range.count.eq(Mux(looked_up_any, range_end - range_start, 0)),
+        ]
         with m.If(advance):
-            m.d.sync += [
-                *looks_up,
-                found.eq(looked_up),
-                found_range.eq(looked_up_range),
-                found_range.start.eq(range_start),
-                found_range.count.eq(Mux(looked_up_any, range_end - range_start, 0)),
-            ]
+            m.d.sync += looks_up
+        if config.spread:
+            with m.If(advance):
+                m.d.sync += finds_out
+        else:
+            m.d.comb += finds_out
 
-        # Fifth stage: hold a range back until it is known whether it is its window's last.
+        # Last stage: hold a range back until it is known whether it is its window's last.
         some, arrives, closes = Signal(), Signal(), Signal()
         pending, pending_range = Signal(), Signal(range_layout(config), reset_less=True)
         m.d.comb += [
@@ -262,8 +266,9 @@ class RangeFetcher(wiring.Component):
         found_entries: of the range that was found in the cycle before. closed: it was its unit's last one. all_found: there are no
             more.
         """
-        layer = self.layer
-        backlog, next_backlog = Signal(self.config.entry_bits + 2), Signal(self.config.entry_bits + 2)
+        config, layer = self.config, self.layer
+        most = (RANGES_AHEAD + config.ranges_ahead + UNDER_WAY) * min(config.entries, config.features)  # of a range in each place
+        backlog, next_backlog = Signal(range(most + 1)), Signal(range(most + 1))
         calm = Signal(init=1)  # the backlog is at most layer.lead
         issued = Signal()
         m.d.comb += next_backlog.eq(backlog + found_entries - issued)

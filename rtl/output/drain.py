@@ -45,7 +45,7 @@ class Drain(wiring.Component):
             fewer left than go in a cycle, the rest are none.
 
     Throughput: a slice of `scan` lanes and `survivors` candidates a cycle, whichever is slower for a slice of `scan` lanes.
-    Latency: 3 cycles from valid sums, and from the unit in `order`, to the first candidate; where rows are spread 6 and 7.
+    Latency: 2 cycles from valid sums, and 3 from the unit in `order`, to the first candidate; where rows are spread 4 and 6.
     Cost: channels x 64 bits, read `scan` x 64 bits wide; where rows are spread, 4 x scan x 32 bits with an asynchronous read port (LUT RAM)
         in place of two registers as wide.
     """
@@ -71,8 +71,7 @@ class Drain(wiring.Component):
             ]
             reads.append(memory.read_port())
 
-        # First stage: take a slice of the sums of the row whose turn it is, and look its bounds up. One that is taken when the second
-        # stage turns out to be busy is kept.
+        # First stage: of the unit whose turn it is, the next slice, whose bounds are looked up. Its sums need not be there yet.
         m.submodules.skid_order = skid_order = SkidBuffer(order_layout(config), registered=config.spread)
         wiring.connect(m, wiring.flipped(self.order), skid_order.source)
         order = skid_order.sink.payload
@@ -83,25 +82,28 @@ class Drain(wiring.Component):
             expert_channels, few_channels = Signal(range(most_lanes + 1)), Signal()
             m.d.sync += [expert_channels.eq(self.layer.expert_groups * config.lanes), few_channels.eq(expert_channels <= SKIPPED_AT_ONCE)]
         lanes_left = Signal(range(most_lanes + 1))
-        begun = Signal()  # slices of the unit have been taken
+        begun = Signal()  # slices of the unit have been looked up
         left = Signal.like(lanes_left)
         next_is_last, few_lanes = Signal(), Signal()  # the unit's next slice is its last one; a last group has one slice
         few_at_end = Signal()
         m.d.sync += [few_lanes.eq(self.layer.last_lanes <= config.scan), few_at_end.eq(self.layer.end_lanes <= config.scan)]
         next_channel = Signal(config.channel_bits)
         last_slice = Signal()
-        takes, take = Signal(config.rows), Signal()  # from which row; from any
         most_at_once = max(config.scan, SKIPPED_AT_ONCE if config.experts else 0)
-        fields = {"values": data.ArrayLayout(32, config.scan), "lanes": range(most_at_once + 1), "channel": config.channel_bits, "last": 1}
+        fields = {"lanes": range(most_at_once + 1), "channel": config.channel_bits, "last": 1}
         if config.experts:
             fields["skipped"] = 1
-        layout = data.StructLayout(fields)
-        taken, moved = Signal(layout), Signal(layout)
-        kept, looked_up, fetched = (Signal(layout, name=name, reset_less=True) for name in ("kept", "looked_up", "fetched"))
-        is_kept, is_looked_up, is_fetched = Signal(), Signal(), Signal()
+        asked_layout = data.StructLayout({**fields, "row": order.row.shape(), "last_slice": 1})
+        asked = Signal(asked_layout)
+        looked_up = Signal(asked_layout, reset_less=True)
+        fetched = Signal(data.StructLayout(fields), reset_less=True)
+        fetched_values = Signal(data.ArrayLayout(32, config.scan), reset_less=True)
+        is_looked_up, is_fetched = Signal(), Signal()
         look_up, fetch = Signal(), Signal()  # the stage has room
-        if config.spread:  # values wait in a memory: that they are taken goes to its address, and not to every bit's register
-            del fields["values"]
+        takes, take = Signal(config.rows), Signal()  # the slice looked up, from which row; at all
+        # Where rows are spread, values wait in a memory: that they are taken goes to its address, and not to every bit's register.
+        if config.parallel:
+            fields["values"] = fetched_values.shape()
         compared_layout = data.StructLayout({**fields, "used": config.scan, "survives": config.scan})  # lanes in use, and candidates
         m.submodules.compare = compare = SkidBuffer(compared_layout, registered=config.spread)
         last_lanes = Mux(order.row_end, self.layer.end_lanes, self.layer.last_lanes)
@@ -109,57 +111,59 @@ class Drain(wiring.Component):
         one_slice, next_step = (config.slices == 1) | (order.last_group & Mux(order.row_end, few_at_end, few_lanes)), config.scan
         if config.experts:
             unit_lanes, one_slice = Mux(skipped, expert_channels, unit_lanes), Mux(skipped, few_channels, one_slice)
-            next_step = Mux(skipped, taken.lanes, config.scan)
+            next_step = Mux(skipped, asked.lanes, config.scan)
+            m.d.comb += asked.skipped.eq(skipped)
         m.d.comb += [
             left.eq(Mux(begun, lanes_left, unit_lanes)),
             last_slice.eq(Mux(begun, next_is_last, one_slice)),
-            takes.eq(Cat(skid_order.sink.valid & (order.row == row) & self.sums[row].valid & ~is_kept for row in range(config.rows))),
-            take.eq(takes.any()),
-            skid_order.sink.ready.eq(take & last_slice),
-            *(sums.advance.eq(takes[row] & ~last_slice) for row, sums in enumerate(self.sums)),
-            *(sums.drained.eq(takes[row] & last_slice) for row, sums in enumerate(self.sums)),
-            taken.values.eq(Array(sums.values.as_value() for sums in self.sums)[order.row]),
-            taken.lanes.eq(Mux(last_slice, left, step)),
-            taken.channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
-            taken.last.eq(order.last & last_slice),
-            moved.eq(Mux(is_kept, kept, taken)),
-            *(read.addr.eq(moved.channel[scan_bits:]) for read in reads),
+            asked.row.eq(order.row),
+            asked.last_slice.eq(last_slice),
+            asked.lanes.eq(Mux(last_slice, left, step)),
+            asked.channel.eq(Mux(~begun & order.first_group, self.layer.channels_base, next_channel)),
+            asked.last.eq(order.last & last_slice),
+            skid_order.sink.ready.eq(look_up & last_slice),
+            *(read.addr.eq(asked.channel[scan_bits:]) for read in reads),
             *(read.en.eq(look_up) for read in reads),
+            look_up.eq(~is_looked_up | take),
+        ]
+        with m.If(look_up):
+            m.d.sync += [looked_up.eq(asked), is_looked_up.eq(skid_order.sink.valid)]
+            with m.If(skid_order.sink.valid):
+                m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - step), next_is_last.eq(left <= 2 * step)]
+                m.d.sync += next_channel.eq(asked.channel + next_step)
+
+        # Second stage: the bounds have been looked up; the sums are taken. Third stage: compare the sums with the bounds.
+        m.d.comb += [
             fetch.eq(~is_fetched | compare.source.ready),
-            look_up.eq(~is_looked_up | fetch),
+            takes.eq(Cat(is_looked_up & (looked_up.row == row) & self.sums[row].valid & fetch for row in range(config.rows))),
+            take.eq(takes.any()),
+            *(sums.advance.eq(takes[row] & ~looked_up.last_slice) for row, sums in enumerate(self.sums)),
+            *(sums.drained.eq(takes[row] & looked_up.last_slice) for row, sums in enumerate(self.sums)),
         ]
         if config.experts:
-            m.d.comb += taken.skipped.eq(skipped)
-            with m.If(skipped):
-                m.d.comb += [takes.eq(0), take.eq(skid_order.sink.valid & ~is_kept)]
-        with m.If(take):
-            m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - step), next_is_last.eq(left <= 2 * step)]
-            m.d.sync += next_channel.eq(taken.channel + next_step)
-        with m.If(~is_kept):
-            m.d.sync += kept.eq(taken)
-        with m.If(look_up):
-            m.d.sync += [looked_up.eq(moved), is_looked_up.eq(is_kept | take), is_kept.eq(0)]
-        with m.Elif(take):
-            m.d.sync += is_kept.eq(1)
-
-        # Second stage: the bounds have been looked up. Third stage: compare the sums with them.
+            with m.If(looked_up.skipped):
+                m.d.comb += [takes.eq(0), take.eq(is_looked_up & fetch)]
         bounds = [Signal.like(read.data, name=f"bounds{number}", reset_less=True) for number, read in enumerate(reads)]
         fetched_used = Signal(config.scan)  # lanes in use
         with m.If(fetch):
-            m.d.sync += [fetched.eq(looked_up), is_fetched.eq(is_looked_up)]
+            m.d.sync += is_fetched.eq(take)
+            m.d.sync += [*(fetched[name].eq(looked_up[name]) for name in fetched.shape().members)]
+            m.d.sync += fetched_values.eq(Array(sums.values.as_value() for sums in self.sums)[looked_up.row])
             m.d.sync += [bound.eq(read.data) for bound, read in zip(bounds, reads, strict=True)]
             used = Cat(index < looked_up.lanes for index in range(config.scan))
             m.d.sync += fetched_used.eq(Mux(looked_up.skipped, 0, used) if config.experts else used)
         # Of a carry chain alone, which yosys makes of < but not of >=.
         below_upper, below_lower = (
-            Cat(value.as_signed() < bound for value, bound in zip(fetched["values"], each, strict=True)) for each in bounds
+            Cat(value.as_signed() < bound for value, bound in zip(fetched_values, each, strict=True)) for each in bounds
         )
         m.d.comb += [
-            *(compare.source.payload[name].eq(fetched[name]) for name in fields),
+            *(compare.source.payload[name].eq(fetched[name]) for name in fetched.shape().members),
             compare.source.payload.used.eq(fetched_used),
             compare.source.payload.survives.eq((~below_upper | below_lower) & fetched_used),
             compare.source.valid.eq(is_fetched),
         ]
+        if config.parallel:
+            m.d.comb += compare.source.payload["values"].eq(fetched_values)
 
         # Fourth stage: pass candidates on. The next ones are chosen a cycle ahead.
         compared = compare.sink.payload
@@ -168,12 +172,12 @@ class Drain(wiring.Component):
         takes_slice = accept & compare.sink.valid
         if config.spread:
             # At most three are kept: that which was taken last, and two that the skid buffer has room for.
-            values = Signal.like(fetched["values"])
+            values = Signal.like(fetched_values)
             stored = compare.source.valid & compare.source.ready
-            m.d.comb += values.as_value().eq(queued(m, fetched["values"], depth=4, stored=stored, taken=takes_slice, ahead=-1))
+            m.d.comb += values.as_value().eq(queued(m, fetched_values, depth=4, stored=stored, taken=takes_slice, ahead=-1))
         else:
-            values = Signal.like(looked_up["values"], reset_less=True)
-        lanes, last_lane = Signal.like(looked_up.lanes), Signal(range(config.scan))
+            values = Signal.like(fetched_values, reset_less=True)
+        lanes, last_lane = Signal.like(fetched.lanes), Signal(range(config.scan))
         base_channel = Signal(config.channel_bits)
         gap = Signal(signed(RUN_BITS + 2))  # zeros before the slice's first lane, less the lanes passed on
         mask = Signal(config.scan)  # to choose from
@@ -242,7 +246,7 @@ class Drain(wiring.Component):
             ]
         with m.If(takes_slice):
             m.d.sync += valid.eq(1)
-            if not config.spread:
+            if config.parallel:
                 m.d.sync += values.eq(compared["values"])
             m.d.sync += [
                 lanes.eq(compared.lanes),

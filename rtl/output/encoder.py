@@ -26,6 +26,7 @@ class RunLengthEncoder(wiring.Component):
     """Encodes tensors in the code that `RunLengthDecoder` reads.
 
     survivors: tokens that it takes in a cycle: 1 or 2. The second one may be none.
+    registered: what a token's bits are, and how those of two are put together, has stages of its own, for a higher clock.
 
     Members:
         k: the code's parameter, 0...7; steady from the cycle before a tensor's first token.
@@ -35,36 +36,42 @@ class RunLengthEncoder(wiring.Component):
         busy: a token or word is under way.
 
     Throughput: `survivors` tokens a cycle, as long as they have 32 bits a cycle in the mean, and a cycle more for a tensor's end.
-    Latency: 3 cycles from the token that fills a word to the word; 4 where there are two tokens.
+    Latency: 2 cycles from the token that fills a word to the word; one more where it is registered, and two more if there are two tokens.
     """
 
-    def __init__(self, survivors: int = 1) -> None:
+    def __init__(self, survivors: int = 1, *, registered: bool = True) -> None:
         self.survivors = survivors
+        self.registered = registered
         super().__init__(encoder_signature(survivors))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         moves = Signal()  # all stages but the last
-        stages = self.survivors + 1
+        stages = self.survivors + 1 if self.registered else 1
         valid, last = Signal(stages), Signal(stages)
         m.d.comb += self.tokens.ready.eq(moves)
         with m.If(moves):
             m.d.sync += valid.eq(Cat(self.tokens.valid, valid))
             m.d.sync += last.eq(Cat(Cat(token.last for token in self.tokens.payload).any(), last))
 
-        # The bits of each token, in two stages; in a third one, those of two become one code.
+        # The bits of each token; those of two become one code.
         codes = [self._code(m, token, moves) for token in self.tokens.payload]
         code, length = codes[0]
         if self.survivors == 2:
             (first, first_length), (second, second_length) = codes
-            pair = Signal(2)
+            pair = Signal(max(1, stages - 1))
             code, length = Signal(2 * MAX_TOKEN_BITS), Signal(range(2 * MAX_TOKEN_BITS + 1))
+            joined = [
+                code.eq(first | Mux(pair[-1], second << first_length, 0)),
+                length.eq(first_length + Mux(pair[-1], second_length, 0)),
+            ]
             with m.If(moves):
-                m.d.sync += [
-                    pair.eq(Cat(~self.tokens.payload[1].is_none(), pair)),
-                    code.eq(first | Mux(pair[1], second << first_length, 0)),
-                    length.eq(first_length + Mux(pair[1], second_length, 0)),
-                ]
+                m.d.sync += pair.eq(Cat(~self.tokens.payload[1].is_none(), pair))
+            if self.registered:
+                with m.If(moves):
+                    m.d.sync += joined
+            else:
+                m.d.comb += joined
 
         # Last stage: pack. Bits behind a word that is offered wait above it; if they are a word too, no code is taken.
         most = WORD_BITS - 1 + self.survivors * MAX_TOKEN_BITS
@@ -117,19 +124,23 @@ class RunLengthEncoder(wiring.Component):
         return m
 
     def _code(self, m: Module, token: data.View, moves: Value) -> tuple[Signal, Signal]:
-        """A token's bits, and how many they are, in two stages that move together."""
-        # First stage: quotient and remainder.
+        """A token's bits, and how many they are, in stages that move together."""
+        # Quotient and remainder.
         k, shortest = Signal(3), Signal(range(9 + MAX_REMAINDER + 1))  # length of a token with quotient 0
         quotient, remainder, value = Signal(range(MAX_QUOTIENT + 1)), Signal(MAX_REMAINDER), Signal(8)
         m.d.sync += [k.eq(self.k), shortest.eq(self.k + 9)]
-        with m.If(moves):
-            m.d.sync += [
-                quotient.eq(token.run >> k),
-                remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
-                value.eq(token.value),
-            ]
+        parted = [
+            quotient.eq(token.run >> k),
+            remainder.eq(token.run & ~(Const(-1, MAX_REMAINDER).as_unsigned() << k)),
+            value.eq(token.value),
+        ]
+        if self.registered:
+            with m.If(moves):
+                m.d.sync += parted
+        else:
+            m.d.comb += parted
 
-        # Second stage: the bits. Seven ones are as long as six and a zero.
+        # The bits. Seven ones are as long as six and a zero.
         unary = Signal(MAX_QUOTIENT)
         longer = Signal(range(MAX_QUOTIENT))  # than with quotient 0
         code, length = Signal(MAX_TOKEN_BITS), Signal(range(MAX_TOKEN_BITS + 1))

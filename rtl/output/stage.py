@@ -104,7 +104,7 @@ class OutputStage(wiring.Component):
         drain = (SerialDrain if config.serial else Drain)(config)
         requantisers = [(SerialRequantiser if config.serial else Requantiser)(config) for _ in range(config.survivors)]
         builder = TokenBuilder(config.survivors, registered=not config.parallel)
-        encoder = SerialEncoder() if config.serial else RunLengthEncoder(config.survivors)
+        encoder = SerialEncoder() if config.serial else RunLengthEncoder(config.survivors, registered=not config.parallel)
         m = Module()
         clears = emptied_by(m, config, "cleared", self.clear)
         m.submodules.drain, m.submodules.builder, m.submodules.encoder = clears(drain), clears(builder), encoder

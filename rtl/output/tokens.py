@@ -19,8 +19,8 @@ class TokenBuilder(wiring.Component):
         results: of one tensor after another; its last one carries `last`.
         tokens: the same tensor; its last one carries `last`.
 
-    Throughput: `survivors` results a cycle, and one cycle more for each longest run. Latency: 1 cycle, and one more each where it
-    is registered, and where there are two.
+    Throughput: `survivors` results a cycle, and one cycle more for each longest run. Latency: 1 cycle, and one more where
+    it is registered; two more if there are two.
     """
 
     def __init__(self, survivors: int = 1, *, registered: bool = True) -> None:
@@ -55,7 +55,7 @@ class TokenBuilder(wiring.Component):
             self.results.ready.eq(moves),
         ]
 
-        # What the results bring; of a pair it is put together in a stage of its own.
+        # What the results bring; of a pair it is put together in a stage of its own where tokens are registered.
         first = self.results.payload[0]
         second = self.results.payload[1] if pair else Result(Result.const({"null": 1}).as_value())
         some, first_zeros, first_value = self._parts(first)
@@ -71,7 +71,7 @@ class TokenBuilder(wiring.Component):
             "tail_last": second.last,
             "tail_ends": some & (some_second | second.last),
         }
-        if pair:
+        if pair and self.registered:
             joined = {name: Signal.like(Value.cast(item), name=f"joined_{name}") for name, item in brings.items()}
             with m.If(moves):
                 m.d.sync += [joined[name].eq(item) for name, item in brings.items()]

@@ -31,8 +31,9 @@ class RisingThreshold(wiring.Component):
         known: the tensor has ended, and `threshold` stays. ties: less the elements that equal it and are among the k largest ones.
         taken: what is known has been taken, and the next tensor may come when all counters are empty.
 
-    Throughput: `lanes` elements a cycle. Latency: 5 cycles from the last element to the threshold, and one for each rank by which it has
-        still to rise, 256 at most. Behind a tensor, and a reset, 256 cycles at most until the next one may come.
+    Throughput: `lanes` elements a cycle. Latency: 4 cycles from the last element to the threshold, 5 where there are fewer than k, and
+        one for each rank by which it has still to rise, 256 at most. Behind a tensor, and a reset, 256 cycles at most until the next one
+        may come.
     Cost: for each lane, a memory of 256 counters.
     Source: M. Raihan and T. Aamodt, "Sparse weight activation training" (SWAT), NeurIPS 2020, for what is selected; D. Knuth, "The art
         of computer programming", volume 3, section 5.2, for counting.
@@ -124,9 +125,11 @@ class RisingThreshold(wiring.Component):
             with m.State("LAST"):
                 m.next = "ADD"
             with m.State("ADD"):
-                m.next = "LACK"
+                m.next = "RISE"
+                with m.If(self.k > elements):
+                    m.next = "LACK"
             with m.State("LACK"):
-                m.d.comb += lacks.eq(lacking > 0)
+                m.d.comb += lacks.eq(1)
                 m.next = "RISE"
             with m.State("RISE"):
                 m.d.comb += self.known.eq((excess < 0) | threshold[-1])

@@ -38,7 +38,7 @@ class TensorWinners(wiring.Component):
         full: for one cycle or more, a tensor's results are more than the memory holds.
 
     Throughput: `survivors` results a cycle, into the memory and out of it.
-    Latency: none for results that pass; from a tensor's last result to its first winner 8 cycles, and one for each rank by which the
+    Latency: none for results that pass; from a tensor's last result to its first winner 6 cycles, and one for each rank by which the
         threshold has still to rise, 256 at most.
     Cost: that of `RisingThreshold`, and a memory of `winners` results of 28 bits.
     """
@@ -95,7 +95,8 @@ class TensorWinners(wiring.Component):
 
         # They leave: in a first stage each is compared with the threshold, in a second one ties are told apart.
         leaves, over = Signal(), Signal()  # a tensor leaves; its last word has been read
-        threshold, ties = Signal(THRESHOLD_BITS), Signal(signed(config.element_bits + 1))
+        threshold, known = Signal(THRESHOLD_BITS), Signal(THRESHOLD_BITS)  # of the tensor that leaves; as it is kept
+        ties = Signal(signed(config.element_bits + 1))
         results, held = Signal(data.ArrayLayout(Result, config.survivors)), Signal()
         larger, equal, wins = Signal(config.survivors), Signal(config.survivors), Signal(config.survivors)
         read = data.View(word, memory.r_data)
@@ -103,9 +104,10 @@ class TensorWinners(wiring.Component):
         m.d.comb += [
             moves.eq(~held | sink.ready),
             last.eq(Cat(result.last for result in results).any()),
-            memory.r_en.eq(leaves & moves & ~over),
+            threshold.eq(Mux(self.decided, rising.threshold, known)),
+            memory.r_en.eq((leaves | self.decided) & moves & ~over),
             self.decided.eq(rising.known & ~leaves & ~self.late),
-            self.smallest.eq(threshold),
+            self.smallest.eq(known),
             rising.taken.eq(self.decided),
         ]
         with m.If(moves):
@@ -122,7 +124,7 @@ class TensorWinners(wiring.Component):
             m.d.comb += wins[lane].eq(larger[lane] | tie)
             ties_left = ties_left + tie
         with m.If(self.decided):
-            m.d.sync += [leaves.eq(1), threshold.eq(rising.threshold), ties.eq(rising.ties)]
+            m.d.sync += [leaves.eq(1), known.eq(rising.threshold), ties.eq(rising.ties)]
         with m.Elif(held & moves):
             m.d.sync += ties.eq(ties_left)
 
