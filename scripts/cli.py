@@ -27,6 +27,7 @@ from .interrupts import Interrupted, interruptible
 from .operators import operators
 from .plan import plan
 from .presets import presets
+from .prune import prune
 from .quantise import quantise
 from .run import run
 from .simulate import simulate
@@ -58,6 +59,7 @@ app = typer.Typer(
 app.command()(presets)
 app.command()(generate)
 app.command()(quantise)
+app.command()(prune)
 app.command()(check)
 app.command()(plan)
 app.command()(run)

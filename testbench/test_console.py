@@ -194,6 +194,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 NONSENSE = {
     "presets": ["--json", "{folder}"],
     "quantise": ["{file}", "--calibrate", "{file}", "-o", "{folder}/x.bin"],
+    "prune": ["{file}", "digits", "-o", "{folder}/x.bin"],
     "run": ["{folder}", "digits"],
     "check": ["lenet5", "--preset", "1x8", "--set", "features=3"],
     "plan": ["lenet5", "--preset", "1x8", "--json", "{file}/x"],

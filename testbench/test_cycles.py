@@ -27,8 +27,8 @@ from skipgrid.scripts.figures import kept
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / "models"
 PRESETS = ("1x8", "2x16", "4x32", "2x64")
-GEOMEAN = {"1x8": 0.98, "2x16": 0.98, "4x32": 0.96, "2x64": 0.92}
-LOWEST = {"1x8": 0.98, "2x16": 0.95, "4x32": 0.82, "2x64": 0.70}
+GEOMEAN = {"1x8": 0.99, "2x16": 0.99, "4x32": 0.975, "2x64": 0.945}
+LOWEST = {"1x8": 0.98, "2x16": 0.95, "4x32": 0.88, "2x64": 0.70}
 SPEEDUP = 10.5  # over a dense grid, mean of the 13 layers
 
 
@@ -82,7 +82,7 @@ def test_the_kept_layers_keep_their_promises(name: str) -> None:
 def test_the_kept_clustered_layers_keep_their_promise() -> None:
     layers = report("layers-4x32-clustered")["layers"]
     assert all(result["bit_exact"] for result in layers)
-    assert np.exp(np.mean(np.log([result["utilisation"] for result in layers]))) >= 0.95
+    assert np.exp(np.mean(np.log([result["utilisation"] for result in layers]))) >= 0.965
 
 
 def test_the_kept_cycles_follow_the_nonzeros() -> None:
@@ -91,7 +91,7 @@ def test_the_kept_cycles_follow_the_nonzeros() -> None:
         assert point["cycles"] <= 1.06 * point["limit_cycles"] + 100, point["density"]
 
 
-@pytest.mark.parametrize(("name", "cycles"), [("1x8", 12_000), ("2x16", 5_000), ("4x32", 2_700), ("2x64", 4_800)])
+@pytest.mark.parametrize(("name", "cycles"), [("1x8", 11_000), ("2x16", 4_000), ("4x32", 1_700), ("2x64", 2_000)])
 def test_the_kept_digits_keep_their_promises(name: str, cycles: float) -> None:
     summary = report(f"digits-{name}")
     assert (summary["images"], summary["bit_exact_golden"], summary["bit_exact_onnxruntime"]) == (1000, True, True)
@@ -182,8 +182,9 @@ def measure(device: SimulatedDevice, layer: Layer, x: NDArray[np.integer]) -> in
 
 @pytest.mark.slow
 @on(*PRESETS)
-def test_published_layers(device: SimulatedDevice) -> None:
-    results = [asdict(result) for result in bench_layers(device, read_table())]
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_published_layers(device: SimulatedDevice, seed: int) -> None:
+    results = [asdict(result) for result in bench_layers(device, read_table(), seed)]
     assert_layers_keep_their_promises(device.config.name, results)
 
 
@@ -193,7 +194,7 @@ def test_published_layers(device: SimulatedDevice) -> None:
 def test_clustered_layers(device: SimulatedDevice, seed: int) -> None:
     results = list(bench_layers(device, read_table(), seed, clustered=True))
     assert all(result.bit_exact for result in results)
-    assert geomean_utilisation(results) >= 0.95
+    assert geomean_utilisation(results) >= 0.965
 
 
 @pytest.mark.slow

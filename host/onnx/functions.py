@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden.layer import Activation
+from skipgrid.golden.layer import Activation, Function
+from skipgrid.golden.numerics import apply_threshold
 
 from ..network import ModelError
 from .graph import CONTRIBUTED, PAIR, Node
@@ -20,7 +21,7 @@ ELEMENTWISE = (
     *PAIR,
     *("Abs", "Add", "Celu", "Clip", "Div", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Max", "Min"),
     *("Mish", "Mul", "Neg", "Pow", "PRelu", "Reciprocal", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Tanh"),
-    *("ThresholdedRelu",),
+    *("Shrink", "ThresholdedRelu"),
     *(
         f"{CONTRIBUTED[0]}::{name}"
         for name in ("FastGelu", "Gelu", "QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid", "QuickGelu")
@@ -74,6 +75,17 @@ def function_behind(model: Model, source: str) -> Between | None:
         if not waiting and model.is_code(output) and any(each.operator not in PAIR for each in nodes):
             return _held(tuple(nodes), output)
     return None
+
+
+def threshold_of(function: Function, after: Activation) -> int | None:
+    """The threshold that the function is: what is nearer to the zero point becomes that, and nothing else changes; None if it is none."""
+    before = function.before
+    if after != before:
+        return None
+    every = np.arange(before.low, before.low + 256).astype(before.dtype)
+    distance = np.abs(every.astype(int) - before.zero_point)
+    threshold = int(distance[function.values != before.zero_point].min(initial=256))
+    return threshold if np.array_equal(function.values, apply_threshold(every, before.zero_point, threshold)) else None
 
 
 def _single(model: Model, name: str) -> bool:

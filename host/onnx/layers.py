@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from skipgrid.golden.layer import Activation, Function, Layer
 from skipgrid.golden.layer import Dtype as CodeType
+from skipgrid.golden.numerics import look_up
 
 from ..network import ModelError
 from .folding import Held, bias_is_rounded, clamped, made_layer, shown
-from .functions import function_behind, values_of
+from .functions import function_behind, threshold_of, values_of
 from .graph import INT8, PAIR, Constant, Node
 from .model import Model
 from .moves import is_move, moved
@@ -275,12 +276,23 @@ class _Growth:
         if between is None or (values := values_of(self.model, found.output, between)) is None:
             return None
         before, function = found.layer, Function(found.layer.y, values)
-        if before.function is not None:
-            function = Function(before.function.before, function(before.function.values))
-        self.layer = before.replaced(y=between.held, function=function)
         self.y = between.scale, between.held
         self.nodes, self.index = [*found.nodes, *between.nodes], found.place
         self.is_float, self.clamps = False, []
+        threshold = threshold_of(function, between.held)
+        if threshold is not None:
+            if threshold > 1:  # a function that changes nothing is one of 1
+                self.layer = before.replaced(threshold=max(before.threshold, threshold))
+                note = f"takes outputs for zero that are less than {threshold} steps from it, by {between.named}"
+            else:
+                self.layer, note = before, f"passes by {between.named}, which changes no output"
+            self.notes = [*found.notes, note]
+            return self._found(between.output)
+        if before.function is not None or before.threshold:
+            of = before.rounded
+            every = np.arange(of.low, of.low + 256).astype(of.dtype)
+            function = Function(of, function(look_up(every, before)))
+        self.layer = before.replaced(y=between.held, function=function, threshold=0)
         self.notes = [*found.notes, f"looks up what becomes of each of 256 outputs, by {between.named}"]
         self.plain = found.plain or found
         return self._found(between.output)
@@ -325,7 +337,7 @@ class _Growth:
                 node.refuse("its addend is not one number a channel")
             per_channel = replace(constant, values=constant.values.reshape(-1)) if self._by_channel(constant) else constant
             self.linear = replace(self.linear, bias=bias_of(node, per_channel, len(self.linear.weights)))
-        elif node.operator in ("Relu", "Clip") and self.plain is not None:
+        elif node.operator in ("Relu", "Clip") and (self.plain is not None or (self.layer is not None and self.layer.threshold)):
             node.refuse("it comes behind a function, and joins that")
         elif node.operator == "Relu" and self.is_float:
             self.clamps.append(Clamp(node, 0.0, np.inf))

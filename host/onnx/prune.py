@@ -1,0 +1,216 @@
+"""Small activations become zeros: thresholds in a model of 8 bits, raised layer by layer as far as what it recognises allows.
+
+A threshold is a `Shrink` between a DequantizeLinear and a QuantizeLinear behind a layer's output. ONNX Runtime runs it as it is, and the
+accelerator does it as it requantises, without a cycle more.
+
+Source: B. Reagen and others, "Minerva", ISCA 2016, for leaving out small activations within a bound on accuracy.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from skipgrid.golden import useful_macs
+
+from ..network import ModelError
+from .cut import Cut
+from .functions import OUTPUT_SCALE
+from .graph import Node
+from .layers import OUTPUT_SCALE as LAYERS_OUTPUT_SCALE
+from .layers import Found
+from .quantise import Tensors, batches
+from .runtime import Reference
+from .session import ask, opened
+
+STEP = 0.025  # of the nonzeros that a tensor has at first, which a step of its threshold leaves out at least
+LEAST_LOSS = 1e-6  # what a step costs that costs nothing, or less
+SHRINK_SINCE = 9  # the opset
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model is worth: the share of images that it recognises, and the mean cross entropy of its scores with what they show."""
+
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """A threshold of a tensor, and the mean of the nonzeros that it leaves of an image's."""
+
+    threshold: int
+    nonzeros: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer whose outputs other layers read: each zero more among them is work less.
+
+    products: that each of its nonzeros makes, in the layers that read it. steps: its thresholds, from none on.
+    """
+
+    found: Found
+    products: float
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of an image, in the mean: products of what is not zero, and nonzeros that each layer reads, by its name."""
+
+    products: float
+    nonzeros: dict[str, float]
+
+
+def candidates(cut: Cut, images: Tensors) -> list[Candidate]:
+    """The layers that may have a threshold, with the nonzeros that each of its values leaves; ModelError if there are none."""
+    ends = {end.name for end in cut.model.outputs}
+    read = {found: [each for each in cut.readers(found.output) if isinstance(each, Found)] for found in cut.layers}
+    chosen = [found for found in cut.layers if found.output not in ends and read[found]]
+    if not chosen:
+        raise ModelError(f"{cut.model.path} has no layer on the accelerator that another one reads, so that thresholds would save nothing")
+    near = {found: np.zeros(257) for found in chosen}  # outputs that are so many steps from zero
+    count, reference = 0, Reference(cut)
+    for given, some in batches(images, cut.model.batch):
+        stored = reference.stored(given)
+        count += some
+        for found in chosen:
+            values = stored[found.output][:some].astype(np.int32) - found.layer.y.zero_point
+            near[found] += np.bincount(np.abs(values).reshape(-1), minlength=257)[:257]
+    return [Candidate(found, sum(map(_products, read[found])), _steps(near[found] / count)) for found in chosen]
+
+
+def _products(reader: Found) -> float:
+    """How many products a nonzero makes in a layer, but for the image's edges."""
+    K, _, R, S = reader.layer.weights.shape
+    return float(K * R * S / np.prod(reader.layer.stride))
+
+
+def _steps(near: NDArray[np.floating]) -> tuple[Step, ...]:
+    """From no threshold on, each leaves out a further share of the nonzeros. near: outputs at each distance from zero."""
+    left = np.append(near[1:].sum(), near[1:].sum() - np.cumsum(near[1:]))  # by a threshold of 1, 2, …
+    steps = [Step(0, float(left[0]))]
+    for threshold in range(2, 257):
+        nonzeros = float(left[threshold - 1])
+        if steps[-1].nonzeros - nonzeros > STEP * left[0]:
+            steps.append(Step(threshold, nonzeros))
+    return tuple(steps)
+
+
+def judged(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> Judged:
+    """scores: (N, classes), of which the largest one is taken for the image's class; labels: (N,)."""
+    shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
+    likelihoods = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return Judged(float((scores.argmax(axis=1) == labels).mean()), -float(likelihoods[np.arange(len(labels)), labels].mean()))
+
+
+def scores_of(cut: Cut, proto: onnx.ModelProto, images: Tensors) -> NDArray[np.floating]:
+    """What a model says of each image, (N, classes); ModelError unless that is its only output."""
+    session = opened(proto, cut.model.path)
+    found = []
+    for given, count in batches(images, cut.model.batch):
+        outputs = ask(session, cut.model.path, given, None)
+        if len(outputs) != 1 or outputs[0].ndim < 2 or outputs[0].size != cut.model.batch * outputs[0].shape[1]:
+            raise ModelError(f"{cut.model.path} has no single output of classes, by which it could be told what thresholds cost")
+        found.append(outputs[0].reshape(cut.model.batch, -1)[:count])
+    return np.concatenate(found)
+
+
+def search(cut: Cut, images: Tensors, labels: NDArray[np.integer], max_drop: float) -> Iterator[dict[Found, int]]:
+    """Raise thresholds step by step, and give those of all layers after each; the last ones are the result.
+
+    The step that is taken is the one that saves most products for what it adds to the loss, of those after which as many images are
+    recognised as have to be. labels: (N,). max_drop: in the share of images.
+    """
+    layers = candidates(cut, images)
+    at = {each.found: 0 for each in layers}  # the number of its step
+    steps = {each.found: each.steps for each in layers}
+    now = judged(scores_of(cut, cut.model.proto, images), labels)
+    least = now.accuracy - max_drop - 1e-9
+    while True:
+        best: tuple[float, Candidate, Judged] | None = None
+        for each in layers:
+            number = at[each.found] + 1
+            if number == len(each.steps):
+                continue
+            found = judged(scores_of(cut, with_thresholds(cut, _thresholds(steps, at | {each.found: number})), images), labels)
+            if found.accuracy < least:
+                continue
+            saved = each.products * (each.steps[number - 1].nonzeros - each.steps[number].nonzeros)
+            worth = saved / max(found.loss - now.loss, LEAST_LOSS)
+            if best is None or worth > best[0]:
+                best = worth, each, found
+        if best is None:
+            return
+        _, taken, now = best
+        at[taken.found] += 1
+        yield _thresholds(steps, at)
+
+
+def _thresholds(steps: Mapping[Found, Sequence[Step]], at: Mapping[Found, int]) -> dict[Found, int]:
+    return {found: steps[found][number].threshold for found, number in at.items() if number}
+
+
+def with_thresholds(cut: Cut, thresholds: Mapping[Found, int]) -> onnx.ModelProto:
+    """The model with a threshold behind the outputs of some layers; ModelError if its opset has no Shrink."""
+    made = onnx.ModelProto()
+    made.CopyFrom(cut.model.proto)
+    opset = next((each.version for each in made.opset_import if each.domain in ("", "ai.onnx")), 1)
+    if opset < SHRINK_SINCE:
+        raise ModelError(f"{cut.model.path} has opset {opset}, without Shrink, which is what a threshold is; export it anew, with opset 17")
+    graph = made.graph
+    for found, threshold in thresholds.items():
+        tensor = found.output
+        name = f"{tensor}_threshold"
+        scale, zero_point = _held(found)
+        graph.initializer.extend([numpy_helper.from_array(scale, f"{name}_scale"), numpy_helper.from_array(zero_point, f"{name}_zero")])
+        for node in graph.node:
+            for place, read in enumerate(node.input):
+                if read == tensor:
+                    node.input[place] = name
+        how = [f"{name}_scale", f"{name}_zero"]
+        nodes = [
+            helper.make_node("DequantizeLinear", [tensor, *how], [f"{name}_in"], f"{name}_in"),
+            helper.make_node("Shrink", [f"{name}_in"], [f"{name}_out"], f"{name}_shrink", lambd=float((threshold - 0.5) * scale), bias=0.0),
+            helper.make_node("QuantizeLinear", [f"{name}_out", *how], [name], name),
+        ]
+        behind = next(number for number, node in enumerate(graph.node) if tensor in node.output) + 1
+        for offset, node in enumerate(nodes):
+            graph.node.insert(behind + offset, node)
+    return made
+
+
+def _held(found: Found) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+    """Scale and zero point of what a layer stores."""
+    for node in reversed(found.nodes):
+        place = _place(node)
+        if place is not None:
+            return np.array(node.scale(place, "output"), np.float32), np.array(found.layer.y.zero_point, found.layer.y.dtype)
+    raise AssertionError(f"no node of {found.layer.name} rounds to 8 bits")
+
+
+def _place(node: Node) -> int | None:
+    """The number of the input that has the scale of a node's output; None if there is none."""
+    operator = node.operator.rpartition(":")[2]
+    places = OUTPUT_SCALE | LAYERS_OUTPUT_SCALE
+    return places.get(node.operator, places.get(operator, 6 if operator.startswith("QLinear") else None))
+
+
+def work(cut: Cut, images: Tensors) -> Work:
+    """What the layers on the accelerator have to do."""
+    reference = Reference(cut)
+    products, nonzeros, count = 0, dict.fromkeys((found.layer.name for found in cut.layers), 0), 0
+    for given, some in batches(images, cut.model.batch):
+        stored = reference.stored(given)
+        count += some
+        for found in cut.layers:
+            for image in stored[found.source][:some]:
+                x = found.read(image)
+                products += useful_macs(x, found.layer)
+                nonzeros[found.layer.name] += int(np.count_nonzero(x != found.layer.x.zero_point))
+    return Work(products / count, {name: each / count for name, each in nonzeros.items()})
