@@ -131,6 +131,23 @@ def draw_winners(report: dict[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
+def draw_pruning(report: dict[str, Any], path: Path) -> None:
+    """Of a `prune` report: what is recognised over the products that are left, from step to step."""
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axis = figure.subplots()
+    axis.set_title(f"thresholds raised step by step, {report['images']:,} images", fontsize=12)
+    left, right = ([factor * step[name] for step in report["steps"]] for factor, name in ((100, "products"), (100, "accuracy")))
+    least = right[0] - report["max_drop"]
+    axis.axhline(least, color=PALE, linewidth=2, label=f"at most {report['max_drop']:g} points fewer")
+    axis.plot(left, right, "o-", color=ACCENT, markersize=3.5, linewidth=1.2)
+    axis.set_xlim(100, min(left) - 2)
+    axis.set_xlabel("products that are left, %")
+    axis.set_ylabel("recognised, %" if report["labelled"] else "the same, %")
+    axis.legend(frameon=False, loc="lower left")
+    axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
 def draw_experts(report: dict[str, Any], path: Path) -> None:
     """Of a `bench experts` report: how often digits of each class went to each expert, and the cycles of a few experts and of all."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")

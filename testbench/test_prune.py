@@ -19,6 +19,7 @@ from skipgrid.host.onnx.runtime import Reference
 
 MODELS = Path(__file__).parent.parent / "models"
 FORMATS = pytest.mark.parametrize("quant_format", ["QDQ", "QOperator"])
+ON_1X8 = pytest.mark.xdist_group("1x8")  # one worker builds the simulation
 TYPES = pytest.mark.parametrize("activation", ["uint8", "int8"])
 
 
@@ -132,14 +133,19 @@ def test_no_more_is_lost_than_allowed_and_each_step_saves() -> None:
     before = judged(scores_of(cut, cut.model.proto, images), labels).accuracy
     found = list(search(cut, images, labels, 0.05))
     assert found
-    assert all(sum(more.values()) > sum(less.values()) for less, more in pairwise(found))
-    assert judged(scores_of(cut, with_thresholds(cut, found[-1]), images), labels).accuracy >= before - 0.05
+    for less, more in pairwise(found):
+        assert sum(more.thresholds.values()) > sum(less.thresholds.values())
+        assert more.saved > less.saved
+    worth = judged(scores_of(cut, with_thresholds(cut, found[-1].thresholds), images), labels)
+    assert worth == found[-1].worth
+    assert worth.accuracy >= before - 0.05
 
 
+@ON_1X8
 def test_prune(skipgrid: CommandLine, tmp_path: Path) -> None:
     out, report = tmp_path / "out.onnx", tmp_path / "out.json"
-    command = ("prune", MODELS / "lenet5-plain.onnx", MODELS / "digits.npz", "--limit", 20, "--max-drop", 5, "-o", out)
-    outcome = skipgrid(*command, "--json", report)
+    command = ("prune", MODELS / "lenet5-plain.onnx", MODELS / "digits.npz", "--limit", 20, "--max-drop", 5, "--preset", "1x8", "-o", out)
+    outcome = skipgrid(*command, "--json", report, "--draw", tmp_path / "out.png")
     assert outcome.code == 0, outcome.errors
     found = json.loads(report.read_text(encoding="utf-8"))
     assert found["correct"] >= found["correct_before"] - 0.05 * 20
@@ -147,15 +153,29 @@ def test_prune(skipgrid: CommandLine, tmp_path: Path) -> None:
     cut = cut_model(out)
     assert [layer["threshold"] for layer in found["layers"]] == [each.layer.threshold for each in cut.layers]
     assert all(layer["nonzeros"] <= layer["nonzeros_before"] for layer in found["layers"])
-    assert "products an image" in outcome.output
+    assert found["cycles"] < 0.8 * found["cycles_before"]
+    assert [step["accuracy"] for step in found["steps"]][-1] == found["correct"] / 20
+    assert "cycles an image" in outcome.output
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     assert any(each.layer.pool != (1, 1) and each.layer.threshold for each in cut.layers)
     equal(cut)
 
 
+@ON_1X8
 def test_without_labels_the_model_has_to_say_what_it_said(skipgrid: CommandLine, tmp_path: Path) -> None:
     with np.load(MODELS / "digits.npz") as data:
         np.savez(tmp_path / "images.npz", images=data["images"][:20])
-    command = ("prune", MODELS / "lenet5-plain.onnx", tmp_path / "images.npz", "--max-drop", 0, "-o", tmp_path / "out.onnx")
+    command = (
+        "prune",
+        MODELS / "lenet5-plain.onnx",
+        tmp_path / "images.npz",
+        "--max-drop",
+        0,
+        "--preset",
+        "1x8",
+        "-o",
+        tmp_path / "out.onnx",
+    )
     outcome = skipgrid(*command, "--json", tmp_path / "out.json")
     assert outcome.code == 0, outcome.errors
     found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from skipgrid.golden import useful_macs
+from skipgrid.golden import dense_macs, useful_macs
 
 from ..network import ModelError
 from .cut import Cut
@@ -60,6 +60,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Raised:
+    """Thresholds of layers, what the model is worth with them, and about how many products of an image they save, mean."""
+
+    thresholds: dict[Found, int]
+    worth: Judged
+    saved: float
+
+
+@dataclass(frozen=True)
 class Work:
     """Of an image, in the mean: products of what is not zero, and nonzeros that each layer reads, by its name."""
 
@@ -86,9 +95,8 @@ def candidates(cut: Cut, images: Tensors) -> list[Candidate]:
 
 
 def _products(reader: Found) -> float:
-    """How many products a nonzero makes in a layer, but for the image's edges."""
-    K, _, R, S = reader.layer.weights.shape
-    return float(K * R * S / np.prod(reader.layer.stride))
+    """How many products an element makes in a layer, mean over its places."""
+    return dense_macs(reader.layer, reader.present) / reader.take.size
 
 
 def _steps(near: NDArray[np.floating]) -> tuple[Step, ...]:
@@ -121,7 +129,7 @@ def scores_of(cut: Cut, proto: onnx.ModelProto, images: Tensors) -> NDArray[np.f
     return np.concatenate(found)
 
 
-def search(cut: Cut, images: Tensors, labels: NDArray[np.integer], max_drop: float) -> Iterator[dict[Found, int]]:
+def search(cut: Cut, images: Tensors, labels: NDArray[np.integer], max_drop: float) -> Iterator[Raised]:
     """Raise thresholds step by step, and give those of all layers after each; the last ones are the result.
 
     The step that is taken is the one that saves most products for what it adds to the loss, of those after which as many images are
@@ -131,9 +139,9 @@ def search(cut: Cut, images: Tensors, labels: NDArray[np.integer], max_drop: flo
     at = {each.found: 0 for each in layers}  # the number of its step
     steps = {each.found: each.steps for each in layers}
     now = judged(scores_of(cut, cut.model.proto, images), labels)
-    least = now.accuracy - max_drop - 1e-9
+    least, saved_so_far = now.accuracy - max_drop - 1e-9, 0.0
     while True:
-        best: tuple[float, Candidate, Judged] | None = None
+        best: tuple[float, float, Candidate, Judged] | None = None
         for each in layers:
             number = at[each.found] + 1
             if number == len(each.steps):
@@ -144,12 +152,13 @@ def search(cut: Cut, images: Tensors, labels: NDArray[np.integer], max_drop: flo
             saved = each.products * (each.steps[number - 1].nonzeros - each.steps[number].nonzeros)
             worth = saved / max(found.loss - now.loss, LEAST_LOSS)
             if best is None or worth > best[0]:
-                best = worth, each, found
+                best = worth, saved, each, found
         if best is None:
             return
-        _, taken, now = best
+        _, saved, taken, now = best
         at[taken.found] += 1
-        yield _thresholds(steps, at)
+        saved_so_far += saved
+        yield Raised(_thresholds(steps, at), now, saved_so_far)
 
 
 def _thresholds(steps: Mapping[Found, Sequence[Step]], at: Mapping[Found, int]) -> dict[Found, int]:
@@ -211,6 +220,6 @@ def work(cut: Cut, images: Tensors) -> Work:
         for found in cut.layers:
             for image in stored[found.source][:some]:
                 x = found.read(image)
-                products += useful_macs(x, found.layer)
+                products += useful_macs(x, found.layer, found.present)
                 nonzeros[found.layer.name] += int(np.count_nonzero(x != found.layer.x.zero_point))
     return Work(products / count, {name: each / count for name, each in nonzeros.items()})
