@@ -83,11 +83,11 @@ def of(config: Config, most: int) -> Callable[[Proof], None]:
 PROPERTIES = (
     Property(
         "sequencer",
-        of(WIDE, 44),
-        48,
+        of(WIDE, 46),
+        50,
         (
             Fault("a program may be without an end", Sequencer, "self.number == config.layers - 1", "0"),
-            Fault("a descriptor is run whatever is wrong with it", Sequencer, "with m.If(checked != Error.NONE):", "with m.If(0):"),
+            Fault("a descriptor is run whatever is wrong with it", Sequencer, "with m.Elif(checked != Error.NONE):", "with m.Elif(0):"),
             Fault(
                 "done stays at an error", Sequencer, "m.d.sync += [self.done.eq(0), self.failed.eq(1), ", "m.d.sync += [self.failed.eq(1), "
             ),

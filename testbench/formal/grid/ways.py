@@ -96,8 +96,8 @@ PROPERTIES = (
         18,
         (
             Fault("there is room for one slice too many", SumWay, "level < self.DEPTH - 2", "level < self.DEPTH"),
-            Fault("nothing is passed over", SumWay, "passes.eq(~read.data.last)", "passes.eq(0)"),
-            Fault("a unit is passed over that has ended", SumWay, "passes.eq(~read.data.last)", "passes.eq(1)"),
+            Fault("nothing is passed over", SumWay, "passes.eq(first != self.config.slices - 1)", "passes.eq(0)"),
+            Fault("a unit is passed over that has ended", SumWay, "passes.eq(first != self.config.slices - 1)", "passes.eq(1)"),
         ),
     ),
 )
