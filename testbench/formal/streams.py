@@ -226,8 +226,10 @@ PROPERTIES = (
     rule("pooled-results", PooledResults, 10, "~results.valid | (results.ready & ~many)", "1", POOLING),
     rule("tokens", TokenBuilder, 12, "go.eq(~self.tokens.valid | self.tokens.ready)", "go.eq(1)"),
     rule("tokens-two", TokenBuilder, 12, "go.eq(~self.tokens.valid | self.tokens.ready)", "go.eq(1)", 2),
+    rule("tokens-two-short", TokenBuilder, 12, "go.eq(~self.tokens.valid | self.tokens.ready)", "go.eq(1)", 2, registered=False),
     rule("encoder", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)"),
-    rule("encoder-two", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)", 2, registered=False),
+    rule("encoder-two", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)", 2),
+    rule("encoder-two-short", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)", 2, registered=False),
     rule("serial-encoder", SerialEncoder, 50, "emits & ~full & (step | filling)", "emits & (step | filling)"),
     rule("packer", Packer, 8, "sink.ready | ~sink.valid", "1", 2),
     rule(

@@ -74,7 +74,7 @@ FAULTS = (
     Fault("what is counted twice in a row is counted once", RisingThreshold, "transparent_for=(write,)", ""),
     Fault("zeros are forgotten", RisingThreshold, "Mux(above == self.zero, zeros, sum(found))", "sum(found)"),
     Fault("what equals the risen threshold is counted", RisingThreshold, "Mux(rises, rank > above, rank > threshold)", "rank > threshold"),
-    Fault("more win than there are", RisingThreshold, "lacks.eq(lacking > 0)", "lacks.eq(0)"),
+    Fault("more win than there are", RisingThreshold, "lacks.eq(1)", "lacks.eq(0)"),
 )
 PROPERTIES = (
     Property("rising-threshold", of(1), 15, FAULTS, within=few_bins),
