@@ -101,7 +101,7 @@ async def broken_streams(dut: Any) -> None:
     await ports.begin()
     kinds = set()
     coded = coded_bytes(ports.good.x, ports.good.layers[0].x)
-    for round_ in range(4):
+    for round_ in range(trials(15)):
         for words in damaged(coded, K_IN, ports.numbers).values():
             ports.behave()
             error, _ = outcome(words.tolist(), coded.size, K_IN)

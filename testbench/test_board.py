@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cli_support import DATA, MODEL, CommandLine
+from onnx_models import Branches, quantised
 from skipgrid.fpga.board import find_board
 from skipgrid.host.devices.serial_line import SerialLine
 
@@ -62,11 +64,22 @@ def board() -> Iterator[str]:
         yield made.name
 
 
-def test_run_and_info(skipgrid: CommandLine, board: str, tmp_path: Path) -> None:
-    outcome = skipgrid(*RUN, 2, "--device", board, "--json", tmp_path / "run.json")
+@pytest.mark.parametrize("of", ["a small network", pytest.param("LeNet-5", marks=pytest.mark.slow)])
+def test_run_and_info(of: str, skipgrid: CommandLine, board: str, tmp_path: Path) -> None:
+    if of == "LeNet-5":
+        model, data = MODEL, DATA
+    else:  # whose weights are over the link in a moment
+        net = Branches(np.random.default_rng(3), x=(1, 3, 8, 8))
+        drawn = net.drawn(4)
+        out = net.conv(net.conv("x", 6), 4, relu=False)
+        model = quantised(net.save(tmp_path / "model.onnx", out), drawn, "QDQ", "uint8", per_channel=True)
+        data = tmp_path / "data.npz"
+        np.savez(data, images=np.concatenate([each["x"] for each in drawn]))
+    outcome = skipgrid("run", model, data, "--limit", 2, "--device", board, "--json", tmp_path / "run.json")
     assert outcome.code == 0, outcome.errors
     report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-    assert (report["images"], report["correct"], report["bit_exact_golden"], report["bit_exact_onnxruntime"]) == (2, 2, True, True)
+    assert (report["images"], report["bit_exact_golden"], report["bit_exact_onnxruntime"]) == (2, True, True)
+    assert report["correct"] == (2 if of == "LeNet-5" else None)
     outcome = skipgrid("info", "--device", board, "--board", "icebreaker", "--json", tmp_path / "info.json")
     assert outcome.code == 0, outcome.errors
     assert "icebreaker" in outcome.output
@@ -124,7 +137,7 @@ def test_no_such_device(skipgrid: CommandLine, tmp_path: Path) -> None:
 
 def test_unplugged_in_mid_run(skipgrid: CommandLine) -> None:
     with simulation() as made:
-        threading.Timer(4, made.process.kill).start()
+        threading.Timer(2, made.process.kill).start()
         sentence = skipgrid.refuses(*RUN, 1000, "--device", made.name)
         assert sentence.endswith("was the board unplugged? Plug it in and run again")
     with simulation() as made:

@@ -33,7 +33,7 @@ SEQUENCERS = {
 }
 
 
-@shapes(SEQUENCERS, "2 rows", "serial, pixel winners", "wide, all")
+@shapes(SEQUENCERS, "serial, pixel winners", "wide, all")
 def test_sequencer(simulate: Callable[..., None], config: Config) -> None:
     simulate(Sequencer(config), "bench_sequencer", config)
 

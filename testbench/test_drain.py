@@ -24,7 +24,6 @@ EIGHT = SMALL.replaced(rows=1, lanes=8, scan=8)
         "2 of 16, spread, experts": LARGE.replaced(scan=16, survivors=2),
     },
     "2",
-    "spread, experts",
     "2 of 16, spread, experts",
 )
 def test_drain(simulate: Callable[..., None], config: Config) -> None:

@@ -82,7 +82,7 @@ def test_a_capacity_of_65535_bounds_nothing_and_one_less_does() -> None:
     assert unit.read("OVERFLOWED") == 466
 
 
-@pytest.mark.parametrize("overflow", list(Overflow))
+@pytest.mark.parametrize("overflow", [Overflow.NEXT, pytest.param(Overflow.DROP, marks=pytest.mark.slow)])
 def test_the_largest_router_with_pauses(overflow: Overflow) -> None:
     """Capacities are such that experts are full before a period's end."""
     rng = np.random.default_rng(8)
