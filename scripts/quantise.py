@@ -142,7 +142,7 @@ def _correct(path: Path, tensors: "Mapping[str, NDArray[Any]]", labels: "NDArray
     from skipgrid.host.onnx.quantise import scores
 
     with working(f"running {path} over {len(labels):,} images"):
-        found = scores(path, tensors, batch)
+        found = scores(path, path, tensors, batch)
     if found is None:
         return None
     check_labels(labels, found.shape[1])

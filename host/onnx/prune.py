@@ -22,9 +22,8 @@ from .functions import OUTPUT_SCALE
 from .graph import Node
 from .layers import OUTPUT_SCALE as LAYERS_OUTPUT_SCALE
 from .layers import Found
-from .quantise import Tensors, batches
+from .quantise import Tensors, batches, scores
 from .runtime import Reference
-from .session import ask, opened
 
 STEP = 0.025  # of the nonzeros that a tensor has at first, which a step of its threshold leaves out at least
 LEAST_LOSS = 1e-6  # what a step costs that costs nothing, or less
@@ -110,23 +109,19 @@ def _steps(near: NDArray[np.floating]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def judged(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> Judged:
-    """scores: (N, classes), of which the largest one is taken for the image's class; labels: (N,)."""
-    shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
+def judged(outputs: NDArray[np.floating], labels: NDArray[np.integer]) -> Judged:
+    """outputs: (N, classes), of which the largest one is taken for the image's class; labels: (N,)."""
+    shifted = outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True)
     likelihoods = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return Judged(float((scores.argmax(axis=1) == labels).mean()), -float(likelihoods[np.arange(len(labels)), labels].mean()))
+    return Judged(float((outputs.argmax(axis=1) == labels).mean()), -float(likelihoods[np.arange(len(labels)), labels].mean()))
 
 
 def scores_of(cut: Cut, proto: onnx.ModelProto, images: Tensors) -> NDArray[np.floating]:
     """What a model says of each image, (N, classes); ModelError unless that is its only output."""
-    session = opened(proto, cut.model.path)
-    found = []
-    for given, count in batches(images, cut.model.batch):
-        outputs = ask(session, cut.model.path, given, None)
-        if len(outputs) != 1 or outputs[0].ndim < 2 or outputs[0].size != cut.model.batch * outputs[0].shape[1]:
-            raise ModelError(f"{cut.model.path} has no single output of classes, by which it could be told what thresholds cost")
-        found.append(outputs[0].reshape(cut.model.batch, -1)[:count])
-    return np.concatenate(found)
+    found = scores(proto, cut.model.path, images, cut.model.batch)
+    if found is None:
+        raise ModelError(f"{cut.model.path} has no single output of classes, by which it could be told what thresholds cost")
+    return found
 
 
 def search(cut: Cut, images: Tensors, labels: NDArray[np.integer], max_drop: float) -> Iterator[Raised]:

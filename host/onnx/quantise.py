@@ -132,12 +132,12 @@ def batches(tensors: Tensors, batch: int) -> Iterator[tuple[dict[str, NDArray[An
         yield {name: np.concatenate([tensor, tensor[-1:].repeat(batch - count, axis=0)]) for name, tensor in some.items()}, count
 
 
-def scores(path: Path, images: Tensors, batch: int) -> NDArray[Any] | None:
+def scores(model: onnx.ModelProto | Path, path: Path, images: Tensors, batch: int) -> NDArray[Any] | None:
     """A model's output for each image and class (N, classes), by ONNX Runtime; None unless it has one output, of that shape.
 
-    batch: how many images the model takes at once. ModelError if ONNX Runtime fails.
+    path: of the file that errors are about. batch: how many images the model takes at once. ModelError if ONNX Runtime fails.
     """
-    session = opened(path, path)
+    session = opened(model, path)
     found = []
     for given, count in batches(images, batch):
         outputs = ask(session, path, given, None)
