@@ -67,7 +67,7 @@ def simulate(request: pytest.FixtureRequest) -> Callable[..., None]:
     def run(
         component: wiring.Component, module: str, config: Config | None = None, only: str | None = None, sources: Sequence[Path] = ()
     ) -> None:
-        bench = Bench(component, module, config, only, sources)
+        bench = Bench(component, module, config, only, sources, request.node.nodeid)
         request.node.user_properties += [(WAVES, str(path)) for path in bench.waves(settings)]
         bench.run(settings)
 

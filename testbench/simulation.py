@@ -92,6 +92,7 @@ class Bench:
     config: what the module builds its expectations on; the module finds it as `streams.config()`.
     only: a regular expression; of the module's tests, those whose names it matches.
     sources: Verilog of primitives in the component.
+    test: who runs it; another test may run the same bench at the same time, on another component of that name.
     """
 
     component: wiring.Component
@@ -99,6 +100,7 @@ class Bench:
     config: Config | None = None
     only: str | None = None
     sources: Sequence[Path] = ()
+    test: str = ""
 
     @property
     def name(self) -> str:
@@ -107,9 +109,9 @@ class Bench:
 
     def folder(self, settings: Settings) -> Path:
         """Where this bench runs; benches that run at the same time have folders of their own."""
-        part = f"-{hashlib.sha256(self.only.encode()).hexdigest()[:6]}" if self.only else ""
         shape = f"-{self.config.hash:08x}" if self.config else ""
-        return BUILD / settings.simulator / "runs" / f"{self.module}-{self.name}{shape}{part}"
+        part = hashlib.sha256(repr((self.only, self.test)).encode()).hexdigest()[:6]
+        return BUILD / settings.simulator / "runs" / f"{self.module}-{self.name}{shape}-{part}"
 
     def waves(self, settings: Settings) -> list[Path]:
         """The file of waveforms that a run leaves."""
