@@ -24,14 +24,18 @@ from skipgrid.golden import (
     run_layer,
     size_bits,
     sum_bytes,
+    two_sided_limit_cycles,
     useful_macs,
 )
 from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
-from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
+from skipgrid.host.compiler.listing import unit_slots
+from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packets
 from skipgrid.host.compiler.passes import plan
 from skipgrid.host.compiler.placement import place
 from skipgrid.host.devices.device import Device
 from skipgrid.host.held import shares
+from skipgrid.host.onnx.sparsity import balanced, unstructured
+from skipgrid.rtl.config import Config
 
 WEIGHT_LIMIT = 64  # as in models quantised for every x86 machine
 
@@ -62,6 +66,8 @@ class LayerResult:
     limit_cycles: in which the grid could do the useful multiplications; utilisation: the same over the cycles, so at most 1.
     speedup: cycles of a dense grid of the same size (`golden.dense_cycles`) over the cycles. ideal_speedup: 1 / (1 - zeros of the input).
     passes: runs of the accelerator, each over one band of rows and as many groups of channels as fit. bands: of the input.
+    two_sided_limit_cycles: likewise, of multiplications with weights that are not zero; two_sided_utilisation: the same over the cycles.
+    weight_bits: bits of the weights in memory, with indices and lists where they are lists, for each weight that is not zero.
     held_by: shares of the cycles, as `host.held` says.
     bit_exact: every pass's words are those of its block of the golden model's output for the whole layer, or of its sums.
     """
@@ -79,6 +85,9 @@ class LayerResult:
     stream_bits: int
     entropy_bits: float
     dense_bits: int
+    two_sided_limit_cycles: float
+    two_sided_utilisation: float
+    weight_bits: float
     held_by: dict[str, float]
     bit_exact: bool
     passes: int
@@ -108,8 +117,25 @@ def read_table(path: Path | None = None) -> list[Workload]:
     return rows
 
 
-def make_layer(workload: Workload, seed: int, *, clustered: bool = False) -> tuple[Layer, NDArray[np.uint8]]:
-    """A layer with random weights and an input with exactly the share of zeros asked for; the bias makes the output as sparse."""
+@dataclass(frozen=True)
+class Pruned:
+    """Which of a layer's weights are zero: the share `zeros` of them, the smallest, balanced for a configuration's units, or anywhere."""
+
+    zeros: float
+    config: Config | None
+
+    def mask(self, weights: NDArray[np.int8]) -> NDArray[np.bool_]:
+        """The weights that are kept."""
+        if self.config is None:
+            return unstructured(weights, self.zeros)
+        return balanced(weights, self.zeros, self.config.lanes, unit_slots(weights.shape, self.zeros, self.config))
+
+
+def make_layer(workload: Workload, seed: int, *, clustered: bool = False, pruned: Pruned | None = None) -> tuple[Layer, NDArray[np.uint8]]:
+    """A layer with random weights and an input with exactly the share of zeros asked for; the bias makes the output as sparse.
+
+    pruned: of the weights without it, the smallest are zero.
+    """
     rng = np.random.default_rng(seed)
     shape = (workload.C, workload.H, workload.W)
     x = rng.integers(1, 256, shape).astype(np.uint8)
@@ -125,6 +151,8 @@ def make_layer(workload: Workload, seed: int, *, clustered: bool = False) -> tup
         pads=(workload.pad,) * 4,
         low=0,
     )
+    if pruned:
+        layer = layer.replaced(weights=np.where(pruned.mask(layer.weights), layer.weights, 0).astype(np.int8))
     sums = accumulate(x, layer).reshape(workload.K, -1)
     scale = np.float32(64 / max(float(sums.std()), 1.0))
     # Of each channel's outputs so many survive that all channels together have the share asked for; ties do not survive.
@@ -155,24 +183,27 @@ def _feature_field(shape: tuple[int, int, int], rng: np.random.Generator) -> NDA
     return own + 0.4 * shared + 0.7 * channel + 1e-6 * rng.standard_normal(shape)
 
 
-def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: bool = False) -> LayerResult:
+def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: bool = False, pruned: Pruned | None = None) -> LayerResult:
     """Run one layer on a device; DoesNotFit if its memories cannot hold one group, or the input under one row of the output."""
     config = device.config
-    layer, x = make_layer(workload, seed, clustered=clustered)
+    layer, x = make_layer(workload, seed, clustered=clustered, pruned=pruned)
     expected = run_layer(x, layer)
     passes = plan(layer, x, config)
     bands = {repr(item.under): coded_bytes(item.read(x), layer.x) for item in passes}
     cycles, streamed, exact = 0, 0, True
     counted: Counter[str] = Counter()
     loaded, held = None, None
+    weight_bits = 0
     for item in passes:
         coded = bands[repr(item.under)]
         k_in = best_k(coded)
         block = sum_bytes(accumulate(item.read(x), item.layer)) if item.sums else coded_bytes(expected[item.block], layer.y)
         k_out = best_k(block)
         placed = place([item.layer], config)[0]
-        if item.between != loaded:
-            device.load(weight_packet(placed, config))
+        if (item.between, placed.way) != loaded:
+            weight_bits += placed.weight_bits(config)
+            for packet in weight_packets(placed, config):
+                device.load(packet)
             device.load(channel_packet(placed, config, sums=item.sums))
         ends = functools.partial(descriptor, placed, config, buffer=0, to_stream=True, final=True, k_out=k_out, sums=item.sums)
         resident, streaming = ends(from_stream=False), ends(from_stream=True, k_in=k_in)
@@ -184,12 +215,13 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
             runs.append(device.run(words, program=1))
             device.run(words, program=2)
         runs.append(device.run([]))
-        loaded, held = item.between, item.under
+        loaded, held = (item.between, placed.way), item.under
         streamed += runs[0].counters["total_cycles"]
         cycles += runs[-1].counters["total_cycles"]
         counted.update(runs[-1].counters)
         right = encode(block, k_out)
         exact &= all(len(run.packets) == 1 and np.array_equal(run.packets[0], right) for run in runs)
+    two_sided = two_sided_limit_cycles(x, layer, config.rows, config.lanes)
     dense, useful, limit = dense_macs(layer), useful_macs(x, layer), limit_cycles(x, layer, config.rows, config.lanes)
     return LayerResult(
         layer=workload.layer,
@@ -205,6 +237,9 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
         stream_bits=sum(size_bits(coded, best_k(coded)) for coded in bands.values()),
         entropy_bits=entropy_bits(coded_bytes(x, layer.x)),
         dense_bits=8 * x.size,
+        two_sided_limit_cycles=two_sided,
+        two_sided_utilisation=two_sided / cycles,
+        weight_bits=weight_bits / max(1, int(np.count_nonzero(layer.weights))),
         held_by=shares(counted, config.rows),
         bit_exact=exact,
         passes=len(passes),

@@ -40,6 +40,7 @@ from .codec import (
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
 from .layer import Activation, Function, Layer, Mixture, Winners, check_network
 from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
+from .lists import WeightLists, decode_lists, encode_lists, list_cycles, two_sided_limit_cycles, two_sided_macs
 from .network import SCORE_FRACTION, Thresholds, accumulate, finish, max_pool, route, run_layer, run_network
 from .numerics import apply_threshold, coded, look_up, requantise, requantise_scale, uncoded, weighed
 from .router import Overflow, Router, Routing
@@ -58,6 +59,7 @@ __all__ = [
     "Router",
     "Routing",
     "Thresholds",
+    "WeightLists",
     "Winners",
     "accumulate",
     "adaptive_k",
@@ -67,9 +69,11 @@ __all__ = [
     "coded",
     "coded_bytes",
     "decode",
+    "decode_lists",
     "dense_cycles",
     "dense_macs",
     "encode",
+    "encode_lists",
     "entropy_bits",
     "finish",
     "from_coded",
@@ -78,6 +82,7 @@ __all__ = [
     "keep_reaching",
     "keep_winners",
     "limit_cycles",
+    "list_cycles",
     "look_up",
     "max_pool",
     "max_run",
@@ -95,6 +100,8 @@ __all__ = [
     "threshold_relu",
     "tokens",
     "topk",
+    "two_sided_limit_cycles",
+    "two_sided_macs",
     "uncoded",
     "untokens",
     "useful_macs",

@@ -157,13 +157,13 @@ def _through(
 
 def pass_starts(layer: Layer, x: Tensor, y: Tensor, config: Config) -> Iterator[Start]:
     """The passes of a layer, as the accelerator computes it, over an input (C, H, W), of which y comes; DoesNotFit if there are none."""
-    loaded: object = None  # the channels between which weights lie there, and how they were unrolled
+    loaded: object = None  # the channels between which weights lie there, and the way in which they are used
     for item in plan(layer, x, config):
         coded = coded_bytes(item.read(x), layer.x)
         block = sum_bytes(accumulate(item.read(x), item.layer)) if item.sums else coded_bytes(y[item.block], layer.y)
         k_in, k_out = best_k(coded), best_k(block)
         placed = place([item.layer], config)
-        lies = item.between, placed[0].factor, placed[0].merges
+        lies = item.between, placed[0].way
         packets = [program_packet(network_program(placed, config, k_in=k_in, k_out=k_out, sums=item.sums))]
         if lies != loaded:
             packets += load_packets(placed, config, sums=item.sums)

@@ -99,6 +99,8 @@ class Accelerator(wiring.Component):
         if config.winners:
             m.d.comb += output.threshold.eq(control.threshold)
             m.d.comb += [getattr(control, name).eq(getattr(output, name)) for name in ("decided", "smallest", "full")]
+        if config.slots:
+            m.d.comb += control.list_wrong.eq(grid.list_wrong)
         late = Const(0)
         if config.overlaps:
             late = input_.late

@@ -65,6 +65,8 @@ class Config:
         more for each of its pixels: a power of two, 64...65,536; 0 for none. Not where the form is serial.
     functions: tables held, of what becomes of each of 256 values, for layers with a function behind their requantisation: a power of two,
         1...64; 0 for none.
+    slots: weight lists are built, by which a lane skips weights that are zero as well, and computes up to so many output channels at
+        once: 8 or 16; 0 for none. There are as many lists as weights a lane. Not where the form is serial, nor where scan is 1.
     wide_program: a descriptor is fetched four words a cycle, which takes more memory blocks, and some 15 cycles less for each layer.
     experts, experts_chosen: a router is built that chooses up to `experts_chosen` of `experts` for each input of a layer, whose other
         experts are skipped: 2...64, and 1...8 of them; 0 and 0 for none. Not where the form is serial.
@@ -91,6 +93,7 @@ class Config:
     pixel_winners: int = 0
     pool_elements: int = 0
     functions: int = 0
+    slots: int = 0
     wide_program: bool = False
     experts: int = 0
     experts_chosen: int = 0
@@ -99,7 +102,7 @@ class Config:
         sizes = (
             *("rows", "lanes", "weights", "entries", "pixels", "features", "side", "channels", "layers"),
             *("scan", "sums", "ranges_ahead", "survivors", "pointers", "soft_lanes"),
-            *("winners", "pixel_winners", "pool_elements", "functions", "experts", "experts_chosen"),
+            *("winners", "pixel_winners", "pool_elements", "functions", "slots", "experts", "experts_chosen"),
         )
         for item in sizes:
             value = getattr(self, item)
@@ -150,6 +153,10 @@ class Config:
             raise ValueError(f"pool_elements must be 0 where the form is serial, not {self.pool_elements}")
         if self.functions and not (_power_of_two(self.functions) and self.functions <= 64):
             raise ValueError(f"functions must be a power of two from 1 to 64, or 0 for none, not {self.functions}")
+        if self.slots not in (0, 8, 16):
+            raise ValueError(f"slots must be 8 or 16, or 0 for none, not {self.slots}")
+        if self.slots and (self.serial or self.scan == 1):
+            raise ValueError(f"slots must be 0 where the form is serial, or scan is 1, not {self.slots}")
         if self.experts and not 2 <= self.experts <= 64:
             raise ValueError(f"experts must be from 2 to 64, or 0 for none, not {self.experts}")
         if self.experts and self.serial:
@@ -199,6 +206,16 @@ class Config:
     def weight_ports(self) -> int:
         """Rows that share one weight memory."""
         return min(self.rows, 2)
+
+    @property
+    def index_bits(self) -> int:
+        """Width of the number of a slot."""
+        return max(1, (self.slots - 1).bit_length())
+
+    @property
+    def count_bits(self) -> int:
+        """Width of a number of slots, and of words in a list."""
+        return self.slots.bit_length()
 
     @property
     def weight_copies(self) -> int:
@@ -271,7 +288,7 @@ class Config:
         return replace(self, **changes)  # type: ignore[arg-type]
 
 
-_BUILT: dict[str, Any] = {"pool_elements": 8192, "functions": 8, "wide_program": True}  # in each preset
+_BUILT: dict[str, Any] = {"pool_elements": 8192, "functions": 8, "slots": 16, "wide_program": True}  # in each preset
 PRESETS = {
     config.name: config
     for config in (

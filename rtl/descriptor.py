@@ -20,6 +20,7 @@ class Use(Enum):
     COMPUTES = "unless the opcode is LOAD"
     POOLING = "where merges is 1"
     FUNCTIONS = "where looked_up is 1"
+    LISTS = "where lists is 1"
     WINNERS = "where winners_of asks for winners"
     TENSOR_WINNERS = "where they are a tensor's"
     EXPERTS = "where the opcode is EXPERTS"
@@ -32,6 +33,8 @@ class Use(Enum):
             return config.pool_elements > 0
         if self is Use.FUNCTIONS:
             return config.functions > 0
+        if self is Use.LISTS:
+            return config.slots > 0
         if self is Use.TENSOR_WINNERS:
             return config.winners > 0
         return self is not Use.WINNERS or config.some_winners
@@ -132,7 +135,14 @@ FIELDS = (
         "the function's table that `table` says has what becomes of each output; the error NOT_BUILT where no tables are",
         held=None,
     ),
-    Field("reserved0", 2),
+    Field(
+        "lists",
+        1,
+        "the layer's weights are lists: what is said of weights in words 12 to 15 is said of their taps, and a unit of work computes up to"
+        " `slots` groups, without pooling of pool_rows and pool_columns; the error NOT_BUILT where no lists are",
+        held=None,
+    ),
+    Field("reserved0", 1),
     Field("stride_rows", 8, "the convolution's stride in rows", held=_coordinate),
     Field("stride_columns", 8, "the convolution's stride in columns", held=_coordinate),
     # word 1: what becomes of a value
@@ -268,7 +278,18 @@ FIELDS = (
     Field("merge_stride_rows", 5, "merges: the pooling's stride in rows", use=Use.POOLING, least=1),
     Field("merge_stride_columns", 5, "merges: the pooling's stride in columns", use=Use.POOLING, least=1),
     Field("reserved2", 1),
-    # words 21 and 22, for winners
+    # word 21, for lists
+    Field(
+        "slots",
+        5,
+        "lists: groups that a unit computes at once, but for the last unit of a pixel, which computes those that are left",
+        held=lambda config: config.count_bits,
+        use=Use.LISTS,
+        least=1,
+    ),
+    Field("spare_lane", 1, "lists: the last lane of each group but the last one is not used", use=Use.LISTS),
+    Field("reserved5", 26),
+    # words 22 and 23, for winners
     Field(
         "winners",
         32,
@@ -285,7 +306,7 @@ FIELDS = (
         least=1,
     ),
     Field("reserved3", 17),
-    # words 23 and 24, for EXPERTS
+    # words 24 and 25, for EXPERTS
     Field(
         "expert_groups",
         16,
@@ -340,9 +361,10 @@ def layer_layout(config: Config) -> data.StructLayout:
     """The layer that runs: the descriptor's fields under the same names, no wider than this configuration needs.
 
         computes stands for the opcode (with gates and routed where experts are built), and weights_end is only checked. What is kept of a
-    field modulo 65,536 is enough for the addresses of this configuration. merges is there where the pooling unit is built, and looked_up
-    where functions are. Where winners are built, of_tensor and of_pixel stand for winners_of. With kept, what reaches the threshold kept
-    from an earlier tensor wins; with follows, the layer's input is still being stored when it begins, as winners of the layer before.
+    field modulo 65,536 is enough for the addresses of this configuration. merges is there where the pooling unit is built, looked_up
+    where functions are, and lists where these are. Where winners are built, of_tensor and of_pixel stand for winners_of. With kept, what
+    reaches the threshold kept from an earlier tensor wins; with follows, the layer's input is still being stored when it begins, as
+    winners of the layer before.
     """
     members: dict[str, ShapeLike] = {"computes": 1}
     if config.winners:
@@ -357,6 +379,8 @@ def layer_layout(config: Config) -> data.StructLayout:
         members["merges"] = 1
     if config.functions:
         members["looked_up"] = 1
+    if config.slots:
+        members["lists"] = 1
     for field in FIELDS:
         if field.meaning and field.held and field.use.built(config):
             shape = Shape.cast(field.shape)

@@ -15,6 +15,7 @@ else:
 
 RUN_BITS = MAX_RUN.bit_length()
 LANES_A_WORD = 4  # whose int8 weights are loaded with one word
+INDEX_LANES_A_WORD = 8  # likewise, whose numbers of slots are: four bits each
 FUNCTION_WORDS = 64  # of a function's table: four of its 256 bytes each
 
 
@@ -71,6 +72,8 @@ class LoadTarget(enum.Enum, shape=unsigned(4)):
     CHANNELS = 1
     PROGRAM = 2
     FUNCTIONS = 3
+    LISTS = 4
+    INDICES = 5
 
 
 class LoadHeader(data.Struct):
@@ -84,13 +87,21 @@ def store_layout(config: Config) -> data.StructLayout:
     """What the load port stores in this cycle, in all memories but the program's.
 
     loading: weights are being stored, so none are read. weights: one bit for each word of lanes. bias, scale, upper, lower: of a channel.
-    Where functions are built, function: of a function's table. address, data: where and what.
+    Where functions are built, function: of a function's table. Where lists are built, list: of a tap; indices: one bit for each word of
+    lanes, as for weights; loading holds for them as well. address, data: where and what.
     """
     words = config.lanes // LANES_A_WORD
     enables = {"loading": 1, "weights": words, "bias": 1, "scale": 1, "upper": 1, "lower": 1}
     if config.functions:
         enables["function"] = 1
+    if config.slots:
+        enables |= {"list": 1, "indices": index_words(config)}
     return data.StructLayout({**enables, "address": 16, "data": 32})
+
+
+def index_words(config: Config) -> int:
+    """Words that hold the numbers of all lanes' slots, at one address."""
+    return -(-config.lanes // INDEX_LANES_A_WORD)
 
 
 def last_positive(layer: data.View) -> Value:
@@ -117,11 +128,15 @@ def unit_layout(config: Config) -> data.StructLayout:
     weight: the weight address of (r = 0, f = 0): that of the group's first weight - x * C, modulo the weights held.
     last_group: only last_lanes of the lanes count.
     whole: all rows of its input are stored; of others, each is waited for. Where parts work serially, all are.
+    Where lists are built, slots: of a layer with lists, the groups that the unit computes at once, from the first window's on; their
+    weights are lists, and of weights it are those of taps.
     """
     coordinate = signed(config.coordinate_bits + 1)
-    waits = {} if config.serial else {"whole": 1}
+    more = {} if config.serial else {"whole": 1}
+    if config.slots:
+        more["slots"] = config.count_bits
     return data.StructLayout(
-        {"x": coordinate, "y": coordinate, "row_pixel": config.pixel_bits, "weight": config.weight_bits, "last_group": 1, **waits}
+        {"x": coordinate, "y": coordinate, "row_pixel": config.pixel_bits, "weight": config.weight_bits, "last_group": 1, **more}
     )
 
 
@@ -130,7 +145,7 @@ def range_layout(config: Config) -> data.StructLayout:
 
     start: index of the first one. count: how many, 0 only for a window without any, which still has to end.
     weight: what is added to f to give the weight address.
-    first_window, last_window: of the unit (of its pool). end: of the window. last_group: as in the unit.
+    first_window, last_window: of the unit (of its pool). end: of the window. last_group, slots: as in the unit.
     """
     return data.StructLayout(
         {
@@ -141,6 +156,7 @@ def range_layout(config: Config) -> data.StructLayout:
             "last_window": 1,
             "end": 1,
             "last_group": 1,
+            **({"slots": config.count_bits} if config.slots else {}),
         }
     )
 
@@ -149,10 +165,13 @@ def order_layout(config: Config) -> data.StructLayout:
     """Which row works on the next unit in order, whether it is a pixel's first or last group, whether a row's last pixel, and whether the
     tensor's last unit.
 
-    Where experts are built, skipped: it stands for all units of an expert that is not chosen, and no row works on it.
+    Where experts are built, skipped: it stands for all units of an expert that is not chosen, and no row works on it. Where lists are
+    built, slots: groups of the unit, 1 of a layer without lists.
     """
-    skipped = {"skipped": 1} if config.experts else {}
-    return data.StructLayout({"row": (config.rows - 1).bit_length(), "first_group": 1, "last_group": 1, "row_end": 1, "last": 1, **skipped})
+    more = {"skipped": 1} if config.experts else {}
+    if config.slots:
+        more["slots"] = config.count_bits
+    return data.StructLayout({"row": (config.rows - 1).bit_length(), "first_group": 1, "last_group": 1, "row_end": 1, "last": 1, **more})
 
 
 def sums_signature(config: Config) -> wiring.Signature:

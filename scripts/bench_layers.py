@@ -22,6 +22,12 @@ def layers(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random numbers; the same seed gives the same layers.", min=0)] = 0,
     clustered: Annotated[bool, typer.Option("--clustered", help="Zeros lie together, as in real feature maps.")] = False,
+    weights: Annotated[
+        float | None, typer.Option("--weights", metavar="SHARE", help="Make this share of the weights zero, the smallest.", min=0, max=1)
+    ] = None,
+    unstructured: Annotated[
+        bool, typer.Option("--unstructured", help="With --weights: anywhere, instead of equally many for each lane at each tap.")
+    ] = False,
     layer: Annotated[str | None, typer.Option("--layer", metavar="NAME", help="Only this layer of the table.")] = None,
     json: JsonOption = None,
     plot: Annotated[
@@ -49,7 +55,11 @@ def layers(
     - `skipgrid bench layers --layer "LeNet Conv2" --seed 7`
     """
     config = find_config(preset_name)
-    report, results, refused = measure_layers(config, table_file, seed, clustered=clustered, layer=layer)
+    if unstructured and weights is None:
+        raise typer.BadParameter("it says which weights are zero; --weights says how many", param_hint="--unstructured")
+    report, results, refused = measure_layers(
+        config, table_file, seed, clustered=clustered, layer=layer, weights=weights, unstructured=unstructured
+    )
     _show(config, results, refused, report)
     write_json(json, report)
     if plot:
@@ -63,10 +73,17 @@ def layers(
 
 
 def measure_layers(
-    config: Config, table_file: Path | None = None, seed: int = 0, *, clustered: bool = False, layer: str | None = None
+    config: Config,
+    table_file: Path | None = None,
+    seed: int = 0,
+    *,
+    clustered: bool = False,
+    layer: str | None = None,
+    weights: float | None = None,
+    unstructured: bool = False,
 ) -> tuple[dict[str, Any], "list[LayerResult]", dict[str, str]]:
     """Measure a table's layers: the report for JSON, what was measured, and why the other layers do not fit, by name."""
-    from skipgrid.benches.layers import geomean_utilisation, mean_speedup, measure_layer, read_table
+    from skipgrid.benches.layers import Pruned, geomean_utilisation, mean_speedup, measure_layer, read_table
     from skipgrid.host.compiler.fits import DoesNotFit
     from skipgrid.host.simulation.device import SimulatedDevice
 
@@ -74,12 +91,13 @@ def measure_layers(
     with building(config.name):
         device = SimulatedDevice(config)
     results, refused = [], {}
+    pruned = None if weights is None else Pruned(weights, None if unstructured else config)
     with bar() as progress:
         task = progress.add_task(f"layers on {config.name}", total=len(chosen))
         for number, workload in chosen:
             progress.update(task, description=workload.layer)
             try:
-                results.append(measure_layer(device, workload, seed + number, clustered=clustered))
+                results.append(measure_layer(device, workload, seed + number, clustered=clustered, pruned=pruned))
             except DoesNotFit as reason:
                 refused[workload.layer] = str(reason)
             progress.advance(task)

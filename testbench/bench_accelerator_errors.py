@@ -12,7 +12,7 @@ from ports import BusError, Packet, Ports
 from skipgrid.benches.fuzz.session import walked_macs
 from skipgrid.golden import Activation, Layer, coded_bytes, encode
 from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
-from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
+from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packets
 from skipgrid.host.compiler.placement import Placed
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import SLOT_WORDS, Descriptor
@@ -506,7 +506,7 @@ async def loading_waits_for_the_end_of_a_run(dut: Any) -> None:
     await ports.begin()
     await ports.load(program_packet([ports.layer()]))
     await ports.start()
-    ports.load_port.send_nowait([int(word) for word in weight_packet(ports.good.placed[0], ports.config)])
+    ports.load_port.send_nowait([int(word) for word in weight_packets(ports.good.placed[0], ports.config)[0]])
     ports.load_port.send_nowait([int(word) for word in channel_packet(ports.good.placed[0], ports.config)])
     for _ in range(trials(50)):
         await RisingEdge(dut.clk)

@@ -11,6 +11,7 @@ from networks import large_layer, random_network
 from skipgrid.golden import Layer
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.placement import Placed
+from skipgrid.host.compiler.ways import PLAIN
 from skipgrid.rtl.layouts import Opcode, order_layout, unit_layout
 from streams import PROFILES, Bench, Scoreboard, config, layer_bits, trials
 
@@ -150,7 +151,7 @@ async def groups_that_begin_further_right(dut: object) -> None:
         weights = np.ones((lanes - 1, 1, R, S), np.int8)
         shape = (1, 4, (lanes * bench.random.randint(1, 2) - 1) * step + S - pad)
         layer = Layer("shifted", weights, ones.astype(np.int32), ones, shape, stride=(1, step), pads=(0, pad, 0, 0))
-        placed = Placed(layer, bench.random.randrange(bench.config.weights), 0, factor=lanes)
+        placed = Placed(layer, bench.random.randrange(bench.config.weights), 0, way=replace(PLAIN, factor=lanes))
         assert placed.shift(bench.config) == step
         await bench.check(placed, ramp=bench.random.random() < 0.7)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skipgrid.benches.layers import make_layer, read_table
 from skipgrid.golden import coded_bytes, encode, run_layer
 from skipgrid.host.compiler.descriptors import descriptor
-from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packet
+from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packets
 from skipgrid.host.compiler.placement import place
 from skipgrid.rtl.config import Config, preset
 
@@ -41,7 +41,7 @@ def layer_packets(config: Config) -> Packets:
     layer, x = make_layer(workload, seed=0)
     placed = place([layer], config)[0]
     program = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)
-    load = [weight_packet(placed, config), channel_packet(placed, config), program_packet([program])]
+    load = [*weight_packets(placed, config), channel_packet(placed, config), program_packet([program])]
     return Packets(load, coded_bytes(x, layer.x), encode(coded_bytes(run_layer(x, layer), layer.y), 0))
 
 

@@ -1,5 +1,7 @@
 """Programs of descriptors: what the accelerator is told of each layer, one step after another."""
 
+from math import ceil
+
 import numpy as np
 
 from skipgrid.golden.layer import Activation, Layer
@@ -8,7 +10,7 @@ from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, Descriptor, layer_layout
 from skipgrid.rtl.layouts import Opcode, WinnersOf
 
 from ..devices.device import Words
-from .fits import DoesNotFit, choosing, group_weights, groups, remedy
+from .fits import DoesNotFit, choosing, group_weights, remedy
 from .lowering import lowered
 from .packing import modular, most, packed
 from .placement import Placed
@@ -48,7 +50,7 @@ def descriptor(
     threshold = layer.threshold if layer.function is None else 0  # its table has it
     if threshold > most("threshold"):  # no output is as far from zero
         low, high, threshold = zero, zero, 0
-    count = groups(layer, config)
+    count = placed.groups(config)
     shift = placed.shift(config)
     experts = {}
     if layer.mixture is not None:
@@ -56,7 +58,7 @@ def descriptor(
         experts = {"experts": layer.mixture.experts, "expert_groups": each, "expert_weights": each * group_weights(layer)}
     channels, rows, columns = placed.layer.out_shape
     stored_channels, stored_rows, stored_columns = stored or placed.layer.out_shape
-    last_lanes = K - (count - 1) * config.lanes
+    last_lanes = K - (count - 1) * placed.lanes_used(config)
     lacking = out_columns * placed.factor - placed.convolved.out_shape[2]  # outputs of the last unit of a row
     pools: dict[str, int] = {}
     if placed.merges:
@@ -66,6 +68,11 @@ def descriptor(
     function: dict[str, int] = {}
     if placed.table is not None and not sums:
         function = {"looked_up": 1, "table": placed.table, "positive_out": positive_max(layer.y)}
+    weights_base, weights_end = placed.weights_base, placed.weights_base + count * group_weights(layer)
+    lists: dict[str, int] = {}
+    if placed.slots:
+        weights_base, weights_end = placed.lists_base, placed.lists_base + placed.lists(config)
+        lists = {"lists": 1, "slots": placed.slots, "spare_lane": placed.way.spare_lane}
     winners: dict[str, int] = {}
     chosen = choosing(placed.layer)
     if chosen is not None:
@@ -109,7 +116,11 @@ def descriptor(
         span_rows=(pool_rows - 1) * stride_rows + R,
         # Twice the time in which the ranges of the next unit are found: with less rows would wait for them, with more units go
         # to rows that are busy for longer than others. It is a hint, so the most that is stored of it will do.
-        lead=min(2 * (R * pool_rows * pool_columns + (11 if config.spread else 7)), (1 << layer_layout(config)["lead"].width) - 1),
+        # An entry of a list takes as many cycles as the list is long.
+        lead=min(
+            ceil(2 * (R * pool_rows * pool_columns + (11 if config.spread else 7)) / placed.cycles_an_entry(config)),
+            (1 << layer_layout(config)["lead"].width) - 1,
+        ),
         stride_pixels=stride_rows * W,
         unit_stride_pixels=unit_rows * W,
         first_pixel=-top * W - 1,
@@ -117,8 +128,8 @@ def descriptor(
         group_weights=group_weights(layer) - shift * C,
         stride_weights=-stride_columns * C,
         unit_stride_weights=-unit_columns * C,
-        first_weight=placed.weights_base + left * C,
-        weights_end=placed.weights_base + count * group_weights(layer),
+        first_weight=weights_base + left * C,
+        weights_end=weights_end,
         channels_base=placed.channels_base,
         groups=count,
         last_lanes=last_lanes,
@@ -126,7 +137,7 @@ def descriptor(
         stored_channels=stored_channels,
         stored_rows=stored_rows,
         stored_columns=stored_columns,
-        **(pools | function | winners),
+        **(pools | function | lists | winners),
         **experts,
     )
 

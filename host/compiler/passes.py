@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from skipgrid.golden.codec import best_k, coded_bytes, size_bits
 from skipgrid.golden.layer import Layer
+from skipgrid.golden.lists import list_lengths
 from skipgrid.rtl.config import Config
 
 from .fits import DoesNotFit, check_fits, choosing, group_weights, groups, remedy
@@ -169,23 +170,42 @@ def cut_channels(layer: Layer, config: Config) -> list[Cut]:
     at_once = max(1, min(config.weights // group_weights(layer), config.channels // config.lanes))
     apart = len({(each.start, each.stop) for each in reads}) > 1
     sizes = {at_once} | ({1 << power for power in range((len(reads) - 1).bit_length())} if apart else set())
+    if _lists(layer, config):  # which may take less of the memory
+        unit = -(-len(reads) // -(-len(reads) // config.slots))  # groups that a unit computes
+        sizes |= set(range(unit, len(reads) + unit, unit)) | set(range(unit))
+        sizes.discard(0)
     for size in sorted(sizes, reverse=True):
         cuts = []
         for first in range(0, len(reads), size):
             some = reads[first : first + size]
             channels = slice(first * config.lanes, min((first + size) * config.lanes, K))
             cuts.append(Cut(channels, slice(min(each.start for each in some), max(each.stop for each in some)) if apart else slice(0, C)))
-        each_weights = [(cut.reads.stop - cut.reads.start) * int(np.prod(layer.weights.shape[2:])) for cut in cuts]
-        counts = [-(-(cut.channels.stop - cut.channels.start) // config.lanes) for cut in cuts]
-        if size > 1 and any(weights * count > config.weights for weights, count in zip(each_weights, counts, strict=True)):
-            continue
         if size * config.lanes > config.channels:
             continue
-        taps = layer.weights.shape[2] * layer.weights.shape[3] / (layer.stride[0] * layer.stride[1])
+        walked = [_walked(layer, cut, config) for cut in cuts]
+        if size > 1 and None in walked:
+            continue
+        strides = layer.stride[0] * layer.stride[1]
         pixels = layer.shape[1] * layer.shape[2] / 2  # of which so many are not zero, roughly
-        multiplying = sum((cut.reads.stop - cut.reads.start) * count for cut, count in zip(cuts, counts, strict=True))
-        found.append((multiplying * pixels * taps / config.rows + BEGINNING * len(cuts), cuts))
+        found.append((sum(each or 0 for each in walked) * pixels / strides / config.rows + BEGINNING * len(cuts), cuts))
     return min(found, key=lambda each: each[0])[1] if found else [Cut(slice(0, min(config.lanes, K)), slice(0, C))]
+
+
+def _lists(layer: Layer, config: Config) -> bool:
+    """Whether weights may be lists, however large the layer is."""
+    return config.slots > 0 and layer.pool == (1, 1) and layer.mixture is None
+
+
+def _walked(layer: Layer, cut: Cut, config: Config) -> int | None:
+    """Cycles that a nonzero of each channel of the input takes, over all of the filter, in a pass; None if its weights are too many."""
+    weights = layer.weights[cut.channels, cut.reads]
+    groups_in_pass, taps = -(-len(weights) // config.lanes), int(np.prod(weights.shape[1:]))
+    found = [groups_in_pass * taps] if groups_in_pass * taps <= config.weights else []
+    if _lists(layer, config):
+        counts = list_lengths(weights, config.lanes, -(-groups_in_pass // -(-groups_in_pass // config.slots)))
+        if max(int(counts.sum()), counts.size) <= config.weights:
+            found.append(int(counts.clip(min=1).sum()))
+    return min(found, default=None)
 
 
 def apart_saves(layer: Layer, config: Config) -> bool:
@@ -193,13 +213,12 @@ def apart_saves(layer: Layer, config: Config) -> bool:
     cuts = cut_channels(layer, config)
     if len(cuts) == 1 or cuts[0].reads == slice(0, layer.shape[0]):
         return False
-    K, C, R, S = layer.weights.shape
-    an_entry = layer.shape[1] * layer.shape[2] / 2 * R * S / (layer.stride[0] * layer.stride[1]) / config.rows
-    together = -(-K // config.lanes) * C * an_entry
-    alone = (
-        sum((cut.reads.stop - cut.reads.start) * -(-(cut.channels.stop - cut.channels.start) // config.lanes) for cut in cuts) * an_entry
-    )
-    return bool(alone + BEGINNING * (len(cuts) + 2) < together)
+    K, C = layer.weights.shape[:2]
+    an_entry = layer.shape[1] * layer.shape[2] / 2 / (layer.stride[0] * layer.stride[1]) / config.rows
+    together, alone = _walked(layer, Cut(slice(0, K), slice(0, C)), config), [_walked(layer, cut, config) for cut in cuts]
+    if together is None or None in alone:  # it is in passes anyway
+        return together is None
+    return bool(sum(each or 0 for each in alone) * an_entry + BEGINNING * (len(cuts) + 2) < together * an_entry)
 
 
 def with_channels(layer: Layer, cut: Cut) -> Layer:

@@ -29,8 +29,8 @@ def strides(layer: Layer) -> tuple[int, int]:
     return layer.pool_stride[0] if rows > 1 else 1, layer.pool_stride[1] if columns > 1 else 1
 
 
-def merges(layer: Layer, config: Config) -> bool:
-    """Whether the pooling unit pools a layer: it is built, holds a row of the output, and saves cycles.
+def mergeable(layer: Layer, config: Config) -> bool:
+    """Whether the pooling unit can pool a layer: it is built, and holds a row of the output.
 
     It pools what a function has given: that is the same where the function never falls. Where it does not leave zero as it is, what
     is pooled has few zeros.
@@ -44,12 +44,19 @@ def merges(layer: Layer, config: Config) -> bool:
         return False
     if layer.function is not None and not (layer.function.never_falls and keeps_zero(layer)):
         return False
-    alone = convolution(layer)
     try:
-        check_fits(alone, config)
+        check_fits(convolution(layer), config)
     except DoesNotFit:
         return False
-    return max(_cycles(alone, config), _pooling_cycles(alone, config)) < _cycles(layer, config)
+    return True
+
+
+def merges(layer: Layer, config: Config) -> bool:
+    """Whether the pooling unit pools a layer without lists: it can, and saves cycles."""
+    if not mergeable(layer, config):
+        return False
+    alone = convolution(layer)
+    return max(_cycles(alone, config), pooling_cycles(alone, config)) < _cycles(layer, config)
 
 
 def _cycles(layer: Layer, config: Config) -> float:
@@ -58,7 +65,7 @@ def _cycles(layer: Layer, config: Config) -> float:
     return max(cycles(layer, 1, config) - saved, OUTPUTS * prod(layer.out_shape) / config.survivors)
 
 
-def _pooling_cycles(layer: Layer, config: Config) -> float:
+def pooling_cycles(layer: Layer, config: Config) -> float:
     """In which the pooling unit takes a convolution's outputs, word by word, and one for each pixel at least."""
     K, rows, columns = layer.out_shape
     return float(rows * (columns * max(1.0, min(-(-K // config.pool_word), OUTPUTS * K)) + ROW))

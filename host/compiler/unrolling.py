@@ -75,13 +75,13 @@ def _ends_in_last_group(layer: Layer, factor: int, config: Config) -> bool:
     return K * (-columns % factor) < factor * K - (-(-factor * K // config.lanes) - 1) * config.lanes
 
 
-def cycles(layer: Layer, factor: int, config: Config) -> float:
-    """In which the grid computes a layer, roughly."""
+def cycles(layer: Layer, factor: int, config: Config, share: float = SHARE) -> float:
+    """In which the grid computes a layer, roughly; share: of its activations that are not zero."""
     K, C, R, S = layer.weights.shape
     _, rows, columns = layer.out_shape
     wide = S + (span(K, factor, config.lanes) - 1) * step(layer)
     units = -(-factor * K // config.lanes) * rows * -(-columns // factor)
-    return float(-(-units // config.rows) * layer.pool[0] * layer.pool[1] * (R * RANGE + SHARE * R * wide * C))
+    return float(-(-units // config.rows) * layer.pool[0] * layer.pool[1] * (R * RANGE + share * R * wide * C))
 
 
 def _fits(layer: Layer, factor: int, config: Config) -> bool:

@@ -1,6 +1,6 @@
 """The sequencer: fetches layer descriptors, checks them, and runs them one after another."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -225,7 +225,7 @@ class Sequencer(wiring.Component):
                     found[Error.DESCRIPTOR_UNKNOWN].append(~known)
                     m.d.sync += [self.layer[chosen].eq(value == choice) for chosen, choice in self._choosers.items()]
                 continue
-            if name in ("merges", "looked_up"):
+            if name in ("merges", "looked_up", "lists"):
                 if name in self.layer.shape().members:
                     m.d.sync += self.layer[name].eq(value & computes)
                 else:
@@ -261,6 +261,8 @@ class Sequencer(wiring.Component):
             return self.layer.merges
         if use is Use.FUNCTIONS:
             return self.layer.looked_up
+        if use is Use.LISTS:
+            return self.layer.lists
         if use is Use.TENSOR_WINNERS:
             return self.layer.of_tensor
         if use is Use.WINNERS:
@@ -271,13 +273,21 @@ class Sequencer(wiring.Component):
         """What is wrong with the descriptor, whatever the buffers hold: fields by themselves, and with each other."""
         config, layer = self.config, self.layer
         wrong = Signal(Error)
-        mismatch = (layer.groups * config.lanes + layer.last_lanes != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
+        channels = layer.groups * config.lanes + layer.last_lanes
+        if config.slots:
+            channels -= Mux(layer.lists & layer.spare_lane, layer.groups - 1, 0)
+        mismatch = (channels != layer.K + config.lanes) | (layer.last_lanes > config.lanes)
         mismatch |= layer.end_lanes > layer.last_lanes
         unaligned = (layer.channels_base & (config.lanes - 1)).any()
         too_long = (config.features < layer.C) | (layer.computes & ~layer.to_stream & (config.features < layer.stored_channels))
         if config.experts:
             whole = (layer.experts * layer.expert_groups == layer.groups) & (layer.last_lanes == config.lanes)
             mismatch |= layer.routed & ~(whole & (layer.experts <= config.experts))
+        if config.slots:
+            pooled = (layer.pool_rows != 1) | (layer.pool_columns != 1)
+            mismatch |= layer.lists & (pooled | (layer.slots > config.slots))
+            if config.experts:
+                mismatch |= layer.lists & layer.routed
         if config.pool_elements:
             row = layer.row_elements + (config.pool_word - 1) * layer.stored_columns  # the last word of a pixel may be nearly empty
             too_long |= layer.merges & (row >= config.pool_elements)

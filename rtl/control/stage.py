@@ -28,6 +28,7 @@ class ControlStage(wiring.Component):
         old: what is under way is of the time before a reset. store: for the memories of weights and channels.
         input_ready, loaded, stored, leaves, late, follows, failed, error: as of `InputStage`. sent, routed, decided, full: as of
             `OutputStage`.
+        list_wrong: as of `GridStage`, where lists are built.
         others_busy: something is under way in the other stages that a stop does not end at once.
         threshold, smallest: of the layer's winners; kept, and what is to be kept.
         irq, busy, failed_run: as the accelerator's ports `irq`, `busy` and `error`.
@@ -56,6 +57,7 @@ class ControlStage(wiring.Component):
             "others_busy": In(1),
             "failed": In(1),
             "error": In(Error),
+            **({"list_wrong": In(1)} if config.slots else {}),
             "irq": Out(1),
             "busy": Out(1),
             "failed_run": Out(1),
@@ -178,6 +180,12 @@ class ControlStage(wiring.Component):
             self.store.address.eq(loader.address),
             self.store.data.eq(loader.data),
         ]
+        if self.config.slots:
+            words = loader.index[: len(self.store.indices)]
+            far += [
+                self.store["list"].eq(loader.write_lists),
+                self.store.indices.eq(words & loader.write_indices.replicate(len(words))),
+            ]
 
     def _faults(self, m: Module, registers: Registers, loader: Loader, sequencer: Sequencer) -> None:
         """What ends a run, or keeps it from beginning, and its error; of several in a cycle the last one here counts."""
@@ -185,6 +193,8 @@ class ControlStage(wiring.Component):
         with m.If(registers.stop & sequencer.busy):
             m.d.sync += stopping.eq(1)
         faults = [(stopping, Error.STOPPED), (loader.failed, loader.error), (self.failed, self.error)]
+        if self.config.slots:
+            faults.append((self.list_wrong & ~self.failed & ~failing, Error.LIST_WRONG))
         if self.config.winners:
             faults.append((self.full & ~self.failed & ~failing, Error.ENTRIES_FULL))
         failed = Cat(fault for fault, _ in faults[2:]).any()

@@ -22,7 +22,7 @@ def fetcher_signature(config: Config) -> wiring.Signature:
             "units": In(stream.Signature(unit_layout(config))),
             "pointers": Out(pointers_signature(config)),
             "ranges": Out(stream.Signature(range_layout(config))),
-            "issued": In(1),
+            "issued": In(2 if config.slots else 1),
             "busy": Out(1),
             **({} if config.serial else {"rows": In(config.coordinate_bits), "waits": Out(1)}),
         }
@@ -41,7 +41,7 @@ class RangeFetcher(wiring.Component):
             a single row takes them at once.
         pointers: the row's reads of them.
         ranges: of all windows of the unit, in order; each window has at least one, if only to carry `end`.
-        issued: an entry of a range (or a window without any) is taken for multiplication in this cycle.
+        issued: so many entries of ranges (or windows without any) are taken for multiplication in this cycle: 0...1, and 2 with lists.
         busy: a range of a unit is being found, and is not waiting for a row of the input.
         rows: feature-map rows of the input that are stored. waits: a window row waits for one of them.
 
@@ -87,7 +87,7 @@ class RangeFetcher(wiring.Component):
         weight, window_weight, unit_weight = (Signal(config.weight_bits, name=name) for name in ("weight", "window_weight", "unit_weight"))
         filter_rows_left = Signal.like(layer.R)
         pool_columns_left, pool_rows_left = Signal.like(layer.pool_columns), Signal.like(layer.pool_rows)
-        first_window, last_group = Signal(), Signal()
+        first_window, last_group, slots = Signal(), Signal(), Signal(config.count_bits)
         end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
         # A row of the input that is not stored yet is waited for: that it is, is known in the cycle after `y` has changed.
         whole, steady, behind_y = Signal(), Signal(), Signal.like(y)  # the unit's rows are stored; `y` is as it was
@@ -154,6 +154,8 @@ class RangeFetcher(wiring.Component):
             asked_range.end.eq(end),
             asked_range.last_group.eq(last_group),
         ]
+        if config.slots:
+            asks.append(asked_range.slots.eq(slots))
         if config.spread:  # a register on the way to the memory
             with m.If(advance):
                 m.d.sync += asks
@@ -258,6 +260,8 @@ class RangeFetcher(wiring.Component):
                 first_window.eq(1),
                 last_group.eq(unit.last_group),
             ]
+            if config.slots:
+                m.d.sync += slots.eq(unit.slots)
         return m
 
     def _takes_late(self, m: Module, found_entries: Value, closed: Value, all_found: Value) -> Value:
@@ -270,7 +274,7 @@ class RangeFetcher(wiring.Component):
         most = (RANGES_AHEAD + config.ranges_ahead + UNDER_WAY) * min(config.entries, config.features)  # of a range in each place
         backlog, next_backlog = Signal(range(most + 1)), Signal(range(most + 1))
         calm = Signal(init=1)  # the backlog is at most layer.lead
-        issued = Signal()
+        issued = Signal.like(self.issued)
         m.d.comb += next_backlog.eq(backlog + found_entries - issued)
         m.d.sync += issued.eq(self.issued)
         m.d.sync += [backlog.eq(next_backlog), calm.eq(next_backlog <= layer.lead)]

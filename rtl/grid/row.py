@@ -1,6 +1,6 @@
 """A row of the PE grid: it reads one nonzero a cycle, which all its lanes multiply."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -9,14 +9,15 @@ from ..config import Config
 from ..input.memory import entries_signature
 from ..layouts import range_layout, sums_signature
 from ..parts.far import doubled
-from .element import ProcessingElement, Step
+from .element import ProcessingElement, step_layout
+from .lists import ListReader, list_layout, tap_layout
 from .weights import latency
 
 DOUBLINGS = 3  # where rows are spread, of the registers that say what the lanes do: an eighth of the lanes has one of its own
 
 
 class EntryReader(wiring.Component):
-    """Reads the entries of a row's ranges, one a cycle without a gap between ranges, and finds their weights.
+    """Reads the entries of a row's ranges, one a cycle without a gap between ranges, and finds their weights, or their lists' taps.
 
     Members:
         positive_max: coded bytes above it stand for byte - 256.
@@ -25,6 +26,8 @@ class EntryReader(wiring.Component):
         place_free: 0 holds the last entry of a unit's first window back.
         issued: an entry (or a window without any) is read in this cycle. waits: one waits for a place. idle: there is no range.
         takes_place: it ends a unit's first window, so a place for the unit's sums is taken. ends_unit: it ends the unit's last window.
+        Where lists are built, and the layer has lists (lists is 1): tap: of each entry, and of a window without any, as long as there is
+            room; what their lists say comes back as next_address, next_byte, next_step, next_last and next_multiplies.
         weight_address: of all lanes. activation, step, last: what goes with the weights found there, one cycle later;
             last: the unit ends. multiplies, last_group: an entry, not a window without any.
 
@@ -47,15 +50,30 @@ class EntryReader(wiring.Component):
                 "ends_unit": Out(1),
                 "weight_address": Out(config.weight_bits),
                 "activation": Out(signed(9)),
-                "step": Out(Step),
+                "step": Out(step_layout(config)),
                 "last": Out(1),
                 "multiplies": Out(1),
                 "last_group": Out(1),
+                **(self._list_members(config) if config.slots else {}),
             }
         )
 
+    @staticmethod
+    def _list_members(config: Config) -> dict[str, wiring.Member]:
+        return {
+            "lists": In(1),
+            "room": In(1),
+            "tap": Out(tap_layout(config)),
+            "next_address": In(config.weight_bits),
+            "next_byte": In(8),
+            "next_step": In(step_layout(config)),
+            "next_last": In(1),
+            "next_multiplies": In(1),
+        }
+
     def elaborate(self, platform: object) -> Module:
         config = self.config
+        step = step_layout(config)
         m = Module()
         current, current_valid = Signal(range_layout(config), reset_less=True), Signal()
         first = Signal(init=1)  # of the window
@@ -68,7 +86,7 @@ class EntryReader(wiring.Component):
             self.takes_place.eq(self.issued & ends_window & current.first_window),
             self.waits.eq(current_valid & ~self.place_free & ends_window & current.first_window),
             self.idle.eq(~current_valid),
-            self.issued.eq(current_valid & ~pauses & ~self.waits),
+            self.issued.eq(current_valid & ~pauses & ~self.waits & ((self.room | ~self.lists) if config.slots else 1)),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
@@ -84,7 +102,7 @@ class EntryReader(wiring.Component):
         if config.parallel:
             address, looks_up = Mux(self.ranges.ready, self.ranges.payload.start, current.start + self.issued), m.d.comb
         m.d.comb += self.entries.address.eq(address)
-        looked_up, looked_up_last, looked_up_group, some = Signal(Step), Signal(), Signal(), Signal()
+        looked_up, looked_up_last, looked_up_group, some = Signal(step), Signal(), Signal(), Signal()
         offset = Signal(config.weight_bits, reset_less=True)
         looks_up += [
             looked_up.valid.eq(self.issued),
@@ -96,23 +114,31 @@ class EntryReader(wiring.Component):
             some.eq(self.issued & current.count.any()),
             offset.eq(current.weight),
         ]
+        if config.slots:
+            looked_up_slots = Signal(config.count_bits)
+            looks_up += looked_up_slots.eq(current.slots)
 
         entry = self.entries.entry
         if config.spread:  # the memory's blocks take half a cycle, and lie far
             entry = Signal.like(self.entries.entry, reset_less=True)
             m.d.sync += entry.eq(self.entries.entry)
             later = [Signal.like(known, name=f"{known.name}_later") for known in (looked_up_last, looked_up_group, some)]
-            arrived, arrived_offset = Signal(Step), Signal.like(offset, reset_less=True)
+            arrived, arrived_offset = Signal(step), Signal.like(offset, reset_less=True)
             m.d.sync += [arrived.eq(looked_up), arrived_offset.eq(offset)]
             m.d.sync += [after.eq(known) for after, known in zip(later, (looked_up_last, looked_up_group, some), strict=True)]
             looked_up, offset = arrived, arrived_offset
             looked_up_last, looked_up_group, some = later
+            if config.slots:
+                arrived_slots = Signal.like(looked_up_slots)
+                m.d.sync += arrived_slots.eq(looked_up_slots)
+                looked_up_slots = arrived_slots
 
         # Its place in the row gives the weights' address, and its byte, a cycle later, the activation.
-        byte = Signal(8, reset_less=True)
-        found, found_last = Signal(Step), Signal()
+        address, byte = Signal(config.weight_bits), Signal(8, reset_less=True)
+        found, found_last = Signal(step), Signal()
+        m.d.comb += address.eq(entry.f + offset)
         m.d.sync += [
-            self.weight_address.eq(entry.f + offset),
+            self.weight_address.eq(address),
             byte.eq(entry.value),
             found.eq(looked_up),
             found_last.eq(looked_up_last),
@@ -123,6 +149,24 @@ class EntryReader(wiring.Component):
             self.step.eq(found),
             self.last.eq(found_last),
         ]
+        if config.slots:
+            m.d.comb += [
+                self.tap.valid.eq(looked_up.valid & self.lists),
+                self.tap.some.eq(some),
+                self.tap.address.eq(address),
+                self.tap.byte.eq(entry.value),
+                self.tap.end.eq(looked_up.end),
+                self.tap.slots.eq(looked_up_slots),
+            ]
+            with m.If(self.lists):
+                m.d.sync += [
+                    self.weight_address.eq(self.next_address),
+                    byte.eq(self.next_byte),
+                    found.eq(self.next_step),
+                    found_last.eq(self.next_last),
+                    self.multiplies.eq(self.next_multiplies),
+                    self.last_group.eq(0),
+                ]
         return m
 
 
@@ -196,6 +240,8 @@ class Row(wiring.Component):
     Members:
         ranges, positive_max, entries, issued, waits, idle, multiplies, last_group: as of `EntryReader`.
         weight_address, weights: of all lanes; the weights follow as those of `WeightMemory` do.
+        Where lists are built: lists, slots: as in the layer. tap, found: as of `ListMemory`. indices: of the weights' slots, with these.
+            list_wrong: as of `ListReader`, or an index is no slot's. taken: as of `ListReader`; of a layer without lists, as issued.
         sums: of the oldest unit that is finished.
 
     Throughput: one entry a cycle for all lanes, one unit's sums in `slices` cycles. Latency: 6 cycles from a range of one entry to its
@@ -217,8 +263,21 @@ class Row(wiring.Component):
                 "multiplies": Out(1),
                 "last_group": Out(1),
                 "sums": Out(sums_signature(config)),
+                **(self._list_members(config) if config.slots else {}),
             }
         )
+
+    @staticmethod
+    def _list_members(config: Config) -> dict[str, wiring.Member]:
+        return {
+            "lists": In(1),
+            "slots": In(config.count_bits),
+            "tap": Out(config.weight_bits),
+            "found": In(list_layout(config)),
+            "indices": In(data.ArrayLayout(4, config.lanes)),
+            "list_wrong": Out(1),
+            "taken": Out(2),
+        }
 
     def elaborate(self, platform: object) -> Module:
         config = self.config
@@ -228,15 +287,24 @@ class Row(wiring.Component):
         places_taken = Signal(range(config.sums + 1))
         # While sums are moved out of the shadows, the next ones may not get there.
         moving = Signal(range(config.slices if config.sums > 1 else 1))
-        with m.If(reader.ends_unit):
+        place_free, takes_place, ends_unit, waits = Signal(), reader.takes_place, reader.ends_unit, reader.waits
+        m.d.comb += [
+            place_free.eq((places_taken != config.sums) & ~moving.any()),
+            reader.place_free.eq((place_free | self.lists) if config.slots else place_free),
+        ]
+        if config.slots:
+            lists = self._lists(m, reader, place_free)
+            takes_place, ends_unit = (Mux(self.lists, lists.drains, of_reader) for of_reader in (takes_place, ends_unit))
+            waits = Mux(self.lists, lists.waits, waits)
+            m.d.comb += self.taken.eq(Mux(self.lists, lists.taken, reader.issued))
+        with m.If(ends_unit):
             m.d.sync += moving.eq(config.slices - 1)
         with m.Elif(moving.any()):
             m.d.sync += moving.eq(moving - 1)
         m.d.comb += [
             reader.positive_max.eq(self.positive_max),
-            reader.place_free.eq((places_taken != config.sums) & ~moving.any()),
             self.issued.eq(reader.issued),
-            self.waits.eq(reader.waits),
+            self.waits.eq(waits),
             self.idle.eq(reader.idle),
             self.multiplies.eq(reader.multiplies),
             self.last_group.eq(reader.last_group),
@@ -252,13 +320,14 @@ class Row(wiring.Component):
             waiting, activation = activation, Signal(signed(9), reset_less=True, name="activation")
             m.d.sync += activation.eq(waiting)
             stages.insert(0, "arrived")
+        accumulates: list[data.View] = []
         steps, last = [reader.step], reader.last
         for number, stage in enumerate(stages, start=1):
-            accumulates, before = steps, last
+            looks_up, accumulates, before = accumulates, steps, last
             if config.spread and len(stages) - DOUBLINGS <= number < len(stages):  # each has two behind it
-                steps = [data.View(Step, register) for register in doubled(m, [step.as_value() for step in accumulates])]
+                steps = [data.View(step_layout(config), register) for register in doubled(m, [step.as_value() for step in accumulates])]
             else:
-                steps = [Signal(Step, name=stage) for _ in accumulates]
+                steps = [Signal(step_layout(config), name=stage) for _ in accumulates]
                 m.d.sync += [step.eq(known) for step, known in zip(steps, accumulates, strict=True)]
             last = Signal(name=f"{stage}_last")
             m.d.sync += last.eq(before)
@@ -268,26 +337,57 @@ class Row(wiring.Component):
             m.d.sync += empty.eq(accumulates[0].valid & accumulates[0].end)
         elements = []
         for lane in range(config.lanes):
-            part = lane * len(steps) // config.lanes  # of the row
-            m.submodules[f"lane{lane}"] = element = ProcessingElement(
-                serial=config.serial, soft=lane >= config.lanes - config.soft_lanes, short=config.parallel
-            )
+            m.submodules[f"lane{lane}"] = element = ProcessingElement(config, soft=lane >= config.lanes - config.soft_lanes)
             m.d.comb += [
                 element.activation.eq(activation),
                 element.weight.eq(weights[lane]),
-                element.accumulate.eq(accumulates[part]),
-                element.commit.eq(steps[part]),
+                element.accumulate.eq(_nearest(accumulates, lane, config)),
+                element.commit.eq(_nearest(steps, lane, config)),
                 element.shift.eq(buffer.shift),
             ]
             if config.serial:
                 m.d.comb += element.empty.eq(empty)
+            if config.slots:
+                m.d.comb += [
+                    element.lists.eq(self.lists),
+                    element.look_up.eq(_nearest(looks_up, lane, config)),
+                    element.index.eq(self.indices[lane]),
+                ]
             elements.append(element)
         for element, further in zip(elements, elements[config.scan :], strict=False):
             m.d.comb += element.next_shadow.eq(further.shadow)
         for lane in range(config.scan):
             m.d.comb += buffer.slice[lane].eq(elements[lane].shadow)
 
-        m.d.sync += places_taken.eq(places_taken + reader.takes_place - self.sums.drained)
+        if config.slots:
+            # A padded list's weights are 0, and so is the activation of a window without any entry.
+            no_slot = Cat(index >= self.slots for index in self.indices).any() & activation.any()
+            m.d.sync += self.list_wrong.eq(self.lists & (lists.wrong | no_slot))
+        m.d.sync += places_taken.eq(places_taken + takes_place - self.sums.drained)
         m.d.comb += buffer.push.eq(last)
         wiring.connect(m, buffer.sums, wiring.flipped(self.sums))
         return m
+
+    def _lists(self, m: Module, reader: EntryReader, place_free: Value) -> ListReader:
+        """The list reader, between the entry reader's taps and what is multiplied next."""
+        m.submodules.lists = lists = ListReader(self.config)
+        m.d.comb += [
+            lists.slots.eq(self.slots),
+            lists.tap.eq(reader.tap),
+            lists.found.eq(self.found),
+            lists.place_free.eq(place_free),
+            self.tap.eq(lists.memory),
+            reader.lists.eq(self.lists),
+            reader.room.eq(lists.room),
+            reader.next_address.eq(lists.address),
+            reader.next_byte.eq(lists.byte),
+            reader.next_step.eq(lists.step),
+            reader.next_last.eq(lists.drains),
+            reader.next_multiplies.eq(lists.multiplies),
+        ]
+        return lists
+
+
+def _nearest(steps: list[data.View], lane: int, config: Config) -> data.View:
+    """Of the registers of a stage, that of the part of the row in which a lane is."""
+    return steps[lane * len(steps) // config.lanes]

@@ -10,11 +10,12 @@ from ..input.memory import read_signature
 from ..layouts import order_layout, store_layout, sums_signature
 from ..parts.far import emptied_by, near
 from .fetcher import RangeFetcher
+from .lists import ListMemory
 from .row import Row
 from .serial_fetcher import SerialRangeFetcher
 from .walker import WindowWalker
 from .ways import SumWay, UnitWay
-from .weights import WeightMemory
+from .weights import IndexMemory, WeightMemory
 
 ROW_EVENTS = ("entries", "sum_waits", "range_waits")
 
@@ -31,6 +32,7 @@ class GridStage(wiring.Component):
         rows_stored: as of `InputStage`. chosen: experts that are not skipped, where experts are built.
         reads: each row's reads of entries and pointers. store: weights.
         order: which row works on the next unit. sums: of each row's finished units.
+        list_wrong: where lists are built, some row's list is wrong.
         waiting: a unit waits for input rows. multiplying: some row multiplies. macs: how many lanes that are in use do.
         entries, sum_waits, range_waits: rows that take an entry, whose sums wait for others to be drained, that wait for a look-up.
     """
@@ -51,6 +53,7 @@ class GridStage(wiring.Component):
                 "order": Out(stream.Signature(order_layout(config))),
                 "sums": Out(sums_signature(config)).array(config.rows),
                 "waiting": Out(1),
+                **({"list_wrong": Out(1)} if config.slots else {}),
                 "multiplying": Out(1),
                 "macs": Out(range(config.pes + 1)),
                 **{name: Out(range(config.rows + 1)) for name in ROW_EVENTS},
@@ -79,9 +82,22 @@ class GridStage(wiring.Component):
             if config.spread:  # copies are far from each other
                 store = data.View(store.shape(), near(m, store.as_value(), copy % 2))
             m.d.comb += weights.store.eq(store)
+            if config.slots:
+                m.submodules[f"indices{copy}"] = indices = IndexMemory(config)
+                m.submodules[f"lists{copy}"] = lists = ListMemory(config)
+                m.d.comb += [indices.store.eq(store), lists.store.eq(store)]
             for port, row in enumerate(rows[copy * config.weight_ports : (copy + 1) * config.weight_ports]):
-                m.d.comb += [weights.addresses[port].eq(row.weight_address), row.weights.eq(weights.weights[port])]
+                m.d.comb += [weights.addresses[port].eq(row.weight_address), row.weights.eq(weights.words[port])]
+                if config.slots:
+                    m.d.comb += [
+                        indices.addresses[port].eq(row.weight_address),
+                        row.indices.eq(indices.words[port]),
+                        lists.taps[port].eq(row.tap),
+                        row.found.eq(lists.lists[port]),
+                    ]
 
+        if config.slots:
+            m.d.comb += self.list_wrong.eq(Cat(row.list_wrong for row in rows).any() & ~self.old)
         working = [row.multiplies & ~self.old for row in rows]
         for name in ROW_EVENTS:
             m.d.comb += getattr(self, name).eq(Mux(self.old, 0, sum(events[name])))
@@ -120,9 +136,11 @@ class GridStage(wiring.Component):
             waits.append(fetcher.waits)
         m.d.comb += [
             fetcher.layer.eq(self.layer),
-            fetcher.issued.eq(row.issued),
+            fetcher.issued.eq(row.taken if config.slots else row.issued),
             row.positive_max.eq(self.layer.positive_max),
         ]
+        if config.slots:
+            m.d.comb += [row.lists.eq(self.layer.lists), row.slots.eq(self.layer.slots)]
         for name, event in zip(ROW_EVENTS, (row.issued, row.waits, row.idle & fetcher.busy), strict=True):
             events[name].append(event)
         return row

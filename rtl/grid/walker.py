@@ -12,7 +12,8 @@ from ..layouts import order_layout, unit_layout
 class WindowWalker(wiring.Component):
     """Walks a layer's output pixels in (y, x) order, all groups of one before the next, and hands each unit to a row that is free.
 
-    Where experts are built, it skips the units of those that are not chosen, an expert a cycle.
+    Where experts are built, it skips the units of those that are not chosen, an expert a cycle. Of a layer with lists a unit computes
+    several groups.
 
     Members:
         start: begins the layer of `layer`, which stays the same while `busy`.
@@ -74,6 +75,15 @@ class WindowWalker(wiring.Component):
             m.d.comb += self.order.payload.skipped.eq(skips)
             last_group = Mux(layer.routed, (experts_left == 1) & (skips | (expert_left == 1)), groups_left == 1)
             step, step_weights = Mux(skips, layer.expert_groups, 1), Mux(skips, layer.expert_weights, layer.group_weights)
+        if config.slots:
+            ends_pixel, groups_at_once = groups_left <= layer.slots, Signal(config.count_bits)
+            last_group = Mux(layer.lists, ends_pixel, last_group)
+            m.d.comb += [
+                groups_at_once.eq(Mux(layer.lists, Mux(ends_pixel, groups_left, layer.slots), 1)),
+                unit.slots.eq(groups_at_once),
+                self.order.payload.slots.eq(groups_at_once),
+            ]
+            step = Mux(skips, step, groups_at_once) if config.experts else groups_at_once
         m.d.comb += [
             unit.last_group.eq(last_group),
             last_column.eq(columns_left == 1),

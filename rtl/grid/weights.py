@@ -1,4 +1,4 @@
-"""The weight memory: every lane's weights, read by two rows at once."""
+"""The memories of weights, and of what goes with each: for every lane, read by two rows at once."""
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..config import Config
-from ..layouts import LANES_A_WORD, store_layout
+from ..layouts import LANES_A_WORD, index_words, store_layout
 from ..parts.far import near
 from ..parts.vendors import is_ecp5, is_ultraplus
 
@@ -32,7 +32,7 @@ def _pins(name: str, value: Value, width: int) -> dict[str, Value]:
 
 
 class WeightBlock(wiring.Component):
-    """int8 weights of four lanes, for one row or for a pair of rows.
+    """int8 weights of four lanes, for one row or for a pair of rows; or other words of some width.
 
     Members:
         loading: the memory is written, not read. It is written at the address of the first port.
@@ -44,22 +44,23 @@ class WeightBlock(wiring.Component):
     Source: Lattice FPGA-TN-02022 (SPRAM), FPGA-TN-02204 (DP16KD).
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, width: int = WORD_BITS) -> None:
         self.config = config
+        self.width = width
         super().__init__(
             {
                 "loading": In(1),
                 "write_enable": In(1),
-                "write_data": In(WORD_BITS),
+                "write_data": In(width),
                 "addresses": In(config.weight_bits).array(config.weight_ports),
-                "words": Out(WORD_BITS).array(config.weight_ports),
+                "words": Out(width).array(config.weight_ports),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         config = self.config
         m = Module()
-        words = [Signal(WORD_BITS, name=f"word{port}") for port in range(config.weight_ports)]
+        words = [Signal(self.width, name=f"word{port}") for port in range(config.weight_ports)]
         registered = not config.spread  # that is all there is to do
         sprams = WORD_BITS // SPRAM_BITS * (config.lanes // LANES_A_WORD)
         if is_ecp5(platform) and config.weight_bits <= DP16KD_ADDRESS_BITS:
@@ -73,13 +74,13 @@ class WeightBlock(wiring.Component):
             if registered:
                 m.d.comb += mine.eq(word)
             else:
-                register = Signal(WORD_BITS, reset_less=True)
+                register = Signal(self.width, reset_less=True)
                 m.d.sync += register.eq(word)
                 m.d.comb += mine.eq(register)
         return m
 
     def _generic(self, m: Module, words: list[Signal]) -> None:
-        m.submodules.memory = memory = Memory(shape=WORD_BITS, depth=self.config.weights, init=[])
+        m.submodules.memory = memory = Memory(shape=self.width, depth=self.config.weights, init=[])
         write = memory.write_port()
         m.d.comb += [
             write.en.eq(self.write_enable),
@@ -111,7 +112,7 @@ class WeightBlock(wiring.Component):
         shape = min(unused, len(DP16KD_WIDTHS) - 1)
         bits = 1 << shape
         bytes_written = 0b11 if DP16KD_WIDTHS[shape] == DP16KD_BITS else 0  # the lowest address bits of the widest shape
-        for low in range(0, WORD_BITS, bits):
+        for low in range(0, self.width, bits):
             connections: dict[str, object] = {}
             for port, name in enumerate("AB"):
                 used, writes = port < len(words), port == 0
@@ -132,30 +133,30 @@ class WeightBlock(wiring.Component):
                 connections |= _pins(f"i_DI{name}", self.write_data[low : low + bits], DP16KD_BITS)
                 connections |= _pins(f"o_DO{name}", output, DP16KD_BITS)
                 if used:
-                    m.d.comb += words[port][low : low + bits].eq(output)
+                    m.d.comb += words[port][low : low + bits].eq(output)  # of the last block, as many as there are
             m.submodules[f"block{low}"] = Instance("DP16KD", **connections)
 
 
-class WeightMemory(wiring.Component):
-    """int8 weights of all lanes, in blocks of four lanes, for one row or for a pair of rows.
+class LaneMemory(wiring.Component):
+    """A part of each of all lanes, in blocks of one word, for one row or for a pair of rows.
 
     Reading stops while it is loaded, and loading takes the address of the first port; so one true dual-port block is enough (or one
     single-port block, for a single row), without a bypass.
 
     Members:
-        store: int8 weights of four lanes are written, or while loading none are read.
-        addresses, weights: for each row; all lanes' weights follow the address by `latency(config)` cycles.
-
-    Cost: lanes x weights x 8 bits.
+        store: a word is written where its bit of `field` says so, or while loading none are read.
+        addresses, words: for each row; all lanes' parts follow the address by `latency(config)` cycles.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, field: str, blocks: int) -> None:
         self.config = config
+        self.field = field
+        self.blocks = blocks
         super().__init__(
             {
                 "store": In(store_layout(config)),
                 "addresses": In(config.weight_bits).array(config.weight_ports),
-                "weights": Out(8 * config.lanes).array(config.weight_ports),
+                "words": Out(WORD_BITS * blocks).array(config.weight_ports),
             }
         )
 
@@ -163,12 +164,12 @@ class WeightMemory(wiring.Component):
         config, store = self.config, self.store
         m = Module()
         words: list[list[Value]] = [[] for _ in range(config.weight_ports)]
-        blocks = config.lanes // LANES_A_WORD
+        blocks = self.blocks
         for number in range(blocks):
-            m.submodules[f"lanes{LANES_A_WORD * number}"] = block = WeightBlock(config)
+            m.submodules[f"lanes{config.lanes // blocks * number}"] = block = WeightBlock(config)
             to_block: list[tuple[Signal, Value]] = [
                 (block.loading, store.loading),
-                (block.write_enable, store.weights[number]),
+                (block.write_enable, store[self.field][number]),
                 (block.write_data, store.data),
             ]
             for port in range(config.weight_ports):
@@ -186,5 +187,25 @@ class WeightMemory(wiring.Component):
                     word = arrived
                 words[port].append(word)
         for port in range(config.weight_ports):
-            m.d.comb += self.weights[port].eq(Cat(*words[port]))
+            m.d.comb += self.words[port].eq(Cat(*words[port]))
         return m
+
+
+class WeightMemory(LaneMemory):
+    """int8 weights of all lanes: a `LaneMemory` of four lanes a word.
+
+    Cost: lanes x weights x 8 bits.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, "weights", config.lanes // LANES_A_WORD)
+
+
+class IndexMemory(LaneMemory):
+    """The numbers of the slots that all lanes' weights are for, where these are lists: a `LaneMemory` of eight lanes a word, of four bits.
+
+    Cost: lanes x weights x 4 bits.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, "indices", index_words(config))

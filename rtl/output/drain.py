@@ -107,7 +107,8 @@ class Drain(wiring.Component):
         compared_layout = data.StructLayout({**fields, "used": config.scan, "survives": config.scan})  # lanes in use, and candidates
         m.submodules.compare = compare = SkidBuffer(compared_layout, registered=config.spread)
         last_lanes = Mux(order.row_end, self.layer.end_lanes, self.layer.last_lanes)
-        unit_lanes = Mux(order.last_group, last_lanes, config.lanes)
+        lanes_in_use = Mux(self.layer.lists & self.layer.spare_lane, config.lanes - 1, config.lanes) if config.slots else config.lanes
+        unit_lanes = Mux(order.last_group, last_lanes, lanes_in_use)
         one_slice, next_step = (config.slices == 1) | (order.last_group & Mux(order.row_end, few_at_end, few_lanes)), config.scan
         if config.experts:
             unit_lanes, one_slice = Mux(skipped, expert_channels, unit_lanes), Mux(skipped, few_channels, one_slice)

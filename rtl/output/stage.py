@@ -22,6 +22,7 @@ from ..winners.tensor_winners import THRESHOLD_BITS, TensorWinners
 from .drain import Drain
 from .encoder import RunLengthEncoder
 from .functions import FunctionTable
+from .groups import GroupOrder
 from .narrow import Narrow
 from .requantise import Requantiser
 from .serial_drain import SerialDrain
@@ -117,6 +118,11 @@ class OutputStage(wiring.Component):
         m.submodules.order = clears(order := SyncFIFO(width=order_shape.size, depth=config.rows * (config.sums + under_way)))
         ordered = stream.Signature(order_shape).create(path=("ordered",))
         buffered(m, config, clears, wiring.flipped(self.order), wiring.flipped(ordered), "order")
+        to_drain = drain.order
+        if config.slots:
+            m.submodules.groups = clears(groups := GroupOrder(config))
+            wiring.connect(m, groups.groups, drain.order)
+            to_drain = groups.units
         drain_start = self.start & layer.computes
         if config.spread:  # it gets there before a unit ends
             drain_starts = Signal()
@@ -126,9 +132,9 @@ class OutputStage(wiring.Component):
             order.w_data.eq(ordered.payload),
             order.w_en.eq(ordered.valid),
             ordered.ready.eq(order.w_rdy),
-            drain.order.payload.eq(order.r_data),
-            drain.order.valid.eq(order.r_rdy),
-            order.r_en.eq(drain.order.ready),
+            to_drain.payload.eq(order.r_data),
+            to_drain.valid.eq(order.r_rdy),
+            order.r_en.eq(to_drain.ready),
             drain.start.eq(drain_start),
             drain.layer.eq(layer),
             drain.store.eq(self.store),

@@ -1,0 +1,87 @@
+"""The ways in which a layer can be computed: by which grid, how far unrolled, with lists or without, pooled where."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from skipgrid.golden.layer import Layer
+from skipgrid.rtl.config import Config
+
+from .fits import group_weights
+from .listing import inside, listings
+from .pooling import OUTPUTS, convolution, mergeable, merges, pooling_cycles
+from .unrolling import cycles, savings, unrolled
+
+LISTS_BEGIN = 12  # cycles more until a layer with lists multiplies, and has drained its last sums
+LISTS_COST = 1.05  # times as many for lists, whose units are fewer, and larger: rows wait for each other longer at the end
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a layer is computed.
+
+    factor: so many neighbouring outputs of a row at once. merges: the pooling unit pools. slots: groups of a unit, where the weights are
+    lists, and 0 where they are not; spare_lane: the last lane of a group is left out.
+    cycles: about how many it takes. weights, lists: addresses that it takes. groups: of channels.
+    """
+
+    factor: int
+    merges: bool
+    slots: int
+    spare_lane: bool
+    cycles: float
+    weights: int
+    lists: int
+    groups: int
+
+
+PLAIN = Way(1, False, 0, False, 0.0, 0, 0, 0)
+"""Without lists, unrolling and the pooling unit."""
+
+
+def ways(layer: Layer, config: Config) -> list[Way]:
+    """All that a configuration holds, each by itself; the first one is that without lists and unrolling."""
+    merged = merges(layer, config)
+    grid = convolution(layer) if merged else layer
+    found = []
+    for factor in (1, *(factor for _, factor in savings(grid, config))):
+        walked = grid if factor == 1 else unrolled(grid, factor, config.lanes)
+        groups = -(-len(walked.bias) // config.lanes)
+        taken = _bounded(cycles(grid, factor, config) - _padding(grid, factor, config), grid, config, merged=merged)
+        found.append(Way(factor, merged, 0, False, taken, groups * group_weights(walked), 0, groups))
+    # The time in which ranges are looked up is taken as that without lists, which is hidden by the walk mostly.
+    fastest = min(found, key=lambda way: way.cycles)
+    look_ups = cycles(grid, fastest.factor, config, share=0.0)
+    merged = layer.pool != (1, 1)
+    if not merged or mergeable(layer, config):
+        grid = convolution(layer) if merged else layer
+        found += [
+            Way(
+                way.factor,
+                merged,
+                way.slots,
+                way.spare_lane,
+                LISTS_COST * _bounded(way.cycles + look_ups, grid, config, merged=merged) + LISTS_BEGIN,
+                way.words,
+                way.taps,
+                way.groups,
+            )
+            for way in listings(grid, config)
+        ]
+    return found
+
+
+def _bounded(walked: float, grid: Layer, config: Config, *, merged: bool) -> float:
+    """Cycles of a layer whose grid takes so many: its outputs have to leave, and to be pooled."""
+    leaves = OUTPUTS * prod(grid.out_shape) / config.survivors
+    return max(walked, leaves, pooling_cycles(grid, config) if merged else 0.0)
+
+
+def _padding(layer: Layer, factor: int, config: Config) -> float:
+    """Of `unrolling.cycles`, those for places in the padding, which have no entries."""
+    R, S = layer.weights.shape[2:]
+    windows = np.outer(inside(layer, 0), inside(layer, 1))
+    share = 1 - windows.sum() / (R * S * prod(layer.conv_shape[1:]))
+    entries = cycles(layer, factor, config) - cycles(layer, factor, config, share=0.0)
+    return float(share * entries)
