@@ -39,8 +39,18 @@ from .codec import (
 )
 from .gates import SOFTMAX_ERROR, WEIGHT_ONE, adaptive_k, softmax, sparsemax, threshold_relu
 from .layer import Activation, Function, Layer, Mixture, Winners, check_network
-from .limits import dense_cycles, dense_macs, entropy_bits, limit_cycles, sparsity, useful_macs
-from .lists import WeightLists, decode_lists, encode_lists, list_cycles, two_sided_limit_cycles, two_sided_macs
+from .limits import (
+    dense_cycles,
+    dense_macs,
+    entropy_bits,
+    limit_cycles,
+    list_cycles,
+    sparsity,
+    two_sided_limit_cycles,
+    two_sided_macs,
+    useful_macs,
+)
+from .lists import WeightLists, decode_lists, encode_lists
 from .network import SCORE_FRACTION, Thresholds, accumulate, finish, max_pool, route, run_layer, run_network
 from .numerics import apply_threshold, coded, look_up, requantise, requantise_scale, uncoded, weighed
 from .router import Overflow, Router, Routing

@@ -15,9 +15,6 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from .layer import Layer
-from .limits import linked
-
 
 @dataclass(frozen=True, eq=False)
 class WeightLists:
@@ -104,24 +101,3 @@ def decode_lists(lists: WeightLists) -> NDArray[np.int8]:
                     of_slots[unit, tap, lane, lists.indices[row, lane]] = lists.weights[row, lane]
     dense = of_slots.transpose(0, 3, 2, 1).reshape(-1, R, S, C)[:K]
     return np.ascontiguousarray(dense.transpose(0, 3, 1, 2))
-
-
-def two_sided_macs(x: NDArray[np.integer], layer: Layer) -> int:
-    """The multiplications of a nonzero activation with a nonzero weight, of all windows that count. x: (C, H, W)."""
-    return linked((x != layer.x.zero_point).astype(np.int64), layer, np.count_nonzero(layer.weights, axis=0))
-
-
-def two_sided_limit_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int) -> float:
-    """Cycles in which a grid of rows x lanes could do them if no PE ever waited or was without one."""
-    return two_sided_macs(x, layer) / (rows * lanes)
-
-
-def list_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int, slots: int) -> float:
-    """Cycles in which `rows` rows walk a layer's lists, a row of words a cycle, if no row ever waited; all windows, without pooling."""
-    return linked((x != layer.x.zero_point).astype(np.int64), layer, _by_place(layer, lanes, slots)) / rows
-
-
-def _by_place(layer: Layer, lanes: int, slots: int) -> NDArray[np.int64]:
-    """(C, R, S): rows of words of each tap, of all units together."""
-    _, C, R, S = layer.weights.shape
-    return np.asarray(list_lengths(layer.weights, lanes, slots).sum(axis=0).reshape(R, S, C).transpose(2, 0, 1))

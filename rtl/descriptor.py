@@ -288,7 +288,7 @@ FIELDS = (
         least=1,
     ),
     Field("spare_lane", 1, "lists: the last lane of each group but the last one is not used", use=Use.LISTS),
-    Field("reserved5", 26),
+    Field("reserved3", 26),
     # words 22 and 23, for winners
     Field(
         "winners",
@@ -305,7 +305,7 @@ FIELDS = (
         use=Use.TENSOR_WINNERS,
         least=1,
     ),
-    Field("reserved3", 17),
+    Field("reserved4", 17),
     # words 24 and 25, for EXPERTS
     Field(
         "expert_groups",
@@ -324,7 +324,7 @@ FIELDS = (
         use=Use.EXPERTS,
         least=1,
     ),
-    Field("reserved4", 16),
+    Field("reserved5", 16),
 )
 FIELD = {field.name: field for field in FIELDS}
 

@@ -15,7 +15,7 @@ from skipgrid.rtl.config import Config
 
 from .buffers import check_pixels
 from .fits import DoesNotFit, check_fits
-from .pooling import mergeable, merges
+from .pooling import merges
 from .unrolling import cycles
 
 
@@ -30,9 +30,7 @@ def sliced(layers: Sequence[Layer], config: Config) -> list[Layer]:
 
 def _keeps_its_shape(layer: Layer, config: Config) -> bool:
     """Whether what stores a layer's output pools it by its shape, or chooses from it."""
-    return (
-        layer.winners is not None or layer.mixture is not None or merges(layer, config) or (config.slots > 0 and mergeable(layer, config))
-    )
+    return layer.winners is not None or layer.mixture is not None or merges(layer, config)
 
 
 def _sizes(layer: Layer, config: Config) -> list[int]:

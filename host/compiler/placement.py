@@ -113,6 +113,9 @@ def place(layers: Sequence[Layer], config: Config) -> list[Placed]:
     for layer in layers:
         check_fits(layer, config)
     found = [ways(layer, config) for layer in layers]
+    for each, layer, after in zip(found, layers, layers[1:], strict=False):
+        if after.shape != layer.out_shape:  # the pooling unit stores pixels as they are
+            each[:] = [way for way in each if way.merges == each[0].merges]
     plain = _placed(layers, [each[0] for each in found], config)
     placed = plain
     if _taken(plain, config)[0] > config.weights:  # lists may take less

@@ -48,21 +48,22 @@ def ways(layer: Layer, config: Config) -> list[Way]:
     for factor in (1, *(factor for _, factor in savings(grid, config))):
         walked = grid if factor == 1 else unrolled(grid, factor, config.lanes)
         groups = -(-len(walked.bias) // config.lanes)
-        taken = _bounded(cycles(grid, factor, config) - _padding(grid, factor, config), grid, config, merged=merged)
+        taken = cycles(grid, factor, config) - _padding(grid, factor, config)
         found.append(Way(factor, merged, 0, False, taken, groups * group_weights(walked), 0, groups))
     # The time in which ranges are looked up is taken as that without lists, which is hidden by the walk mostly.
     fastest = min(found, key=lambda way: way.cycles)
     look_ups = cycles(grid, fastest.factor, config, share=0.0)
-    merged = layer.pool != (1, 1)
-    if not merged or mergeable(layer, config):
-        grid = convolution(layer) if merged else layer
+    pooled = layer.pool != (1, 1)
+    if not pooled or mergeable(layer, config):
+        grid = convolution(layer)
+        at_least = max(OUTPUTS * prod(grid.out_shape) / config.survivors, pooling_cycles(grid, config) if pooled else 0.0)
         found += [
             Way(
                 way.factor,
-                merged,
+                pooled,
                 way.slots,
                 way.spare_lane,
-                LISTS_COST * _bounded(way.cycles + look_ups, grid, config, merged=merged) + LISTS_BEGIN,
+                LISTS_COST * max(way.cycles + look_ups, at_least) + LISTS_BEGIN,
                 way.words,
                 way.taps,
                 way.groups,
@@ -70,12 +71,6 @@ def ways(layer: Layer, config: Config) -> list[Way]:
             for way in listings(grid, config)
         ]
     return found
-
-
-def _bounded(walked: float, grid: Layer, config: Config, *, merged: bool) -> float:
-    """Cycles of a layer whose grid takes so many: its outputs have to leave, and to be pooled."""
-    leaves = OUTPUTS * prod(grid.out_shape) / config.survivors
-    return max(walked, leaves, pooling_cycles(grid, config) if merged else 0.0)
 
 
 def _padding(layer: Layer, factor: int, config: Config) -> float:
