@@ -1,4 +1,7 @@
-"""Which weights are kept: the share of zeros, balance over lanes, n of m, and the largest."""
+"""Which weights are kept: the share of zeros, balance over lanes, n of m, and the largest; and the model that was trained so."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,8 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from onnx_models import run_onnxruntime
+from skipgrid.golden import run_network
+from skipgrid.host.onnx.importer import import_model
 from skipgrid.host.onnx.sparsity import balanced, n_of_m, unstructured, with_every_channel
 
+MODELS = Path(__file__).resolve().parent.parent / "models"
 SHAPES = [(16, 6, 5, 5), (120, 40), (84, 12), (3, 2, 3, 3), (1, 7)]
 ZEROS = [0.0, 0.33, 0.8, 0.97, 1.0]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
@@ -124,3 +131,26 @@ def test_what_is_refused() -> None:
     for n, m in ((3, 2), (-1, 4), (0, 0)):
         with pytest.raises(ValueError, match=f"n is {n} and m is {m}"):
             n_of_m(weights, n, m)
+
+
+def test_the_trained_model_is_what_its_report_says() -> None:
+    """Zeros and balance of its weights in 8 bits, and what it recognises, by the golden model and by ONNX Runtime alike."""
+    report = json.loads((MODELS / "lenet5-swat.json").read_text(encoding="utf-8"))
+    network = import_model(MODELS / "lenet5-swat.onnx")
+    assert (report["form"], report["lanes"], report["sparse"]) == ("balanced", 8, ["conv2", "fc1", "fc2"])
+    assert [layer.weights.shape[0] for layer in network.layers] == [6, 16, 120, 84, 10], "channels that are constant are not computed"
+    for layer, told in zip(network.layers, report["layers"], strict=True):
+        size, nonzeros = layer.weights.size, np.count_nonzero(layer.weights)
+        assert (told["name"], told["weights"]) == (layer.name, size)
+        assert told["weight_zeros"] == pytest.approx(1 - nonzeros / size)
+        if layer.name in report["sparse"]:
+            most = size - round(report["sparsity"] * size)
+            assert nonzeros <= most
+            longest = np.max([np.count_nonzero(of_lane, axis=0) for of_lane in by_lane(layer.weights, report["lanes"])], axis=0)
+            assert longest.sum() * report["lanes"] <= most + report["lanes"], "lists of equal lengths hold more than the share that is kept"
+    digits = np.load(MODELS / "digits.npz")
+    logits = network.results(np.stack([run_network(x, network.layers)[-1] for x in network.activations(digits["images"])]))
+    np.testing.assert_array_equal(logits, run_onnxruntime(MODELS / "lenet5-swat.onnx", digits["images"]))
+    accuracy = (logits.argmax(1) == digits["labels"]).mean()
+    assert accuracy == report["accuracy_int8"] == report["forms"][report["form"]]["accuracy_int8"]
+    assert accuracy >= 0.97
