@@ -7,12 +7,13 @@ from typing import Any
 HEAD = """\
 # Models
 
-This page is written by `python -m skipgrid.scripts.train_lenet` and `python -m skipgrid.scripts.train_experts` (after
-`pip install -e ".[train]"`), which make everything here in a few minutes; the `.json` files hold the same figures.
+This page is written by `python -m skipgrid.scripts.train_lenet`, `train_swat` and `train_experts` of the same package (after
+`pip install -e ".[train]"`), which make everything here in a few minutes each; the `.json` files hold the same figures.
 
 - `lenet5.onnx`: LeNet-5 in 8 bits, in ONNX Runtime's QDQ format. Input `images`, uint8 (N, 1, 28, 28), background 0;
   output `logits`, uint8 (N, 10).
 - `lenet5-plain.onnx`: the same, trained without the penalty on nonzeros.
+- `lenet5-swat.onnx`: the same as that, with zeros among the weights of its middle layers.
 - `experts.npz`: a mixture of experts behind LeNet-5's convolutions, in 8 bits, as `skipgrid.host.network_file` saves networks.
 - `digits.npz`: held-out digits, `images` uint8 (N, 1, 28, 28) and `labels` uint8 (N,).
 """
@@ -52,6 +53,27 @@ It leaves the nonzeros that a ReLU leaves, of which `skipgrid bench winners` kee
 {made}
 """
 
+SWAT = """
+## LeNet-5 with sparse weights
+
+It was trained by SWAT's rule, so that {sparsity:.0%} of the weights of {sparse} are zero: only the largest are kept, chosen anew
+at each step. That was done in two forms: balanced, where each of {lanes} lanes keeps equally many at a tap, and unstructured, where the
+largest of a layer are kept. The command's own text says how, and where that comes from.
+
+| | balanced | unstructured |
+|---|---|---|
+| float | {forms[balanced][accuracy_float]:.1%} | {forms[unstructured][accuracy_float]:.1%} |
+| int8 (ONNX Runtime, and the golden model bit for bit) | {forms[balanced][accuracy_int8]:.1%} | {forms[unstructured][accuracy_int8]:.1%} |
+
+The model is the {form} one, and so are the figures below.
+
+{weights}
+
+{layers}
+
+{made}
+"""
+
 EXPERTS = """
 ## Mixture of experts
 
@@ -76,7 +98,7 @@ def write_page(folder: Path) -> str:
     """Write README.md beside the models of a folder, from those of their reports that are there; gives the text."""
     parts = [
         part.format(**_texts(json.loads((folder / report).read_text(encoding="utf-8"))))
-        for part, report in ((LENET, "lenet5.json"), (PLAIN, "lenet5-plain.json"), (EXPERTS, "experts.json"))
+        for part, report in ((LENET, "lenet5.json"), (PLAIN, "lenet5-plain.json"), (SWAT, "lenet5-swat.json"), (EXPERTS, "experts.json"))
         if (folder / report).exists()
     ]
     text = HEAD + "".join(parts)
@@ -86,6 +108,8 @@ def write_page(folder: Path) -> str:
 
 def _texts(report: dict[str, Any]) -> dict[str, Any]:
     """The report's figures, with its lists as rows of tables."""
+    weights = ["| layer | weights | zero, in int8 |", "|---|---|---|"]
+    weights += [f"| {each['name']} | {each['weights']} | {each['weight_zeros']:.1%} |" for each in report["layers"] if "weights" in each]
     layers = ["| layer | input values | nonzero, mean of a digit | zeros |", "|---|---|---|---|"]
     for layer in report["layers"]:
         zeros = 1 - layer["nonzeros"] / layer["inputs"]
@@ -93,4 +117,5 @@ def _texts(report: dict[str, Any]) -> dict[str, Any]:
     libraries = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     made = f"Made with {libraries}, Python {report['python']}, on {report['machine']}, seed {report['seed']}, {report['epochs']} epochs."
     load = "\n".join(f"| {number} | {count} |" for number, count in enumerate(report.get("load", [])))
-    return report | {"layers": "\n".join(layers), "made": made, "load": load}
+    sparse = ", ".join(report.get("sparse", []))
+    return report | {"layers": "\n".join(layers), "weights": "\n".join(weights), "sparse": sparse, "made": made, "load": load}

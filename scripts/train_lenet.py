@@ -21,6 +21,7 @@ import argparse
 import json
 import math
 import platform
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -103,12 +104,15 @@ def hoyer_square(a: Tensor) -> Tensor:
     return (a.sum(1).square() / (a.square().sum(1) + 1e-6)).mean() / a.shape[1]
 
 
-def train(images: NDArray[np.uint8], labels: NDArray[np.int64], penalty: dict[str, float]) -> LeNet5:
-    """The trained network. The penalty grows linearly over the first half of the epochs, so that features form before they thin out."""
+def train(images: NDArray[np.uint8], labels: NDArray[np.int64], penalty: dict[str, float], build: Callable[[], LeNet5] = LeNet5) -> LeNet5:
+    """The trained network, which `build` gives untrained.
+
+    The penalty grows linearly over the first half of the epochs, so that features form before they thin out.
+    """
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    network = LeNet5()
+    network = build()
     x, y = torch.from_numpy(images).float() / 255, torch.from_numpy(labels)
     steps = EPOCHS * math.ceil(len(x) / BATCH)
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
@@ -162,27 +166,41 @@ def measure(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) ->
     return {"accuracy_int8": float((logits.argmax(1) == labels).mean()), "layers": layers}
 
 
-def keep(name: str, penalty: dict[str, float], digits: tuple[Digits, Digits], folder: Path) -> None:
-    """Train a network with this penalty, and write its 8-bit model and its report."""
-    (images, labels), (held_out, held_out_labels) = digits
-    print(name)
-    network = train(images, labels, penalty)
-    path = folder / f"{name}.onnx"
-    weights = {tensor: values.numpy() for tensor, values in network.state_dict().items()}
+def save(path: Path, network: LeNet5, weights: Mapping[str, NDArray[np.float32]], digits: tuple[Digits, Digits]) -> dict[str, Any]:
+    """Write a trained network, with these weights, in 8 bits; gives its report."""
+    (images, _), (held_out, held_out_labels) = digits
     onnx.save(quantised(float_graph(weights), images[:CALIBRATION]), path)
-    report = {
+    return {
         "accuracy_float": accuracy(network, held_out, held_out_labels),
         **measure(path, held_out, held_out_labels),
         "training": len(images),
         "held_out": len(held_out),
         "seed": SEED,
         "epochs": EPOCHS,
-        "penalty": penalty,
+    }
+
+
+def save_report(path: Path, report: dict[str, Any]) -> None:
+    """Write a report beside its model, with what both were made by."""
+    made = {
         "versions": {library: version(library) for library in ("torch", "onnx", "onnxruntime", "mlxtend", "numpy")},
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    path.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    path.with_suffix(".json").write_text(json.dumps(report | made, indent=2) + "\n", encoding="utf-8")
+
+
+def weights_of(network: LeNet5) -> dict[str, NDArray[np.float32]]:
+    """The network's weights and biases by name: conv1.weight, conv1.bias, ..."""
+    return {tensor: values.numpy() for tensor, values in network.state_dict().items()}
+
+
+def keep(name: str, penalty: dict[str, float], digits: tuple[Digits, Digits], folder: Path) -> None:
+    """Train a network with this penalty, and write its 8-bit model and its report."""
+    print(name)
+    network = train(*digits[0], penalty)
+    path = folder / f"{name}.onnx"
+    save_report(path, save(path, network, weights_of(network), digits) | {"penalty": penalty})
 
 
 def main() -> None:
