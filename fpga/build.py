@@ -20,6 +20,7 @@ READS = "*/t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
 READ = f"read_rtlil {NAME}.il; delete */t:$meminit_v2; setparam -set COLLISION_X_MASK 1'1 {READS}"
 FLOORPLAN = "floorplan.ys"  # yosys' commands that say where the placer puts cells
 MISPLACED = re.compile(r"selection contains (\d+) elements instead of the asserted 1: c:(\S+)")
+NAMES_OF_VALUES = re.compile(rb"^ *attribute .enum_.*\n", re.M)  # in RTLIL
 OVERFULL = re.compile(r"Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%")
 
 
@@ -66,10 +67,13 @@ class Build:
             (self.folder / FLOORPLAN).write_text("".join(map(_put, board.floorplan, board.floorplan.values())), encoding="utf-8")
 
     def design_hash(self) -> str:
-        """16 digits that tell what the tools get after `prepare` apart from anything else: the design, its pins and the commands."""
+        """16 digits that tell what the tools get after `prepare` apart from anything else: the design, its pins and the commands.
+
+        Names of values, which only people read, do not count.
+        """
         key = hashlib.sha256(f"{self._script} {self._options('')}".encode())
         for name in (f"{NAME}.il", f"{NAME}.{self.family.constraints}", *([FLOORPLAN] if self.board.floorplan else [])):
-            key.update((self.folder / name).read_bytes())
+            key.update(NAMES_OF_VALUES.sub(b"", (self.folder / name).read_bytes()))
         return key.hexdigest()[:16]
 
     def synthesise(self) -> None:

@@ -22,10 +22,8 @@ def blocks(columns: Iterable[int], line: int) -> list[str]:
     return [f"X{column + 2 * place}/Y{line}/EBR{place}" for column in columns for place in range(4)]
 
 
-def grid_of_128(*, lists: bool = False) -> dict[str, str]:
+def grid_of_128() -> dict[str, str]:
     """The places of 4 rows of 32 lanes, with 4,096 weights each, 8,192 entries and 512 channels, on an LFE5U-85F; by their cells' names.
-
-    lists: with 2,048 weights each and the numbers of their slots instead.
 
     Each pair of rows has half of the die, with the weights that both multiply between its multipliers. Entries and pointers of a row lie
     in the line through the middle, and at the centre what all rows share.
@@ -53,11 +51,6 @@ def grid_of_128(*, lists: bool = False) -> dict[str, str]:
         for lane in range(32):
             for row in (2 * pair, 2 * pair + 1):
                 plan[f"system.accelerator.grid.row{row}.lane{lane}.multiplier.mult"] = next(free)
-            if lists:
-                plan[f"system.accelerator.grid.weights{pair}.lanes{lane // 4 * 4}.block{8 * (lane % 4)}"] = next(stored)
-                if lane % 2 == 0:
-                    plan[f"system.accelerator.grid.indices{pair}.lanes{lane // 8 * 8}.block{4 * (lane % 8)}"] = next(stored)
-                continue
             for half in range(2):
                 block = f"lanes{lane // 4 * 4}.block{8 * (lane % 4) + 4 * half}"
                 plan[f"system.accelerator.grid.weights{pair}.{block}"] = next(stored)

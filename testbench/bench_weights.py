@@ -38,5 +38,5 @@ async def loaded_and_read_through_every_port(dut: object) -> None:
             asked.append(addresses)
             await bench.step()
             if len(asked) == latency(settings):
-                found = [bench.get(f"words_{port}") for port in range(settings.weight_ports)]
+                found = [bench.get(f"weights_{port}") for port in range(settings.weight_ports)]
                 assert found == [model[address] for address in asked.popleft()]

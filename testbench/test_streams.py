@@ -28,13 +28,16 @@ EVERYTHING = SMALL.replaced(
     scan=2,
     survivors=2,
     pointers=4,
+    slots=8,
 )
 OPTIONAL = (
     *("ExpertGate", "ExpertWeigher", "FunctionTable", "PixelLists", "PixelPlaces", "PooledResults", "PoolingUnit"),
     *("PixelWinners", "TensorWinners", "KeptThresholds", "UnitWay", "SumWay"),
+    *("GroupOrder", "IndexMemory", "ListMemory", "ListReader"),
 )
 STAGES = ("ControlStage", "InputStage", "GridStage", "OutputStage")
-COMPOSED = ("Accelerator", *STAGES, "ExpertRouter")  # of the others; what they offer comes from one of these
+# Of the others; what they offer comes from one of these. And what these are kinds of.
+COMPOSED = ("Accelerator", *STAGES, "ExpertRouter", "LaneMemory")
 SIZES = {"experts": 4, "cells": 2, "value_bits": 8, "fraction": 4, "counter_bits": 8}
 ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configuration, and have no defaults
     "BankedMemory": {"shape": 8, "depth": 16, "banks": 2},
@@ -47,7 +50,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configu
     "RisingThreshold": {"lanes": 2, "count_bits": 8},
     "Narrow": {"shape": Token, "survivors": 2},
     "PoolMerger": {"depth": 16, "position_bits": 5, "count_bits": 4, "width": 2},
-    "ProcessingElement": {"serial": True, "soft": False},
     "Ratio": {"bits": 8, "index_bits": 4},
     "RouterRegisters": {"sizes": SIZES, "value": signed(8)},
     "SkidBuffer": {"shape": Token, "registered": False},

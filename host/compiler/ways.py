@@ -48,11 +48,10 @@ def ways(layer: Layer, config: Config) -> list[Way]:
     for factor in (1, *(factor for _, factor in savings(grid, config))):
         walked = grid if factor == 1 else unrolled(grid, factor, config.lanes)
         groups = -(-len(walked.bias) // config.lanes)
-        taken = cycles(grid, factor, config) - _padding(grid, factor, config)
-        found.append(Way(factor, merged, 0, False, taken, groups * group_weights(walked), 0, groups))
-    # The time in which ranges are looked up is taken as that without lists, which is hidden by the walk mostly.
-    fastest = min(found, key=lambda way: way.cycles)
-    look_ups = cycles(grid, fastest.factor, config, share=0.0)
+        found.append(Way(factor, merged, 0, False, cycles(grid, factor, config), groups * group_weights(walked), 0, groups))
+    # What is counted without lists too, though it is hidden by the walk mostly, or takes no time: look-ups of ranges, and the padding.
+    fastest = min(found, key=lambda way: way.cycles).factor
+    besides = cycles(grid, fastest, config, share=0.0) + _padding(grid, fastest, config)
     pooled = layer.pool != (1, 1)
     if not pooled or mergeable(layer, config):
         grid = convolution(layer)
@@ -63,7 +62,7 @@ def ways(layer: Layer, config: Config) -> list[Way]:
                 pooled,
                 way.slots,
                 way.spare_lane,
-                LISTS_COST * max(way.cycles + look_ups, at_least) + LISTS_BEGIN,
+                LISTS_COST * max(way.cycles + besides, at_least) + LISTS_BEGIN,
                 way.words,
                 way.taps,
                 way.groups,

@@ -79,10 +79,11 @@ class ProcessingElement(wiring.Component):
         else:
             m.submodules.multiplier = multiplier = Multiplier(soft=self.soft, registered=not config.parallel)
             m.d.comb += [multiplier.activation.eq(self.activation), multiplier.weight.eq(self.weight)]
-            before, total = Mux(self.accumulate.first, 0, accumulator), Signal(signed(32))
+            total = Mux(self.accumulate.first, 0, accumulator) + multiplier.product
             if config.slots:
+                total = Signal(signed(32))
                 before, drained = self._slots(m, accumulator, total)
-            m.d.comb += total.eq(before + multiplier.product)
+                m.d.comb += total.eq(before + multiplier.product)
             with m.If(self.accumulate.valid):
                 m.d.sync += accumulator.eq(total)
         # Its complement is kept: then the comparison is an addition, without an inverter for each bit.

@@ -87,7 +87,7 @@ class RangeFetcher(wiring.Component):
         weight, window_weight, unit_weight = (Signal(config.weight_bits, name=name) for name in ("weight", "window_weight", "unit_weight"))
         filter_rows_left = Signal.like(layer.R)
         pool_columns_left, pool_rows_left = Signal.like(layer.pool_columns), Signal.like(layer.pool_rows)
-        first_window, last_group, slots = Signal(), Signal(), Signal(config.count_bits)
+        first_window, last_group = Signal(), Signal()
         end, last_pool_column, last_pool_row = Signal(), Signal(), Signal()
         # A row of the input that is not stored yet is waited for: that it is, is known in the cycle after `y` has changed.
         whole, steady, behind_y = Signal(), Signal(), Signal.like(y)  # the unit's rows are stored; `y` is as it was
@@ -155,6 +155,7 @@ class RangeFetcher(wiring.Component):
             asked_range.last_group.eq(last_group),
         ]
         if config.slots:
+            slots = Signal(config.count_bits)  # of the unit
             asks.append(asked_range.slots.eq(slots))
         if config.spread:  # a register on the way to the memory
             with m.If(advance):

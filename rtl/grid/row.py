@@ -79,6 +79,7 @@ class EntryReader(wiring.Component):
         first = Signal(init=1)  # of the window
         ends_range, ends_window = Signal(), Signal()
         pauses = Signal()  # for a cycle between windows, in which serial PEs empty their accumulators
+        ready = current_valid & ~pauses
         if config.serial:
             m.d.sync += pauses.eq(self.issued & ends_window)
         m.d.comb += [
@@ -86,7 +87,7 @@ class EntryReader(wiring.Component):
             self.takes_place.eq(self.issued & ends_window & current.first_window),
             self.waits.eq(current_valid & ~self.place_free & ends_window & current.first_window),
             self.idle.eq(~current_valid),
-            self.issued.eq(current_valid & ~pauses & ~self.waits & ((self.room | ~self.lists) if config.slots else 1)),
+            self.issued.eq(ready & ~self.waits & (self.room | ~self.lists) if config.slots else ready & ~self.waits),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
@@ -134,9 +135,8 @@ class EntryReader(wiring.Component):
                 looked_up_slots = arrived_slots
 
         # Its place in the row gives the weights' address, and its byte, a cycle later, the activation.
-        address, byte = Signal(config.weight_bits), Signal(8, reset_less=True)
+        address, byte = entry.f + offset, Signal(8, reset_less=True)
         found, found_last = Signal(step), Signal()
-        m.d.comb += address.eq(entry.f + offset)
         m.d.sync += [
             self.weight_address.eq(address),
             byte.eq(entry.value),
@@ -287,11 +287,8 @@ class Row(wiring.Component):
         places_taken = Signal(range(config.sums + 1))
         # While sums are moved out of the shadows, the next ones may not get there.
         moving = Signal(range(config.slices if config.sums > 1 else 1))
-        place_free, takes_place, ends_unit, waits = Signal(), reader.takes_place, reader.ends_unit, reader.waits
-        m.d.comb += [
-            place_free.eq((places_taken != config.sums) & ~moving.any()),
-            reader.place_free.eq((place_free | self.lists) if config.slots else place_free),
-        ]
+        place_free = (places_taken != config.sums) & ~moving.any()
+        takes_place, ends_unit, waits = reader.takes_place, reader.ends_unit, reader.waits
         if config.slots:
             lists = self._lists(m, reader, place_free)
             takes_place, ends_unit = (Mux(self.lists, lists.drains, of_reader) for of_reader in (takes_place, ends_unit))
@@ -303,6 +300,7 @@ class Row(wiring.Component):
             m.d.sync += moving.eq(moving - 1)
         m.d.comb += [
             reader.positive_max.eq(self.positive_max),
+            reader.place_free.eq((place_free | self.lists) if config.slots else place_free),
             self.issued.eq(reader.issued),
             self.waits.eq(waits),
             self.idle.eq(reader.idle),

@@ -87,11 +87,11 @@ class GridStage(wiring.Component):
                 m.submodules[f"lists{copy}"] = lists = ListMemory(config)
                 m.d.comb += [indices.store.eq(store), lists.store.eq(store)]
             for port, row in enumerate(rows[copy * config.weight_ports : (copy + 1) * config.weight_ports]):
-                m.d.comb += [weights.addresses[port].eq(row.weight_address), row.weights.eq(weights.words[port])]
+                m.d.comb += [weights.addresses[port].eq(row.weight_address), row.weights.eq(weights.weights[port])]
                 if config.slots:
                     m.d.comb += [
                         indices.addresses[port].eq(row.weight_address),
-                        row.indices.eq(indices.words[port]),
+                        row.indices.eq(indices.indices[port]),
                         lists.taps[port].eq(row.tap),
                         row.found.eq(lists.lists[port]),
                     ]

@@ -145,7 +145,7 @@ class LaneMemory(wiring.Component):
 
     Members:
         store: a word is written where its bit of `field` says so, or while loading none are read.
-        addresses, words: for each row; all lanes' parts follow the address by `latency(config)` cycles.
+        addresses, and what the field is called: for each row; all lanes' parts follow the address by `latency(config)` cycles.
     """
 
     def __init__(self, config: Config, field: str, blocks: int) -> None:
@@ -156,7 +156,7 @@ class LaneMemory(wiring.Component):
             {
                 "store": In(store_layout(config)),
                 "addresses": In(config.weight_bits).array(config.weight_ports),
-                "words": Out(WORD_BITS * blocks).array(config.weight_ports),
+                field: Out(WORD_BITS * blocks).array(config.weight_ports),
             }
         )
 
@@ -187,7 +187,7 @@ class LaneMemory(wiring.Component):
                     word = arrived
                 words[port].append(word)
         for port in range(config.weight_ports):
-            m.d.comb += self.words[port].eq(Cat(*words[port]))
+            m.d.comb += getattr(self, self.field)[port].eq(Cat(*words[port]))
         return m
 
 
