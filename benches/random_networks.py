@@ -9,7 +9,9 @@ from skipgrid.golden import Activation, Function, Layer, Mixture, Winners
 from skipgrid.host.compiler.descriptors import descriptors, network_program
 from skipgrid.host.compiler.fits import DoesNotFit, group_weights, groups
 from skipgrid.host.compiler.lowering import lowered
-from skipgrid.host.compiler.placement import Placed, place
+from skipgrid.host.compiler.placement import Placed, place, place_as, taken_by
+from skipgrid.host.compiler.ways import ways
+from skipgrid.host.onnx.sparsity import balanced, unstructured
 from skipgrid.rtl.config import Config, Form
 
 Tensor = NDArray[np.integer]
@@ -56,6 +58,7 @@ def random_config(rng: np.random.Generator) -> Config:
     experts = 0 if serial or some(0.6) else int(rng.choice([2, 3, 5, 8, 64]))
     scan = 1 if serial else power(1, lanes)
     channels = lanes * int(rng.choice([1, 4, 7, 16, 32, 65536 // lanes]))
+    slots = 0 if scan == 1 else int(rng.choice([0, 8, 16]))
     return Config(
         name="drawn",
         rows=rows,
@@ -78,6 +81,7 @@ def random_config(rng: np.random.Generator) -> Config:
         pixel_winners=int(rng.choice([0, 0, 1, 3, 8, 64])),
         pool_elements=0 if serial or some(0.3) else power(64, 65536, 512),
         functions=int(rng.choice([0, 0, 1, 4, 64])),
+        slots=slots,
         wide_program=some(0.5),
         experts=experts,
         experts_chosen=int(rng.choice([1, 2, 8][: 1 + (experts >= 2) + (experts >= 8)])) if experts else 0,
@@ -137,6 +141,26 @@ def random_layer(rng: np.random.Generator, shape: tuple[int, int, int], x: Activ
         pool_stride=pool_stride,
         threshold=int(rng.choice([0, 0, 0, 1, 2, 20, 255])),
     )
+
+
+def with_zeros(rng: np.random.Generator, layer: Layer, config: Config) -> Layer:
+    """The layer with many weights that are zero: anywhere, balanced, whole taps, all but one of the channels, or of filters in groups."""
+    weights = layer.weights
+    K, C = weights.shape[:2]
+    if rng.random() < 0.4:  # each group of output channels reads input channels of its own; one each, of a depthwise layer
+        count = min(K, C) if rng.random() < 0.5 else int(rng.integers(1, min(K, C) + 1))
+        own = (np.arange(C) * count // C) == (np.arange(K) * count // K)[:, np.newaxis]
+        weights = weights * own[:, :, np.newaxis, np.newaxis]
+    zeros, kind = float(rng.choice([0.5, 0.8, 0.95])), int(rng.integers(5))
+    if kind == 0:
+        weights = weights * unstructured(weights, zeros)
+    elif kind == 1:
+        weights = weights * balanced(weights, zeros, config.lanes, config.slots)
+    elif kind == 2:
+        weights = weights * (rng.random((1, *weights.shape[1:])) >= zeros)
+    elif kind == 3:
+        weights = weights * (np.arange(K) == rng.integers(K)).reshape(-1, 1, 1, 1)
+    return layer.replaced(weights=weights.astype(np.int8))
 
 
 def random_function(rng: np.random.Generator, before: Activation, y: Activation) -> Function:
@@ -203,12 +227,15 @@ def random_case(rng: np.random.Generator, config: Config, depth: int | None = No
     refused, scale = 0, 1.0
     experts = int(rng.integers(2, config.experts + 1)) if config.experts else 0
     wanted = int(rng.integers(1, min(5, config.layers))) if depth is None else depth
-    most = int(rng.choice([13, 13, 13, 2 * config.lanes + 1]))
+    several = [(config.slots + 1) * config.lanes] if config.slots else []  # units of a pixel
+    most = int(rng.choice([13, 13, 13, 2 * config.lanes + 1, *several]))
     while len(layers) < wanted:
         if not layers:
             shape, held = _random_shape(rng, config, scale), random_activation(rng)
         taken, taken_held = (layers[-1].out_shape, layers[-1].y) if layers else (shape, held)
         layer = random_layer(rng, taken, taken_held, len(layers), max(1, int(min(most, 40) * scale)))
+        if config.slots and rng.random() < 0.7:
+            layer = with_zeros(rng, layer, config)
         tables = sum(each.function is not None for each in layers)
         drawn = lowered(random_choices(rng, layer, config, experts, tables))
         try:
@@ -227,12 +254,33 @@ def random_case(rng: np.random.Generator, config: Config, depth: int | None = No
     k_in, k_out = int(rng.integers(0, 8)), int(rng.integers(0, 8))
     last = config.layers - 1 - sum(descriptors(layer) for layer in layers)  # with room for a descriptor that loads the input
     first = int(rng.choice([0, int(rng.integers(0, last + 1)), last]))
-    placed = place(layers, config)
+    placed = _with_lists(rng, place(layers, config), config) if config.slots else place(layers, config)
     last_layer = layers[-1]
     plain = last_layer.out_shape == last_layer.conv_shape and last_layer.pool == (1, 1)
     plain = plain and last_layer.winners is None and last_layer.mixture is None
     sums = plain and bool(rng.random() < 0.2)
     return Case(layers, placed, inputs, k_in, k_out, int(rng.integers(0, 2)), first, refused, sums)
+
+
+def _with_lists(rng: np.random.Generator, placed: list[Placed], config: Config) -> list[Placed]:
+    """The layers with lists, also where these take longer, in units of any size; as they were, where there is no room for that.
+
+    Those that cannot have lists, and some others, stay in the way that they had.
+    """
+    chosen = [item.way for item in placed]
+    for number, item in enumerate(placed):
+        found = [way for way in ways(item.layer, config) if way.slots]
+        if not found or rng.random() < 0.3:
+            continue
+        way = found[int(rng.integers(len(found)))]
+        if rng.random() < 0.5:
+            way = replace(way, slots=int(rng.integers(1, config.slots + 1)))
+        if way.factor == 1 and rng.random() < 0.3:
+            way = replace(way, spare_lane=True)
+        chosen[number] = way
+    other = place_as([item.layer for item in placed], chosen, config)
+    weights, lists, channels = taken_by(other, config)
+    return other if max(weights, lists) <= config.weights and channels <= config.channels else placed
 
 
 def _random_shape(rng: np.random.Generator, config: Config, scale: float) -> tuple[int, int, int]:

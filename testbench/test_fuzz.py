@@ -42,6 +42,7 @@ EXTREMES: dict[str, set[int]] = {
     "pixel_winners": {0, 64},
     "pool_elements": {0, 64, 65536},
     "functions": {0, 1, 64},
+    "slots": {0, 8, 16},
     "wide_program": {False, True},
     "experts": {0, 2, 64},
     "experts_chosen": {0, 1, 8},

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from skipgrid.golden import Activation, Thresholds, accumulate, coded_bytes, encode, route, run_network, sum_bytes
+from skipgrid.golden import Activation, Thresholds, accumulate, coded_bytes, encode, list_cycles, route, run_network, sum_bytes
 from skipgrid.host.compiler.descriptors import network_program
 from skipgrid.host.compiler.fits import groups
 from skipgrid.host.compiler.packets import load_packets, program_packet
@@ -155,8 +155,13 @@ def _fit(stored: list[tuple[Tensor, Activation]], config: Config) -> bool:
 
 
 def walked_macs(x: Tensor, placed: Placed, config: Config) -> int:
-    """The multiplications that the grid does: a window that two pools share is walked twice, one that no pool takes is not."""
+    """The multiplications that the grid does: a window that two pools share is walked twice, one that no pool takes is not.
+
+    Of a list every address counts for all lanes, whatever they find there.
+    """
     layer, shift = placed.walked(config), placed.shift(config)
+    if placed.slots:
+        return int(list_cycles(x, layer, 1, placed.lanes_used(config), placed.slots)) * config.lanes
     top, left, bottom, right = layer.pads
     nonzeros = np.pad(np.count_nonzero(x != layer.x.zero_point, axis=0), ((top, bottom), (left, right + groups(layer, config) * shift)))
     macs = 0

@@ -24,8 +24,8 @@ class Trial:
     """What became of one or two random networks on a device.
 
     wrong: what was, in a sentence, or "".
-    happened: how often what was: networks, their layers, runs, full (runs that were refused, as the buffers did not hold their tensors),
-        refused (layers that did not fit, and were drawn again), and each of `MISHAPS`.
+    happened: how often what was: networks, their layers, lists (layers whose weights are lists), runs, full (runs that were refused, as
+        the buffers did not hold their tensors), refused (layers that did not fit, and were drawn again), and each of `MISHAPS`.
     """
 
     number: int
@@ -59,7 +59,7 @@ def run_trial(device: Device, seed: int, number: int) -> Trial:
 
 def _run_network(device: Device, rng: np.random.Generator, happened: Counter[str]) -> None:
     case = random_case(rng, device.config)
-    happened.update(networks=1, layers=len(case.layers), refused=case.refused)
+    happened.update(networks=1, layers=len(case.layers), lists=sum(item.slots > 0 for item in case.placed), refused=case.refused)
     session = Session(device, case, happened)
     session.load()
     for session.loads in (False, True):

@@ -31,7 +31,8 @@ def load_packets(placed: list[Placed], config: Config, *, sums: bool = False) ->
 def weight_packets(placed: Placed, config: Config) -> list[Words]:
     """The load packets of a layer's weights: for each group, in (r, s, c) order, the lanes' weights in words of four.
 
-    Where they are lists, there are three: of their weights, of their indices, and of what says where lists are.
+    Where they are lists, there are three: of what says where lists are, of their weights, and of their indices; the first one alone if all
+    weights are zero.
     """
     layer = placed.walked(config)
     if placed.slots:
@@ -46,23 +47,20 @@ def weight_packets(placed: Placed, config: Config) -> list[Words]:
 
 def _list_packets(placed: Placed, weights: NDArray[np.int8], config: Config) -> list[Words]:
     lists = encode_lists(weights, placed.lanes_used(config), placed.slots)
+    starts = (lists.starts + placed.weights_base) | lists.counts << 16
+    packets = [_packet(LoadTarget.LISTS, placed.lists_base, starts.reshape(-1).astype(np.uint32))]
     rows = len(lists.weights)
+    if not rows:  # all weights are zero
+        return packets
     lanes = np.zeros((rows, config.lanes), np.int8)
     lanes[:, : lists.lanes] = lists.weights
     indices = np.zeros((rows, index_words(config), INDEX_LANES_A_WORD), np.uint32)
     indices.reshape(rows, -1)[:, : lists.lanes] = lists.indices
     places = (indices << np.arange(0, 32, 32 // INDEX_LANES_A_WORD, dtype=np.uint32)).sum(axis=2, dtype=np.uint32)
-    starts = (lists.starts + placed.weights_base) | lists.counts << 16
     return [
-        _packet(LoadTarget.LISTS, placed.lists_base, starts.reshape(-1).astype(np.uint32)),
-        *(
-            [
-                _packet(LoadTarget.WEIGHTS, placed.weights_base, lanes.reshape(-1).view(np.uint32)),
-                _packet(LoadTarget.INDICES, placed.weights_base, places.reshape(-1)),
-            ]
-            if rows
-            else []
-        ),
+        *packets,
+        _packet(LoadTarget.WEIGHTS, placed.weights_base, lanes.reshape(-1).view(np.uint32)),
+        _packet(LoadTarget.INDICES, placed.weights_base, places.reshape(-1)),
     ]
 
 

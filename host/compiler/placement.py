@@ -116,11 +116,11 @@ def place(layers: Sequence[Layer], config: Config) -> list[Placed]:
     for each, layer, after in zip(found, layers, layers[1:], strict=False):
         if after.shape != layer.out_shape:  # the pooling unit stores pixels as they are
             each[:] = [way for way in each if way.merges == each[0].merges]
-    plain = _placed(layers, [each[0] for each in found], config)
+    plain = place_as(layers, [each[0] for each in found], config)
     placed = plain
-    if _taken(plain, config)[0] > config.weights:  # lists may take less
-        placed = _placed(layers, [min(each, key=lambda way: way.weights) for each in found], config)
-    (weights, lists, channels), needed = _taken(placed, config), _taken(plain, config)[0]
+    if taken_by(plain, config)[0] > config.weights:  # lists may take less
+        placed = place_as(layers, [min(each, key=lambda way: way.weights) for each in found], config)
+    (weights, lists, channels), needed = taken_by(placed, config), taken_by(plain, config)[0]
     if weights > config.weights or lists > config.weights:
         raise DoesNotFit(
             f"the network needs {needed:,} weights a lane, but {config.name} holds {config.weights:,}; {remedy(config, 'weights', needed)}"
@@ -142,10 +142,10 @@ def place(layers: Sequence[Layer], config: Config) -> list[Placed]:
             f" {remedy(config, 'functions', tables)}"
         )
     routing(layers)
-    return _placed(layers, _fastest(found, [item.way for item in placed], (weights, lists, channels), config), config)
+    return place_as(layers, _fastest(found, [item.way for item in placed], (weights, lists, channels), config), config)
 
 
-def _taken(placed: Sequence[Placed], config: Config) -> tuple[int, int, int]:
+def taken_by(placed: Sequence[Placed], config: Config) -> tuple[int, int, int]:
     """Addresses of weights and of lists, and channels' parameters, that all layers take."""
     items = [item for each in placed for item in (each.gate, each) if item is not None]
     return (
@@ -155,8 +155,8 @@ def _taken(placed: Sequence[Placed], config: Config) -> tuple[int, int, int]:
     )
 
 
-def _placed(layers: Sequence[Layer], chosen: Sequence[Way], config: Config) -> list[Placed]:
-    """All layers behind each other; DoesNotFit if one by itself is too large."""
+def place_as(layers: Sequence[Layer], chosen: Sequence[Way], config: Config) -> list[Placed]:
+    """All layers behind each other, each in its way; DoesNotFit if one by itself is too large. There may be no room for all of them."""
     placed: list[Placed] = []
     weights, lists, channels = 0, 0, 0
     numbers: dict[bytes, int] = {}  # of tables
