@@ -1,9 +1,10 @@
-"""A PE row, with results in a buffer and with results in the shadows, and the weight memory."""
+"""A PE row, with results in a buffer and with results in the shadows, with lists and without, and the memories of weights and lists."""
 
 from collections.abc import Callable
 
-from simulation import SERIAL, SMALL, shapes
+from simulation import LISTS, SERIAL, SMALL, SPREAD_LISTS, shapes
 from skipgrid.rtl.config import Config, Form
+from skipgrid.rtl.grid.lists import ListReader
 from skipgrid.rtl.grid.row import Row
 from skipgrid.rtl.grid.weights import WeightMemory
 
@@ -24,3 +25,8 @@ def test_row(simulate: Callable[..., None], config: Config) -> None:
 @shapes({"2 ports": SMALL.replaced(lanes=8), "1 port": SMALL.replaced(rows=1), "serial": SERIAL}, "2 ports", "serial")
 def test_weights(simulate: Callable[..., None], config: Config) -> None:
     simulate(WeightMemory(config), "bench_weights", config)
+
+
+@shapes({"parallel": LISTS, "spread": SPREAD_LISTS, "16 slots": LISTS.replaced(slots=16)}, "parallel", "spread")
+def test_lists(simulate: Callable[..., None], config: Config) -> None:
+    simulate(ListReader(config), "bench_lists", config)
