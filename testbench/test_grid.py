@@ -14,12 +14,22 @@ ROWS = {
     "spread, soft lanes": SMALL.replaced(form=Form.SPREAD, soft_lanes=2),
     "serial": SERIAL,
     "serial, 2 results": SERIAL.replaced(sums=2),
+    "lists": LISTS,
+    "spread, lists": SPREAD_LISTS,
 }
 
 
 @shapes(ROWS, "4 results", "spread, soft lanes", "serial, 2 results")
 def test_row(simulate: Callable[..., None], config: Config) -> None:
     simulate(Row(config), "bench_row", config)
+
+
+LIST_ROWS = {"parallel": LISTS, "spread": SPREAD_LISTS, "1 result": LISTS.replaced(sums=1)}
+
+
+@shapes(LIST_ROWS, "parallel", "spread")
+def test_row_with_lists(simulate: Callable[..., None], config: Config) -> None:
+    simulate(Row(config), "bench_row_lists", config)
 
 
 @shapes({"2 ports": SMALL.replaced(lanes=8), "1 port": SMALL.replaced(rows=1), "serial": SERIAL}, "2 ports", "serial")
