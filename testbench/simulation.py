@@ -52,6 +52,8 @@ CUTS = Config(
     name="cuts", rows=2, lanes=16, weights=1024, entries=256, pixels=64, features=256, channels=64, layers=4, scan=4, sums=2, functions=2
 )  # so little that a layer is cut; what is compiled for it runs in the benches of several files
 SPREAD = SMALL.replaced(form=Form.SPREAD)
+LISTS = SMALL.replaced(slots=8)
+SPREAD_LISTS = SPREAD.replaced(slots=8, lanes=8)
 SERIAL = SMALL.replaced(rows=1, scan=1, sums=1, form=Form.SERIAL)
 
 

@@ -137,7 +137,7 @@ class ProcessingElement(wiring.Component):
         m.d.sync += [
             again.eq(~look_up.first & (~self.lists | (index == last_index))),
             old.eq(Mux(self.lists & ~look_up.first & summed.bit_select(index, 1), reads[0], 0)),
-            summed.eq(Mux(accumulate.swaps, 0, summed | adds)),
+            summed.eq(Mux(look_up.first, 0, summed | adds)),  # where rows are spread, a reset has old steps behind it
         ]
         with m.If(look_up.valid):
             m.d.sync += last_index.eq(index)
