@@ -25,7 +25,7 @@ Present = NDArray[np.bool_] | None
 def dense_macs(layer: Layer, present: Present = None) -> int:
     """The multiplications of the convolution, those with zeros too; of all experts, and their gate."""
     if present is not None:
-        return _linked(np.ones(layer.shape, np.int64), layer, present.sum(axis=0))
+        return linked(np.ones(layer.shape, np.int64), layer, present.sum(axis=0))
     gate = 0 if layer.mixture is None else dense_macs(layer.mixture.gate)
     return _activations(layer) * layer.bias.size + gate
 
@@ -37,7 +37,7 @@ def useful_macs(x: NDArray[np.integer], layer: Layer, present: Present = None) -
     """
     check_input(x, layer)
     if present is not None:
-        return _linked((x != layer.x.zero_point).astype(np.int64), layer, present.sum(axis=0))
+        return linked((x != layer.x.zero_point).astype(np.int64), layer, present.sum(axis=0))
     macs = _in_windows(np.count_nonzero(x != layer.x.zero_point, axis=0), layer) * layer.bias.size
     if layer.mixture is None:
         return macs
@@ -59,7 +59,7 @@ def dense_cycles(layer: Layer, rows: int, lanes: int, present: Present = None) -
         weights = np.zeros(present.shape[1:], np.int64)
         for first in range(0, layer.bias.size, lanes):
             weights += present[first : first + lanes].any(axis=0)
-        return ceil(_linked(np.ones(layer.shape, np.int64), layer, weights) / rows)
+        return ceil(linked(np.ones(layer.shape, np.int64), layer, weights) / rows)
     gate = 0 if layer.mixture is None else dense_cycles(layer.mixture.gate, rows, lanes)
     return ceil(_activations(layer) * ceil(layer.bias.size / lanes) / rows) + gate
 
@@ -79,7 +79,7 @@ def _in_windows(pixels: NDArray[np.integer], layer: Layer) -> int:
     return int(of_window[np.ix_(*taken)].sum())
 
 
-def _linked(pixels: NDArray[np.int64], layer: Layer, weights: NDArray[np.int64]) -> int:
+def linked(pixels: NDArray[np.int64], layer: Layer, weights: NDArray[np.int64]) -> int:
     """The sum of what (C, H, W) elements hold, over all windows that count, each times so many weights (C, R, S)."""
     top, left, bottom, right = layer.pads
     windows = sliding_window_view(np.pad(pixels, ((0, 0), (top, bottom), (left, right))), layer.weights.shape[2:], axis=(1, 2))
@@ -95,7 +95,7 @@ def _taken(outputs: int, pool: int, stride: int) -> NDArray[np.integer]:
 
 def two_sided_macs(x: NDArray[np.integer], layer: Layer) -> int:
     """The multiplications of a nonzero activation with a nonzero weight, of all windows that count. x: (C, H, W)."""
-    return _linked((x != layer.x.zero_point).astype(np.int64), layer, np.count_nonzero(layer.weights, axis=0))
+    return linked((x != layer.x.zero_point).astype(np.int64), layer, np.count_nonzero(layer.weights, axis=0))
 
 
 def two_sided_limit_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int) -> float:
@@ -105,7 +105,7 @@ def two_sided_limit_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lane
 
 def list_cycles(x: NDArray[np.integer], layer: Layer, rows: int, lanes: int, slots: int) -> float:
     """Cycles in which `rows` rows walk a layer's lists, a row of words a cycle, if no row ever waited; all windows, without pooling."""
-    return _linked((x != layer.x.zero_point).astype(np.int64), layer, _by_place(layer, lanes, slots)) / rows
+    return linked((x != layer.x.zero_point).astype(np.int64), layer, _by_place(layer, lanes, slots)) / rows
 
 
 def _by_place(layer: Layer, lanes: int, slots: int) -> NDArray[np.int64]:
