@@ -339,3 +339,9 @@ def test_what_is_refused(skipgrid: CommandLine, tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", images=np.zeros((2, 3, 8, 8), np.float32))
     sentence = skipgrid.refuses("prune", alone, tmp_path / "x.npz", "--thresholds", "-o", tmp_path / "out.onnx")
     assert "that another one reads" in sentence or "no single output of classes" in sentence
+    net = Branches(np.random.default_rng(3), x=(1, 4, 3, 3))
+    out_name = net.conv("x", 4, relu=False, group=4, pads=[0, 0, 0, 0])
+    grouped = quantised(net.save(tmp_path / "grouped.onnx", out_name), net.drawn(4), "QDQ", "uint8", per_channel=True)
+    np.savez(tmp_path / "x.npz", images=np.ones((2, 4, 3, 3), np.float32))
+    sentence = skipgrid.refuses("prune", grouped, tmp_path / "x.npz", "--weights", 0.5, "-o", tmp_path / "out.onnx")
+    assert "no layer whose weights can become zero: its channels are in groups" in sentence
