@@ -29,7 +29,6 @@ from .runtime import Reference
 from .weights import Cost, Sparse, Thinned, with_weights
 
 STEP = 0.025  # of the nonzeros that a tensor has at first, which a step of its threshold leaves out at least
-LEAST_LOSS = 1e-6  # what a step costs that costs nothing, or less
 SHRINK_SINCE = 9  # the opset
 
 
@@ -133,8 +132,9 @@ def search(
 ) -> Iterator[Pruning]:
     """Prune step by step, and give what is pruned after each step; the last one is the result.
 
-    The step that is taken is the one that saves most cycles for what it adds to the loss, of those after which as many images are
-    recognised as have to be. A layer's cycles are taken to grow with the nonzeros that it reads.
+    The step that is taken is the one that saves most cycles for what it costs, of those after which as many images are recognised as have
+    to be. It costs what it adds to the loss, and to the share of images that are not recognised, and an image at least: below that
+    it is chance. A layer's cycles are taken to grow with the nonzeros that it reads.
 
     labels: (N,). max_drop: in the share of images. layers: what may be pruned. costs: of the layers as they are, by the name of their
     first node. nonzeros: that each layer reads of an image, by its name.
@@ -153,7 +153,7 @@ def search(
             if found.accuracy < least:
                 continue
             cycles = _cycles(cut, tried, costs, nonzeros)
-            worth = (left - cycles) / max(found.loss - now.loss, LEAST_LOSS)
+            worth = (left - cycles) / max(found.loss - now.loss + now.accuracy - found.accuracy, 1 / len(labels))
             if best is None or worth > best[0]:
                 best = worth, cycles, each, found
         if best is None:
