@@ -132,16 +132,16 @@ def draw_winners(report: dict[str, Any], path: Path) -> None:
 
 
 def draw_pruning(report: dict[str, Any], path: Path) -> None:
-    """Of a `prune` report: what is recognised over the products that are left, from step to step."""
+    """Of a `prune` report: what is recognised over the cycles that are left, from step to step."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axis = figure.subplots()
-    axis.set_title(f"thresholds raised step by step, {report['images']:,} images", fontsize=12)
-    left, right = ([factor * step[name] for step in report["steps"]] for factor, name in ((100, "products"), (100, "accuracy")))
+    axis.set_title(f"pruned step by step, {report['images']:,} images", fontsize=12)
+    left, right = ([factor * step[name] for step in report["steps"]] for factor, name in ((100, "cycles"), (100, "accuracy")))
     least = right[0] - report["max_drop"]
     axis.axhline(least, color=PALE, linewidth=2, label=f"at most {report['max_drop']:g} points fewer")
     axis.plot(left, right, "o-", color=ACCENT, markersize=3.5, linewidth=1.2)
     axis.set_xlim(100, min(left) - 2)
-    axis.set_xlabel("products that are left, %")
+    axis.set_xlabel(f"cycles on {report['preset']} that are left, %, about")
     axis.set_ylabel("recognised, %" if report["labelled"] else "the same, %")
     axis.legend(frameon=False, loc="lower left")
     axis.spines[["top", "right"]].set_visible(False)

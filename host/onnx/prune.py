@@ -1,9 +1,10 @@
-"""Small activations become zeros: thresholds in a model of 8 bits, raised layer by layer as far as what it recognises allows.
+"""Small activations and weights become zeros in a model of 8 bits, layer by layer, as far as what it recognises allows.
 
 A threshold is a `Shrink` between a DequantizeLinear and a QuantizeLinear behind a layer's output. ONNX Runtime runs it as it is, and the
 accelerator does it as it requantises, without a cycle more.
 
-Source: B. Reagen and others, "Minerva", ISCA 2016, for leaving out small activations within a bound on accuracy.
+Source: B. Reagen and others, "Minerva", ISCA 2016, for leaving out small activations within a bound on accuracy; those of
+weights.py for weights.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from skipgrid.golden import dense_macs, useful_macs
+from skipgrid.golden.limits import linked
+from skipgrid.host.compiler.unrolling import SHARE
 
 from ..network import ModelError
 from .cut import Cut
@@ -24,9 +26,9 @@ from .layers import OUTPUT_SCALE as LAYERS_OUTPUT_SCALE
 from .layers import Found
 from .quantise import Tensors, batches, scores
 from .runtime import Reference
+from .weights import Cost, Sparse, Thinned, with_weights
 
 STEP = 0.025  # of the nonzeros that a tensor has at first, which a step of its threshold leaves out at least
-LEAST_LOSS = 1e-6  # what a step costs that costs nothing, or less
 SHRINK_SINCE = 9  # the opset
 
 
@@ -46,30 +48,30 @@ class Step:
     nonzeros: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
-    """A layer whose outputs other layers read: each zero more among them is work less.
-
-    products: that each of its nonzeros makes, in the layers that read it. steps: its thresholds, from none on.
-    """
+    """A layer whose outputs other layers read: each zero more among them is work less. steps: its thresholds, from none on."""
 
     found: Found
-    products: float
     steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True)
-class Raised:
-    """Thresholds of layers, what the model is worth with them, and about how many products of an image they save, mean."""
+class Pruning:
+    """What is pruned, what the model is worth then, and about which share of its cycles is left.
+
+    thresholds: of layers. weights: that layers have in place of their own.
+    """
 
     thresholds: dict[Found, int]
+    weights: dict[Thinned, Sparse]
     worth: Judged
-    saved: float
+    cycles: float
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of an image, in the mean: products of what is not zero, and nonzeros that each layer reads, by its name."""
+    """Of an image, in the mean: products of two factors that are not zero, and nonzeros that each layer reads, by its name."""
 
     products: float
     nonzeros: dict[str, float]
@@ -90,12 +92,7 @@ def candidates(cut: Cut, images: Tensors) -> list[Candidate]:
         for found in chosen:
             values = stored[found.output][:some].astype(np.int32) - found.layer.y.zero_point
             near[found] += np.bincount(np.abs(values).reshape(-1), minlength=257)[:257]
-    return [Candidate(found, sum(map(_products, read[found])), _steps(near[found] / count)) for found in chosen]
-
-
-def _products(reader: Found) -> float:
-    """How many products an element makes in a layer, mean over its places."""
-    return dense_macs(reader.layer, reader.present) / reader.take.size
+    return [Candidate(found, _steps(near[found] / count)) for found in chosen]
 
 
 def _steps(near: NDArray[np.floating]) -> tuple[Step, ...]:
@@ -120,52 +117,80 @@ def scores_of(cut: Cut, proto: onnx.ModelProto, images: Tensors) -> NDArray[np.f
     """What a model says of each image, (N, classes); ModelError unless that is its only output."""
     found = scores(proto, cut.model.path, images, cut.model.batch)
     if found is None:
-        raise ModelError(f"{cut.model.path} has no single output of classes, by which it could be told what thresholds cost")
+        raise ModelError(f"{cut.model.path} has no single output of classes, by which it could be told what pruning costs")
     return found
 
 
-def search(cut: Cut, images: Tensors, labels: NDArray[np.integer], max_drop: float) -> Iterator[Raised]:
-    """Raise thresholds step by step, and give those of all layers after each; the last ones are the result.
+def search(
+    cut: Cut,
+    images: Tensors,
+    labels: NDArray[np.integer],
+    max_drop: float,
+    layers: Sequence[Candidate | Thinned],
+    costs: Mapping[str, Cost],
+    nonzeros: Mapping[str, float],
+) -> Iterator[Pruning]:
+    """Prune step by step, and give what is pruned after each step; the last one is the result.
 
-    The step that is taken is the one that saves most products for what it adds to the loss, of those after which as many images are
-    recognised as have to be. labels: (N,). max_drop: in the share of images.
+    The step that is taken is the one that saves most cycles for what it costs, of those after which as many images are recognised as have
+    to be. It costs what it adds to the loss, and to the share of images that are not recognised, and an image at least: below that
+    it is chance. A layer's cycles are taken to grow with the nonzeros that it reads.
+
+    labels: (N,). max_drop: in the share of images. layers: what may be pruned. costs: of the layers as they are, by the name of their
+    first node. nonzeros: that each layer reads of an image, by its name.
     """
-    layers = candidates(cut, images)
-    at = {each.found: 0 for each in layers}  # the number of its step
-    steps = {each.found: each.steps for each in layers}
+    at = dict.fromkeys(layers, 0)  # the number of its step
     now = judged(scores_of(cut, cut.model.proto, images), labels)
-    least, saved_so_far = now.accuracy - max_drop - 1e-9, 0.0
+    least = now.accuracy - max_drop - 1e-9
+    before = left = _cycles(cut, at, costs, nonzeros)
     while True:
-        best: tuple[float, float, Candidate, Judged] | None = None
+        best: tuple[float, float, Candidate | Thinned, Judged] | None = None
         for each in layers:
-            number = at[each.found] + 1
-            if number == len(each.steps):
+            if at[each] + 1 == len(each.steps):
                 continue
-            found = judged(scores_of(cut, with_thresholds(cut, _thresholds(steps, at | {each.found: number})), images), labels)
+            tried = at | {each: at[each] + 1}
+            found = judged(scores_of(cut, _applied(cut, tried), images), labels)
             if found.accuracy < least:
                 continue
-            saved = each.products * (each.steps[number - 1].nonzeros - each.steps[number].nonzeros)
-            worth = saved / max(found.loss - now.loss, LEAST_LOSS)
+            cycles = _cycles(cut, tried, costs, nonzeros)
+            worth = (left - cycles) / max(found.loss - now.loss + now.accuracy - found.accuracy, 1 / len(labels))
             if best is None or worth > best[0]:
-                best = worth, saved, each, found
+                best = worth, cycles, each, found
         if best is None:
             return
-        _, saved, taken, now = best
-        at[taken.found] += 1
-        saved_so_far += saved
-        yield Raised(_thresholds(steps, at), now, saved_so_far)
+        _, left, taken, now = best
+        at[taken] += 1
+        yield Pruning(_thresholds(at), _weights(at), now, left / before)
 
 
-def _thresholds(steps: Mapping[Found, Sequence[Step]], at: Mapping[Found, int]) -> dict[Found, int]:
-    return {found: steps[found][number].threshold for found, number in at.items() if number}
+def _cycles(cut: Cut, at: Mapping[Candidate | Thinned, int], costs: Mapping[str, Cost], nonzeros: Mapping[str, float]) -> float:
+    """About how many cycles all layers take, of which each has so many steps."""
+    read = {each.found.output: each.steps[number].nonzeros for each, number in at.items() if isinstance(each, Candidate)}
+    sparse = {each.found: its.cycles for each, its in _weights(at).items()}
+    return sum(
+        sparse.get(found, costs[found.nodes[0].name].cycles)
+        * (read.get(found.source, nonzeros[found.layer.name]) / (SHARE * found.take.size))
+        for found in cut.layers
+    )
 
 
-def with_thresholds(cut: Cut, thresholds: Mapping[Found, int]) -> onnx.ModelProto:
-    """The model with a threshold behind the outputs of some layers; ModelError if its opset has no Shrink."""
-    made = onnx.ModelProto()
-    made.CopyFrom(cut.model.proto)
+def _thresholds(at: Mapping[Candidate | Thinned, int]) -> dict[Found, int]:
+    return {each.found: each.steps[number].threshold for each, number in at.items() if isinstance(each, Candidate) and number}
+
+
+def _weights(at: Mapping[Candidate | Thinned, int]) -> dict[Thinned, Sparse]:
+    return {each: each.steps[number] for each, number in at.items() if isinstance(each, Thinned) and number}
+
+
+def _applied(cut: Cut, at: Mapping[Candidate | Thinned, int]) -> onnx.ModelProto:
+    return pruned(cut, _thresholds(at), _weights(at))
+
+
+def pruned(cut: Cut, thresholds: Mapping[Found, int], weights: Mapping[Thinned, Sparse]) -> onnx.ModelProto:
+    """The model with these weights, and a threshold behind the outputs of some layers; ModelError if its opset has no Shrink for one."""
+    made = with_weights(cut, {each.kept: (its.weights, its.biases) for each, its in weights.items()})
     opset = next((each.version for each in made.opset_import if each.domain in ("", "ai.onnx")), 1)
-    if opset < SHRINK_SINCE:
+    if thresholds and opset < SHRINK_SINCE:
         raise ModelError(f"{cut.model.path} has opset {opset}, without Shrink, which is what a threshold is; export it anew, with opset 17")
     graph = made.graph
     for found, threshold in thresholds.items():
@@ -205,16 +230,24 @@ def _place(node: Node) -> int | None:
     return places.get(node.operator, places.get(operator, 6 if operator.startswith("QLinear") else None))
 
 
+def nonzero_weights(found: Found) -> NDArray[np.bool_]:
+    """(K, C, R, S): which weights of a layer are not zero; those that only a pooling is written with are none."""
+    there = np.asarray(found.layer.weights != 0)
+    return there if found.present is None else there & found.present
+
+
 def work(cut: Cut, images: Tensors) -> Work:
     """What the layers on the accelerator have to do."""
     reference = Reference(cut)
     products, nonzeros, count = 0, dict.fromkeys((found.layer.name for found in cut.layers), 0), 0
+    taps = {found: nonzero_weights(found).sum(axis=0) for found in cut.layers}
     for given, some in batches(images, cut.model.batch):
         stored = reference.stored(given)
         count += some
         for found in cut.layers:
             for image in stored[found.source][:some]:
                 x = found.read(image)
-                products += useful_macs(x, found.layer, found.present)
-                nonzeros[found.layer.name] += int(np.count_nonzero(x != found.layer.x.zero_point))
+                there = x != found.layer.x.zero_point
+                products += linked(there.astype(np.int64), found.layer, taps[found])
+                nonzeros[found.layer.name] += int(np.count_nonzero(there))
     return Work(products / count, {name: each / count for name, each in nonzeros.items()})
