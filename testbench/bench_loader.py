@@ -5,11 +5,14 @@ import cocotb
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import SLOT_WORDS
 from skipgrid.rtl.errors import Error
-from skipgrid.rtl.layouts import FUNCTION_WORDS, LoadTarget, Word
+from skipgrid.rtl.layouts import FUNCTION_WORDS, LoadTarget, Word, index_words
 from streams import PROFILES, Bench, Scoreboard, config
 from topk_units import Tensors
 
-WRITES = ("write_weights", "write_channels", "write_program", *(["write_functions"] if config().functions else []))
+WRITES = {LoadTarget.WEIGHTS: "write_weights", LoadTarget.CHANNELS: "write_channels", LoadTarget.PROGRAM: "write_program"}
+WRITES |= {LoadTarget.FUNCTIONS: "write_functions"} if config().functions else {}
+WRITES |= {LoadTarget.LISTS: "write_lists", LoadTarget.INDICES: "write_indices"} if config().slots else {}
+OF_WEIGHTS = (LoadTarget.WEIGHTS, LoadTarget.LISTS, LoadTarget.INDICES)
 
 
 class LoaderBench(Bench):
@@ -24,6 +27,9 @@ class LoaderBench(Bench):
         }
         if settings.functions:
             self.sizes[LoadTarget.FUNCTIONS.value] = settings.functions * FUNCTION_WORDS, 1
+        if settings.slots:
+            self.sizes[LoadTarget.LISTS.value] = settings.weights, 1
+            self.sizes[LoadTarget.INDICES.value] = settings.weights, index_words(settings)
         self.words = self.source("words", Word)
         self.failures = self.record("failed", "error")
         self.board = Scoreboard("stored words")
@@ -35,14 +41,14 @@ class LoaderBench(Bench):
 
     def stored(self) -> None:
         """The watcher: what is stored in this cycle."""
-        enables = [self.get(name) for name in WRITES]
-        assert sum(enables) <= 1
-        if 1 in enables:
+        stored = [target for target, name in WRITES.items() if self.get(name)]
+        if stored:
+            (target,) = stored
             index = self.get("index")
             assert index.bit_count() == 1
-            assert self.get("loading") == enables[LoadTarget.WEIGHTS.value]
+            assert self.get("loading") == (target in OF_WEIGHTS)
             # Target, address, which word of it, data.
-            self.board.see((enables.index(1), self.get("address"), index.bit_length() - 1, self.get("data")))
+            self.board.see((target.value, self.get("address"), index.bit_length() - 1, self.get("data")))
 
     async def send(self, words: list[int]) -> None:
         """Send a packet."""
@@ -80,7 +86,7 @@ async def every_refused_packet_then_a_right_one(dut: object) -> None:
     await bench.begin()
     for _ in range(30):
         bench.words.behave(bench.random.choice(PROFILES))
-        unknown = bench.random.randint(len(bench.sizes), 15)
+        unknown = bench.random.choice([target for target in range(16) if target not in bench.sizes])
         cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [unknown << 28] + [5] * bench.random.randint(1, 6))]
         for target, (size, a_place) in bench.sizes.items():
             cases.append((Error.LOAD_CUT, [target << 28]))

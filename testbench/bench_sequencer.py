@@ -15,7 +15,9 @@ WINNERS, PIXEL_WINNERS, EXPERTS = config().winners, config().pixel_winners, conf
 POOLING, POOL_CHANNELS = config().pool_elements, config().pool_channels
 SPARE = config().pool_word - 1  # elements that a pixel of a pooled row counts for besides its channels
 FUNCTIONS = config().functions
-WORDS = 25 if EXPERTS else 23 if config().some_winners else 21 if POOLING else 20 if FUNCTIONS else 19
+SLOTS = config().slots
+LISTS = {"lists": 1, "slots": SLOTS, "pool_rows": 1, "pool_columns": 1}
+WORDS = 26 if EXPERTS else 24 if config().some_winners else 22 if SLOTS else 21 if POOLING else 20 if FUNCTIONS else 19
 FETCH = (5 if config().spread else 4) + -(-WORDS // config().words_fetched)
 OPCODES = {Opcode.LOAD, Opcode.LAYER, *([Opcode.GATE, Opcode.EXPERTS] if EXPERTS else [])}
 UNKNOWN = [opcode for opcode in range(16) if opcode not in {known.value for known in OPCODES}]
@@ -84,6 +86,10 @@ class SequencerBench(Bench):
         if FUNCTIONS and self.random.random() < 0.5:
             pools |= {"looked_up": 1, "table": self.random.randrange(FUNCTIONS), "positive_out": self.random.getrandbits(8)}
         sizes = ("out_rows", "out_columns", "R", "S", "pool_rows", "pool_columns", "stored_channels", "stored_rows", "stored_columns")
+        lists = {}
+        if SLOTS and opcode != Opcode.EXPERTS and self.random.random() < 0.5:
+            lists = LISTS | {"slots": self.random.randint(1, SLOTS), "spare_lane": self.random.getrandbits(1)}
+        spared = (groups - 1) * lists.get("spare_lane", 0)
         return (
             {
                 "opcode": opcode.value,
@@ -94,7 +100,7 @@ class SequencerBench(Bench):
                 "C": C,
                 "H": H,
                 "W": W,
-                "K": (groups - 1) * self.config.lanes + last_lanes,
+                "K": (groups - 1) * self.config.lanes + last_lanes - spared,
                 "groups": groups,
                 "last_lanes": last_lanes,
                 "end_lanes": self.random.randint(1, last_lanes),
@@ -105,6 +111,7 @@ class SequencerBench(Bench):
             | experts
             | winners
             | pools
+            | lists
         )
 
     async def start(self, program: int = 0) -> None:
@@ -129,9 +136,9 @@ class SequencerBench(Bench):
         assert len(self.aborts) == 1
 
     def plain(self) -> dict[str, Any]:
-        """A good LAYER without winners and function, which the pooling unit does not pool, from stream to stream."""
+        """A good LAYER without winners, function and lists, which the pooling unit does not pool, from stream to stream."""
         layer = self.good(final=True)
-        while layer["opcode"] != Opcode.LAYER.value or any(map(layer.get, ("winners_of", "merges", "looked_up"))):
+        while layer["opcode"] != Opcode.LAYER.value or any(map(layer.get, ("winners_of", "merges", "looked_up", "lists"))):
             layer = self.good(final=True)
         return layer | {"from_stream": 1, "to_stream": 1}
 
@@ -300,6 +307,17 @@ async def every_error(dut: object) -> None:
         wrong.append((Error.NOT_BUILT, {"looked_up": 1}))
     elif FUNCTIONS < 64:
         wrong.append((Error.DESCRIPTOR_SIZE, {"looked_up": 1, "table": FUNCTIONS}))
+    if SLOTS:
+        wrong += [(Error.DESCRIPTOR_SIZE, LISTS | {"slots": slots}) for slots in (0, SLOTS + 1, 31)]
+        wrong += [(Error.DESCRIPTOR_SIZE, LISTS | {name: 2}) for name in ("pool_rows", "pool_columns")]
+        two = {"K": 2 * settings.lanes, "groups": 2, "last_lanes": settings.lanes, "channels_base": 0}
+        wrong += [(Error.DESCRIPTOR_SIZE, LISTS | two | {"spare_lane": 1})]
+        wrong += [(Error.DESCRIPTOR_SIZE, LISTS | two | {"K": 2 * settings.lanes - 1})]
+        if EXPERTS:
+            routed = two | {"opcode": Opcode.EXPERTS.value, "experts": 2, "expert_groups": 1}
+            wrong += [(Error.DESCRIPTOR_SIZE, LISTS | routed)]
+    else:
+        wrong.append((Error.NOT_BUILT, {"lists": 1}))
     if WINNERS:
         winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "period": 1}
         wrong += [
@@ -384,6 +402,13 @@ def limits(settings: Config) -> dict[str, Case]:
     if FUNCTIONS:
         table = {"looked_up": 1, "table": FUNCTIONS - 1}
         cases["table"] = table, [(Error.DESCRIPTOR_SIZE, table | {"table": FUNCTIONS})] if FUNCTIONS < 64 else []
+    if SLOTS:
+        spared = LISTS | every | {"K": channels - (channels // lanes - 1), "spare_lane": 1}
+        cases |= {
+            "lists": (LISTS | {"slots": 1}, []),
+            "slots": (LISTS, [(Error.DESCRIPTOR_SIZE, LISTS | {"slots": size}) for size in (SLOTS + 1, stored["slots"])]),
+            "spare_lane": (spared, [(Error.DESCRIPTOR_SIZE, spared | {"spare_lane": 0})]),
+        }
     if PIXEL_WINNERS:
         pixel = {"winners_of": WinnersOf.PIXEL.value}
         over = [(Error.DESCRIPTOR_SIZE, pixel | {"winners": size}) for size in (PIXEL_WINNERS + 1, stored["winners"])]

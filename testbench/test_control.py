@@ -12,8 +12,14 @@ from skipgrid.rtl.control.loader import Loader
 from skipgrid.rtl.control.registers import Registers
 from skipgrid.rtl.control.sequencer import Sequencer
 
+LOADERS = {
+    "4 lanes": SMALL,
+    "4 lanes, lists": SMALL.replaced(slots=8),
+    "16 lanes, functions, lists": SMALL.replaced(lanes=16, functions=2, slots=16),
+}
 
-@shapes({"4 lanes": SMALL, "16 lanes, functions": SMALL.replaced(lanes=16, functions=2)}, "16 lanes, functions")
+
+@shapes(LOADERS, "16 lanes, functions, lists")
 def test_loader(simulate: Callable[..., None], config: Config) -> None:
     simulate(Loader(config), "bench_loader", config)
 
@@ -24,8 +30,9 @@ SEQUENCERS = {
     "wide": SMALL.replaced(wide_program=True, channels=256),
     "serial, pixel winners": SERIAL.replaced(pixel_winners=5),
     "wide, all": SMALL.replaced(
-        wide_program=True, winners=128, pixel_winners=5, experts=4, experts_chosen=2, pool_elements=128, functions=4
+        wide_program=True, winners=128, pixel_winners=5, experts=4, experts_chosen=2, pool_elements=128, functions=4, slots=16
     ),
+    "lists": SMALL.replaced(slots=8),
     "experts": SMALL.replaced(experts=4, experts_chosen=2),
     "pooling": SMALL.replaced(pool_elements=64),
     "pooling, 2 results": SMALL.replaced(pool_elements=256, survivors=2),
