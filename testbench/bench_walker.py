@@ -13,7 +13,7 @@ from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.placement import Placed
 from skipgrid.host.compiler.ways import PLAIN
 from skipgrid.rtl.layouts import Opcode, order_layout, unit_layout
-from streams import PROFILES, Bench, Scoreboard, config, layer_bits, trials
+from streams import PROFILES, Bench, Scoreboard, config, layer_bits, rounds, trials
 
 
 class WalkerBench(Bench):
@@ -98,18 +98,22 @@ def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[st
     K, rows, columns = layer.out_shape
     groups = -(-K // config.lanes)
     each = groups // layer.mixture.experts if layer.mixture else groups  # groups of an expert
+    base, at_once = (placed.lists_base, placed.slots) if placed.slots else (placed.weights_base, 1)
+    if placed.slots:
+        groups = placed.groups(config)
     found: list[tuple[dict[str, int] | None, dict[str, int]]] = []
     for y in range(rows):
         for x in range(columns):
             left = x * layer.pool_stride[1] * layer.stride[1] - layer.pads[1]
             top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
-            for group in range(groups):
+            for unit_number, group in enumerate(range(0, groups, at_once)):
                 skipped = layer.mixture is not None and not chosen >> group // each & 1
                 if skipped and group % each:
                     continue
                 first = left + group * shift
-                last_group = int(group + (each if skipped else 1) == groups)
-                weight = placed.weights_base + group * layer.weights[0].size - first * C
+                slots = min(at_once, groups - group)
+                last_group = int(group + (each if skipped else slots) == groups)
+                weight = base + unit_number * layer.weights[0].size - first * C
                 unit = {
                     "x": first,
                     "y": top,
@@ -119,7 +123,11 @@ def units(placed: Placed, bench: WalkerBench, chosen: int) -> list[tuple[dict[st
                 }
                 last = int(last_group and x == columns - 1 and y == rows - 1)
                 order = {"first_group": int(group == 0), "last_group": last_group, "row_end": int(x == columns - 1), "last": last}
-                found.append((None if skipped else unit, order | ({"skipped": int(skipped)} if config.experts else {})))
+                if config.experts:
+                    order["skipped"] = int(skipped)
+                if config.slots:
+                    unit["slots"] = order["slots"] = slots
+                found.append((None if skipped else unit, order))
     return found
 
 
@@ -154,6 +162,30 @@ async def groups_that_begin_further_right(dut: object) -> None:
         placed = Placed(layer, bench.random.randrange(bench.config.weights), 0, way=replace(PLAIN, factor=lanes))
         assert placed.shift(bench.config) == step
         await bench.check(placed, ramp=bench.random.random() < 0.7)
+
+
+@cocotb.test(skip=not config().slots)
+async def units_of_several_groups(dut: object) -> None:
+    """Layers with lists, whose pixels' last unit may have fewer groups, and layers without between them."""
+    bench = WalkerBench(dut)
+    await bench.begin()
+    slots, weights, most = bench.config.slots, bench.config.weights, min(bench.config.channels, 12 * bench.config.lanes)
+    seen = {"several units": 0, "a last unit with fewer groups": 0}
+    for _ in rounds(40, seen):
+        bench.behave(*PROFILES)
+        K, C, R, S = bench.random.randint(1, most), *(bench.random.randint(1, 3) for _ in range(3))
+        steps = (bench.random.randint(1, 2), bench.random.randint(1, 2))
+        ones = np.ones(K, np.float32)
+        layer = Layer(
+            "lists", np.ones((K, C, R, S), np.int8), ones.astype(np.int32), ones, (C, R + 3, S + 4), stride=steps, pads=(0, S // 2, 0, 0)
+        )
+        way = replace(PLAIN, slots=bench.random.randint(1, slots), spare_lane=bool(bench.random.getrandbits(1)))
+        placed = Placed(layer, 0, 0, lists_base=bench.random.randrange(weights), way=way)
+        groups = placed.groups(bench.config)
+        seen["several units"] += groups > way.slots
+        seen["a last unit with fewer groups"] += groups > way.slots and groups % way.slots > 0
+        await bench.check(placed, ramp=bench.random.random() < 0.7)
+        await bench.check(replace(placed, way=PLAIN), ramp=False)
 
 
 @cocotb.test

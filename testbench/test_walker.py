@@ -1,11 +1,11 @@
-"""The window walker and the range fetcher."""
+"""The window walker, the range fetcher, and the order of groups for the drain."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from simulation import SERIAL, SMALL, shapes
+from simulation import LISTS, SERIAL, SMALL, shapes
 from skipgrid.golden import Layer
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.placement import Placed
@@ -14,6 +14,7 @@ from skipgrid.rtl.descriptor import Descriptor, layer_layout
 from skipgrid.rtl.grid.fetcher import RangeFetcher
 from skipgrid.rtl.grid.serial_fetcher import SerialRangeFetcher
 from skipgrid.rtl.grid.walker import WindowWalker
+from skipgrid.rtl.output.groups import GroupOrder
 
 LONG = {"side": 1024, "pixels": 1024, "features": 1024}  # so that a pool may take 1,000 windows
 
@@ -21,7 +22,13 @@ LONG = {"side": 1024, "pixels": 1024, "features": 1024}  # so that a pool may ta
 EXPERTS = SMALL.replaced(rows=4, experts=5, experts_chosen=3, weights=1024, channels=128)
 
 
-@shapes({"2 rows": SMALL, "4 rows, experts": EXPERTS}, "4 rows, experts")
+LISTS_AND_EXPERTS = EXPERTS.replaced(slots=8, scan=2)
+
+
+@shapes(
+    {"2 rows": SMALL, "4 rows, experts": EXPERTS, "lists": LISTS, "4 rows, experts, lists": LISTS_AND_EXPERTS},
+    "4 rows, experts, lists",
+)
 def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
@@ -29,6 +36,10 @@ def test_walker(simulate: Callable[..., None], config: Config) -> None:
 @shapes({"2 rows": SMALL, "1 row": SMALL.replaced(rows=1, **LONG), "spread": SMALL.replaced(form=Form.SPREAD)}, "1 row", "spread")
 def test_fetcher(simulate: Callable[..., None], config: Config) -> None:
     simulate(RangeFetcher(config), "bench_fetcher", config)
+
+
+def test_groups(simulate: Callable[..., None]) -> None:
+    simulate(GroupOrder(LISTS), "bench_groups", LISTS)
 
 
 def test_serial_fetcher(simulate: Callable[..., None]) -> None:

@@ -16,6 +16,7 @@ SERIAL = SMALL.replaced(rows=1, form=Form.SERIAL)
 WINNERS = SMALL.replaced(winners=64, pixel_winners=2, channels=4)
 FUNCTIONS = SEVERAL.replaced(functions=1)
 EXPERTS = SMALL.replaced(experts=3, experts_chosen=2)
+LISTS = SMALL.replaced(scan=2, slots=8)
 
 
 @contextmanager
