@@ -136,7 +136,8 @@ class ProcessingElement(wiring.Component):
         m.d.sync += [
             again.eq(~look_up.first & (~self.lists | (index == last_index))),
             old.eq(Mux(self.lists & ~look_up.first & summed.bit_select(index, 1), reads[0], 0)),
-            summed.eq(Mux(accumulate.swaps, 0, summed | adds)),
+            # A step that a stop has left behind may have set some.
+            summed.eq(Mux(look_up.valid & look_up.first, 0, summed | adds)),
         ]
         with m.If(look_up.valid):
             m.d.sync += last_index.eq(index)
