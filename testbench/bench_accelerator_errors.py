@@ -1,6 +1,7 @@
 """Every bad input: the error names what and where, an open output packet is closed, and the next run works without a reset."""
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import cocotb
@@ -10,14 +11,15 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from networks import Network, coded_outputs
 from ports import BusError, Packet, Ports
 from skipgrid.benches.fuzz.session import walked_macs
-from skipgrid.golden import Activation, Layer, coded_bytes, encode
+from skipgrid.golden import Activation, Layer, coded_bytes, encode, encode_lists
 from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
 from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packets
 from skipgrid.host.compiler.placement import Placed
+from skipgrid.host.compiler.ways import PLAIN
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error
-from skipgrid.rtl.layouts import FUNCTION_WORDS, LoadTarget
+from skipgrid.rtl.layouts import FUNCTION_WORDS, LoadTarget, index_words
 from skipgrid.rtl.register_map import LAYER_CYCLES, REGISTERS, Access
 from streams import trials
 from tensors import damaged, outcome, sparse
@@ -156,6 +158,12 @@ async def wrong_descriptors(dut: Any) -> None:
         wrong.append((Error.NOT_BUILT, pools))
     table = {"looked_up": 1, "table": config.functions}
     wrong.append((Error.DESCRIPTOR_SIZE if config.functions else Error.NOT_BUILT, table))
+    lists = {"lists": 1, "slots": 1}
+    if config.slots:
+        wrong += [(Error.DESCRIPTOR_SIZE, lists | {"slots": slots}) for slots in (0, config.slots + 1)]
+        wrong += [(Error.DESCRIPTOR_SIZE, lists | {"pool_columns": 2}), (Error.DESCRIPTOR_SIZE, lists | {"spare_lane": 1})]
+    else:
+        wrong.append((Error.NOT_BUILT, lists))
     for error, fields in wrong:
         ports.behave()
         ports.send(ports.words)
@@ -163,6 +171,61 @@ async def wrong_descriptors(dut: Any) -> None:
         # A packet of which no word was taken stays at the port, for the next run.
         left = not ports.taken() and not ports.in_monitor.active
         await ports.works(send=not left)
+
+
+@cocotb.test
+async def wrong_lists(dut: Any) -> None:
+    """Each wrong list that an activation meets is an error of its layer; one that is empty is right, wherever it begins."""
+    ports = Faults(dut)
+    await ports.begin()
+    config = ports.config
+    if not config.slots:
+        return
+    good = ports.good.placed[0]
+    some = good.layer.weights * (ports.numbers.random(good.layer.weights.shape) < 0.5)
+    some[:, 0, 0, 0], some[:, 1, 2, 1] = 1, 0  # a list of two rows, and one of none
+    slots = good.groups(config)
+    way = replace(PLAIN, slots=slots)
+    placed = Placed(good.layer.replaced(weights=some.astype(np.int8)), good.weights(config), good.channels(config), way=way)
+    listed = Network([placed], ports.numbers.integers(1, 256, SHAPE).astype(np.uint8))
+    lists = encode_lists(placed.layer.weights, config.lanes, slots)
+    empty = 5 * SHAPE[0] + 1  # tap (2, 1) of channel 1
+    assert (lists.counts[0, 0], lists.counts[0, empty]) == (slots, 0)
+    options: dict[str, Any] = {"buffer": 0, "to_stream": True, "final": True, "k_in": K_IN, "k_out": K_OUT}
+    streamed, stored = (descriptor(placed, config, from_stream=from_stream, **options) for from_stream in (True, False))
+    load = load_descriptor(SHAPE, buffer=0, k_in=K_IN, final=False)
+    words = encode(coded_bytes(listed.x, placed.layer.x), K_IN)
+
+    def list_of(tap: int, start: int, count: int) -> list[int]:
+        return [LoadTarget.LISTS.value << 28 | tap, start | count << 16]
+
+    async def right(*packets: list[int]) -> None:
+        await ports.load(*listed.packets(config), *packets)
+        await ports.load(program_packet([streamed]))
+        ports.send(words)
+        await ports.start()
+        await ports.finish()
+        assert await ports.status() == (0, 1, 0), await ports.error()
+        assert ports.received() == [Packet(encode(coded_outputs(listed)[-1], K_OUT).tolist())]
+        ports.taken()
+
+    start, end = placed.weights_base, config.weights
+    wrong = [list_of(0, start, count) for count in (slots + 1, config.slots + 1, 65535)]
+    wrong += [list_of(0, start, count) for start, count in ((end, 1), (end - 1, 2), (65535, 1))]
+    for lane, index in ((0, slots), (config.lanes - 1, 15)):
+        word, place = divmod(4 * lane, 32)
+        data = [0] * index_words(config)
+        data[word] = index << place
+        wrong.append([LoadTarget.INDICES.value << 28 | start, *data])
+    for packet in wrong:
+        for program in ([streamed], [load, stored]):
+            ports.behave()
+            await right(list_of(empty, 65535, 0))
+            await ports.load(packet)
+            ports.send(words)
+            await ports.fails(program, Error.LIST_WRONG, len(program) - 1)
+            ports.taken()
+            await ports.works()
 
 
 @cocotb.test
@@ -253,8 +316,12 @@ async def wrong_load_packets(dut: Any) -> None:
     units = {LoadTarget.WEIGHTS: words_a_weight, LoadTarget.CHANNELS: len(CHANNEL_WORDS), LoadTarget.PROGRAM: 1}
     if config.functions:
         sizes[LoadTarget.FUNCTIONS], units[LoadTarget.FUNCTIONS] = config.functions * FUNCTION_WORDS, 1
-    cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [target << 28, 1, 2, 3]) for target in (len(sizes), 9, 15)]
-    cases += [(Error.LOAD_TARGET, [5 << 28, 1])]
+    if config.slots:
+        sizes |= dict.fromkeys((LoadTarget.LISTS, LoadTarget.INDICES), config.weights)
+        units |= {LoadTarget.LISTS: 1, LoadTarget.INDICES: index_words(config)}
+    unknown = sorted(set(range(16)) - {target.value for target in sizes})
+    cases: list[tuple[Error, list[int]]] = [(Error.LOAD_TARGET, [target << 28, 1, 2, 3]) for target in (unknown[0], 9, 15)]
+    cases += [(Error.LOAD_TARGET, [target << 28, 1]) for target in unknown[1:3]]
     cases += [(Error.LOAD_CUT, [target.value << 28]) for target in sizes]
     cases += [(Error.LOAD_ADDRESS, [target.value << 28 | size, *[0] * units[target]]) for target, size in sizes.items()]
     cases += [(Error.LOAD_ADDRESS, [target.value << 28 | 0xFFFFFFF, *[0] * 9]) for target in sizes]

@@ -17,7 +17,7 @@ CONFIGS = {
     "serial": SERIAL.replaced(lanes=8, sums=2),
     "2x4 with winners": SMALL.replaced(winners=128, pixel_winners=5, wide_program=True, layers=8),
     "2x4 with experts": SMALL.replaced(experts=5, experts_chosen=3, layers=8, weights=1024, channels=128),
-    "2x4 with pooling and functions": SMALL.replaced(pool_elements=128, functions=4, survivors=2, pointers=4),
+    "2x4 with pooling, functions and lists": SMALL.replaced(pool_elements=128, functions=4, survivors=2, pointers=4, slots=8),
     "all": ALL,
     "all, 2 survivors": ALL.replaced(survivors=2),
     "serial with winners and functions": SERIAL.replaced(winners=128, pixel_winners=3, functions=4, layers=8),
@@ -25,15 +25,15 @@ CONFIGS = {
 
 
 # between them, every part in every form
-@shapes(CONFIGS, "2x4 with pooling and functions", "all", "serial with winners and functions")
+@shapes(CONFIGS, "2x4 with pooling, functions and lists", "all", "serial with winners and functions")
 def test_accelerator(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator", config)
 
 
 @shapes(
-    {name: CONFIGS[name] for name in ("2x4", "2x4 with pooling and functions")}
-    | {"spread, pooling, functions": SPREAD.replaced(pool_elements=128, functions=2)},
-    "2x4 with pooling and functions",
+    {name: CONFIGS[name] for name in ("2x4", "2x4 with pooling, functions and lists")}
+    | {"spread, pooling, functions, lists": SPREAD.replaced(pool_elements=128, functions=2, slots=16)},
+    "2x4 with pooling, functions and lists",
 )
 def test_errors(simulate: Callable[..., None], config: Config) -> None:
     simulate(Accelerator(config), "bench_accelerator_errors", config)
