@@ -65,8 +65,8 @@ class FetcherBench(Bench):
             self.set(pointers_start=begins, pointers_end=int(self.stored[end]))
         if self.rows < self.layer.shape[1] and self.random.random() < 0.1:
             self.store_rows(self.rows + 1)
-        issued = self.owed > 0 and next(self.issues)
-        self.set(issued=int(issued))
+        issued = min(self.owed, self.random.randint(1, 2) if self.config.slots else 1) if next(self.issues) else 0
+        self.set(issued=issued)
         self.owed -= issued
         await self.step()
 
@@ -98,6 +98,8 @@ class FetcherBench(Bench):
             top = y * layer.pool_stride[0] * layer.stride[0] - layer.pads[0]
             weight = (placed.weights_base - left * C) % config.weights
             flags = {"last_group": self.random.getrandbits(1)} | ({} if config.serial else {"whole": int(not streams)})
+            if config.slots:
+                flags["slots"] = self.random.randint(1, config.slots)
             self.units.send({"x": left, "y": top, "row_pixel": (top * W - 1) % config.pixels, "weight": weight} | flags)
         for _ in range(200_000):
             if not self.units.queue and self.board.empty and not self.owed:
@@ -140,6 +142,8 @@ def ranges_of(layer: Layer, pointers: NDArray[np.int64], unit: dict[str, int], c
         if not ranges or (config.serial and last < R - 1):
             ranges.append({"start": -1, "count": 0, "weight": -1})
         flags = {"last_group": unit["last_group"], "first_window": int(index == 0), "last_window": int(index == len(windows) - 1)}
+        if config.slots:
+            flags["slots"] = unit["slots"]
         found += [one | flags | {"end": int(one is ranges[-1])} for one in ranges]
     return found
 

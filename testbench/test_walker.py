@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from simulation import LISTS, SERIAL, SMALL, shapes
+from simulation import LISTS, SERIAL, SMALL, SPREAD_LISTS, shapes
 from skipgrid.golden import Layer
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.placement import Placed
-from skipgrid.rtl.config import Config, Form
+from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import Descriptor, layer_layout
 from skipgrid.rtl.grid.fetcher import RangeFetcher
 from skipgrid.rtl.grid.serial_fetcher import SerialRangeFetcher
@@ -33,7 +33,7 @@ def test_walker(simulate: Callable[..., None], config: Config) -> None:
     simulate(WindowWalker(config), "bench_walker", config)
 
 
-@shapes({"2 rows": SMALL, "1 row": SMALL.replaced(rows=1, **LONG), "spread": SMALL.replaced(form=Form.SPREAD)}, "1 row", "spread")
+@shapes({"2 rows": SMALL, "1 row": SMALL.replaced(rows=1, **LONG), "spread, lists": SPREAD_LISTS}, "1 row", "spread, lists")
 def test_fetcher(simulate: Callable[..., None], config: Config) -> None:
     simulate(RangeFetcher(config), "bench_fetcher", config)
 
