@@ -91,7 +91,7 @@ def test_sums_that_wrap_are_pooled_by_a_layer_of_their_own() -> None:
 
 def test_what_a_descriptor_says() -> None:
     """The grid computes the convolution, four outputs of a row at a time; what is stored has the pools' shape."""
-    config = GRID.replaced(lanes=64, channels=1024)
+    config = GRID.replaced(lanes=64, channels=1024, slots=0)
     (placed,) = place([layer_of(16, (16, 20, 16))], config)
     words = descriptor(placed, config, buffer=0, from_stream=True, to_stream=True, final=True)
     found: data.Const = Descriptor.from_bits(int.from_bytes(words.tobytes(), "little"))

@@ -54,7 +54,7 @@ def ways(layer: Layer, config: Config) -> list[Way]:
     besides = cycles(grid, fastest, config, share=0.0) + _padding(grid, fastest, config)
     pooled = layer.pool != (1, 1)
     if not pooled or mergeable(layer, config):
-        grid = convolution(layer)
+        grid = convolution(layer) if pooled else layer
         at_least = max(OUTPUTS * prod(grid.out_shape) / config.survivors, pooling_cycles(grid, config) if pooled else 0.0)
         found += [
             Way(
