@@ -85,6 +85,15 @@ def check_fits(layer: Layer, config: Config) -> None:
             raise DoesNotFit(f"{layer.name}: there are {size:,} {what}, but a descriptor holds {most(field):,}, whatever the configuration")
 
 
+def fits(layer: Layer, config: Config) -> bool:
+    """Whether a configuration can hold one group of a layer, and its feature maps."""
+    try:
+        check_fits(layer, config)
+    except DoesNotFit:
+        return False
+    return True
+
+
 def choosing(layer: Layer) -> Winners | None:
     """The winners of a layer, unless all of its outputs win."""
     winners = layer.winners

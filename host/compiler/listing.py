@@ -18,8 +18,8 @@ from skipgrid.golden.layer import Layer
 from skipgrid.golden.lists import list_lengths
 from skipgrid.rtl.config import Config
 
-from .fits import DoesNotFit, check_fits
-from .unrolling import SHARE, unrolled
+from .fits import fits
+from .unrolling import SHARE, ends_in_last_group, unrolled
 
 MOST_WIDE = 1 << 22  # weights of a filter that is looked at, with all outputs that a unit computes
 
@@ -45,7 +45,11 @@ def unit_slots(shape: tuple[int, ...], zeros: float, config: Config) -> int:
     """Groups of a unit, of weights (K, C, R, S) of which a share is zero: as many as there are slots and room for their lists."""
     K, *taps = shape
     groups = ceil(K / config.lanes)
-    most = max(1, min(config.slots, int(config.weights / max(1.0, prod(taps) * (1 - zeros)))))
+    return even_slots(groups, max(1, min(config.slots, int(config.weights / max(1.0, prod(taps) * (1 - zeros))))))
+
+
+def even_slots(groups: int, most: int) -> int:
+    """Groups of a unit, where as few units as can be, of `most` groups at most, share them."""
     return ceil(groups / ceil(groups / most))
 
 
@@ -69,12 +73,12 @@ def listings(layer: Layer, config: Config) -> tuple[Listing, ...]:
         if factor > 1 and factor * layer.weights.size > MOST_WIDE:
             break
         candidate = wide(layer, factor)
-        if not _held(candidate, config):
+        if not fits(candidate, config):
             break
         ways = [
             _listing(layer, candidate, factor, slots, spare_lane, config)
             for spare_lane in (False, True)
-            if _ends_in_last_group(layer, factor, config.lanes - spare_lane)
+            if ends_in_last_group(layer, factor, config.lanes - spare_lane)
             for slots in _slots(candidate, spare_lane, config)
         ]
         fitting = [
@@ -85,20 +89,6 @@ def listings(layer: Layer, config: Config) -> tuple[Listing, ...]:
         if fitting:
             found.append(min(fitting, key=lambda way: (way.cycles, way.words)))
     return tuple(found)
-
-
-def _held(layer: Layer, config: Config) -> bool:
-    try:
-        check_fits(layer, config)
-    except (DoesNotFit, ValueError):
-        return False
-    return True
-
-
-def _ends_in_last_group(layer: Layer, factor: int, lanes: int) -> bool:
-    """Whether what the last unit of a row lacks is in its last group only."""
-    K, _, columns = layer.out_shape
-    return K * (-columns % factor) < factor * K - (-(-factor * K // lanes) - 1) * lanes
 
 
 def _slots(layer: Layer, spare_lane: bool, config: Config) -> list[int]:

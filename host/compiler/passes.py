@@ -26,6 +26,7 @@ from skipgrid.golden.lists import list_lengths
 from skipgrid.rtl.config import Config
 
 from .fits import DoesNotFit, check_fits, choosing, group_weights, groups, remedy
+from .listing import even_slots
 
 Slices = tuple[slice, slice, slice]
 ROWS, COLUMNS = 1, 2  # axes of a tensor (C, H, W)
@@ -171,9 +172,8 @@ def cut_channels(layer: Layer, config: Config) -> list[Cut]:
     apart = len({(each.start, each.stop) for each in reads}) > 1
     sizes = {at_once} | ({1 << power for power in range((len(reads) - 1).bit_length())} if apart else set())
     if _lists(layer, config):  # which may take less of the memory
-        unit = -(-len(reads) // -(-len(reads) // config.slots))  # groups that a unit computes
-        sizes |= set(range(unit, len(reads) + unit, unit)) | set(range(unit))
-        sizes.discard(0)
+        unit = even_slots(len(reads), config.slots)
+        sizes |= set(range(unit, len(reads) + unit, unit)) | set(range(1, unit))
     for size in sorted(sizes, reverse=True):
         cuts = []
         for first in range(0, len(reads), size):
@@ -202,7 +202,7 @@ def _walked(layer: Layer, cut: Cut, config: Config) -> int | None:
     groups_in_pass, taps = -(-len(weights) // config.lanes), int(np.prod(weights.shape[1:]))
     found = [groups_in_pass * taps] if groups_in_pass * taps <= config.weights else []
     if _lists(layer, config):
-        counts = list_lengths(weights, config.lanes, -(-groups_in_pass // -(-groups_in_pass // config.slots)))
+        counts = list_lengths(weights, config.lanes, even_slots(groups_in_pass, config.slots))
         if max(int(counts.sum()), counts.size) <= config.weights:
             found.append(int(counts.clip(min=1).sum()))
     return min(found, default=None)

@@ -9,7 +9,7 @@ from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.pooling.pool_merger import LISTS
 
-from .fits import DoesNotFit, check_fits
+from .fits import fits
 from .functions import keeps_zero
 from .packing import most
 from .unrolling import cycles, savings
@@ -44,11 +44,7 @@ def mergeable(layer: Layer, config: Config) -> bool:
         return False
     if layer.function is not None and not (layer.function.never_falls and keeps_zero(layer)):
         return False
-    try:
-        check_fits(convolution(layer), config)
-    except DoesNotFit:
-        return False
-    return True
+    return fits(convolution(layer), config)
 
 
 def merges(layer: Layer, config: Config) -> bool:

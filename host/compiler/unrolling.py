@@ -13,7 +13,7 @@ import numpy as np
 from skipgrid.golden.layer import Layer
 from skipgrid.rtl.config import Config
 
-from .fits import DoesNotFit, check_fits, group_weights, groups
+from .fits import fits, group_weights, groups
 from .packing import most
 
 SHARE = 0.25  # of activations that are not zero, by which factors are compared
@@ -64,15 +64,17 @@ def savings(layer: Layer, config: Config) -> list[tuple[float, int]]:
     """
     if (layer.winners is not None and layer.winners.per_pixel) or layer.mixture is not None:
         return []
-    factors = [factor for factor in range(2, min(layer.out_shape[2], 2 * config.lanes) + 1) if _ends_in_last_group(layer, factor, config)]
+    factors = [
+        factor for factor in range(2, min(layer.out_shape[2], 2 * config.lanes) + 1) if ends_in_last_group(layer, factor, config.lanes)
+    ]
     saved = [(cycles(layer, 1, config) - cycles(layer, factor, config), factor) for factor in factors]
     return [(some, factor) for some, factor in saved if some > 0 and _fits(layer, factor, config)]
 
 
-def _ends_in_last_group(layer: Layer, factor: int, config: Config) -> bool:
+def ends_in_last_group(layer: Layer, factor: int, lanes: int) -> bool:
     """Whether what the last unit of a row lacks is in its last group only."""
     K, _, columns = layer.out_shape
-    return K * (-columns % factor) < factor * K - (-(-factor * K // config.lanes) - 1) * config.lanes
+    return K * (-columns % factor) < factor * K - (-(-factor * K // lanes) - 1) * lanes
 
 
 def cycles(layer: Layer, factor: int, config: Config, share: float = SHARE) -> float:
@@ -88,8 +90,4 @@ def _fits(layer: Layer, factor: int, config: Config) -> bool:
     if shift(len(layer.bias), factor, config.lanes) * step(layer) > most("group_stride_columns"):
         return False
     wide = unrolled(layer, factor, config.lanes)
-    try:
-        check_fits(wide, config)
-    except (DoesNotFit, ValueError):
-        return False
-    return groups(wide, config) * group_weights(wide) <= config.weights
+    return fits(wide, config) and groups(wide, config) * group_weights(wide) <= config.weights
