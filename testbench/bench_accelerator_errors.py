@@ -15,7 +15,7 @@ from skipgrid.golden import Activation, Layer, coded_bytes, encode, encode_lists
 from skipgrid.host.compiler.descriptors import descriptor, load_descriptor
 from skipgrid.host.compiler.packets import channel_packet, program_packet, weight_packets
 from skipgrid.host.compiler.placement import Placed
-from skipgrid.host.compiler.ways import PLAIN
+from skipgrid.host.compiler.way import PLAIN
 from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error

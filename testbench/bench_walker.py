@@ -11,7 +11,7 @@ from networks import large_layer, random_network
 from skipgrid.golden import Layer
 from skipgrid.host.compiler.descriptors import descriptor
 from skipgrid.host.compiler.placement import Placed
-from skipgrid.host.compiler.ways import PLAIN
+from skipgrid.host.compiler.way import PLAIN
 from skipgrid.rtl.layouts import Opcode, order_layout, unit_layout
 from streams import PROFILES, Bench, Scoreboard, config, layer_bits, rounds, trials
 

@@ -96,13 +96,13 @@ def test_all_that_is_found_has_room(config: Config) -> None:
     found = [(layer, way) for layer in layers for way in listings(layer, config)]
     assert len(found) > 3
     for layer, way in found:
-        assert way.words <= config.weights
-        assert way.taps <= config.weights
+        assert way.weights <= config.weights
+        assert way.lists <= config.weights
         assert way.groups * config.lanes <= config.channels
         assert 1 <= way.slots <= config.slots
         lanes = config.lanes - way.spare_lane
         assert way.groups == -(-way.factor * len(layer.bias) // lanes)
-        assert way.taps == -(-way.groups // way.slots) * wide(layer, way.factor).weights[0].size
+        assert way.lists == -(-way.groups // way.slots) * wide(layer, way.factor).weights[0].size
     weights, lists, channels = taken_by(place(layers[3:5], config), config)
     assert max(weights, lists) <= config.weights
     assert channels <= config.channels

@@ -7,7 +7,6 @@ compute outputs, and these should be in different lanes: so the last lane may be
 the next.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, prod
 
@@ -20,25 +19,9 @@ from skipgrid.rtl.config import Config
 
 from .fits import fits
 from .unrolling import SHARE, ends_in_last_group, unrolled
+from .way import Way
 
 MOST_WIDE = 1 << 22  # weights of a filter that is looked at, with all outputs that a unit computes
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A way to read a layer's weights as lists.
-
-    factor: neighbouring outputs of a row that a unit computes. slots: groups of a unit. spare_lane: the last lane is left out.
-    cycles: about how many it takes to walk them. words, taps: addresses that weights, and lists, take. groups: of channels.
-    """
-
-    factor: int
-    slots: int
-    spare_lane: bool
-    cycles: float
-    words: int
-    taps: int
-    groups: int
 
 
 def unit_slots(shape: tuple[int, ...], zeros: float, config: Config) -> int:
@@ -59,10 +42,11 @@ def wide(layer: Layer, factor: int) -> Layer:
 
 
 @lru_cache(maxsize=64)
-def listings(layer: Layer, config: Config) -> tuple[Listing, ...]:
-    """The ways that a configuration holds, the best one of each factor; none where it has no lists, or where these cannot be used.
+def listings(layer: Layer, config: Config) -> tuple[Way, ...]:
+    """The ways with lists that a configuration holds, the best one of each factor, in cycles of the walk alone.
 
-    Layers that the grid pools have none, nor those whose channels are told apart afterwards, by winners of each pixel or by experts.
+    There are none where it has no lists, nor of layers that the grid pools, or that have experts. Layers of whose pixels each has its own
+    winners are not unrolled.
     """
     K, _, columns = layer.out_shape
     if not config.slots or layer.pool != (1, 1) or layer.mixture is not None:
@@ -84,10 +68,10 @@ def listings(layer: Layer, config: Config) -> tuple[Listing, ...]:
         fitting = [
             way
             for way in ways
-            if way.words <= config.weights and way.taps <= config.weights and way.groups * config.lanes <= config.channels
+            if way.weights <= config.weights and way.lists <= config.weights and way.groups * config.lanes <= config.channels
         ]
         if fitting:
-            found.append(min(fitting, key=lambda way: (way.cycles, way.words)))
+            found.append(min(fitting, key=lambda way: (way.cycles, way.weights)))
     return tuple(found)
 
 
@@ -99,16 +83,17 @@ def _slots(layer: Layer, spare_lane: bool, config: Config) -> list[int]:
     return sorted(even) if pixels < 8 * config.rows else [max(even)]
 
 
-def _listing(layer: Layer, candidate: Layer, factor: int, slots: int, spare_lane: bool, config: Config) -> Listing:
+def _listing(layer: Layer, candidate: Layer, factor: int, slots: int, spare_lane: bool, config: Config) -> Way:
     lanes = config.lanes - spare_lane
     counts = list_lengths(candidate.weights, lanes, slots)
-    return Listing(
+    return Way(
         factor=factor,
+        merges=False,
         slots=slots,
         spare_lane=spare_lane,
         cycles=_cycles(candidate, counts, slots * config.slices, config),
-        words=int(counts.sum()),
-        taps=counts.size,
+        weights=int(counts.sum()),
+        lists=counts.size,
         groups=ceil(factor * len(layer.bias) / lanes),
     )
 

@@ -16,7 +16,8 @@ from .listing import wide
 from .lowering import check_pooling
 from .pooling import convolution
 from .unrolling import shift, step, unrolled
-from .ways import PLAIN, Way, ways
+from .way import PLAIN, Way
+from .ways import ways
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The ways in which a layer can be computed: by which grid, how far unrolled, with lists or without, pooled where."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -12,32 +12,10 @@ from .fits import group_weights
 from .listing import inside, listings
 from .pooling import OUTPUTS, convolution, mergeable, merges, pooling_cycles
 from .unrolling import cycles, savings, unrolled
+from .way import Way
 
 LISTS_BEGIN = 12  # cycles more until a layer with lists multiplies, and has drained its last sums
 LISTS_COST = 1.05  # times as many for lists, whose units are fewer, and larger: rows wait for each other longer at the end
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a layer is computed.
-
-    factor: so many neighbouring outputs of a row at once. merges: the pooling unit pools. slots: groups of a unit, where the weights are
-    lists, and 0 where they are not; spare_lane: the last lane of a group is left out.
-    cycles: about how many it takes. weights, lists: addresses that it takes. groups: of channels.
-    """
-
-    factor: int
-    merges: bool
-    slots: int
-    spare_lane: bool
-    cycles: float
-    weights: int
-    lists: int
-    groups: int
-
-
-PLAIN = Way(1, False, 0, False, 0.0, 0, 0, 0)
-"""Without lists, unrolling and the pooling unit."""
 
 
 def ways(layer: Layer, config: Config) -> list[Way]:
@@ -57,16 +35,7 @@ def ways(layer: Layer, config: Config) -> list[Way]:
         grid = convolution(layer) if pooled else layer
         at_least = max(OUTPUTS * prod(grid.out_shape) / config.survivors, pooling_cycles(grid, config) if pooled else 0.0)
         found += [
-            Way(
-                way.factor,
-                pooled,
-                way.slots,
-                way.spare_lane,
-                LISTS_COST * max(way.cycles + besides, at_least) + LISTS_BEGIN,
-                way.words,
-                way.taps,
-                way.groups,
-            )
+            replace(way, merges=pooled, cycles=LISTS_COST * max(way.cycles + besides, at_least) + LISTS_BEGIN)
             for way in listings(grid, config)
         ]
     return found

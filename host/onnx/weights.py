@@ -24,7 +24,8 @@ from skipgrid.golden.layer import Layer
 from skipgrid.host.compiler.listing import unit_slots
 from skipgrid.host.compiler.passes import cut_channels, with_channels
 from skipgrid.host.compiler.placement import Placed
-from skipgrid.host.compiler.ways import Way, ways
+from skipgrid.host.compiler.way import Way
+from skipgrid.host.compiler.ways import ways
 from skipgrid.rtl.config import Config
 
 from .cut import Cut, cut_model
