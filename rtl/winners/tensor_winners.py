@@ -80,7 +80,7 @@ class TensorWinners(wiring.Component):
             memory.w_en.eq(packer.sink.valid),
             packer.sink.ready.eq(memory.w_rdy),
             rising.k.eq(layer.winners),
-            rising.zero.eq(rank(0, layer)),
+            rising.zero.eq(Mux(layer.magnitude, 0, ~last_positive(layer))),  # its rank
             rising.passes.eq(comes),
             rising.ranked.zeros.eq(sum(result.gap + (~result.null & ~result.value.any()) for result in source.payload)),
             rising.ranked.last.eq(Cat(result.last for result in source.payload).any()),
