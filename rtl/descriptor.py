@@ -139,7 +139,7 @@ FIELDS = (
         "lists",
         1,
         "the layer's weights are lists: what is said of weights in words 12 to 15 is said of their taps, and a unit of work computes up to"
-        " `slots` groups, without pooling of pool_rows and pool_columns; must be 0 where no lists are built, which is not checked",
+        " `slots` groups, without pooling of pool_rows and pool_columns; the error NOT_BUILT where no lists are",
         held=None,
     ),
     Field("reserved0", 1),

@@ -40,7 +40,7 @@ class Error(enum.Enum, shape=unsigned(8)):
     NOT_BUILT = _row(
         17,
         "the descriptor asks for an input from the stream and a stored output, which serial forms do one after the other,"
-        " or for a pooling unit, or a function's table, where none is built",
+        " or for a pooling unit, a function's table, or lists of weights, where none is built",
     )
     LIST_WRONG = _row(18, "a list of weights is longer than the layer's slots, lies outside the memory, or names a slot that is not there")
 

@@ -162,6 +162,8 @@ async def wrong_descriptors(dut: Any) -> None:
     if config.slots:
         wrong += [(Error.DESCRIPTOR_SIZE, lists | {"slots": slots}) for slots in (0, config.slots + 1)]
         wrong += [(Error.DESCRIPTOR_SIZE, lists | {"pool_columns": 2}), (Error.DESCRIPTOR_SIZE, lists | {"spare_lane": 1})]
+    else:
+        wrong.append((Error.NOT_BUILT, lists))
     for error, fields in wrong:
         ports.behave()
         ports.send(ports.words)

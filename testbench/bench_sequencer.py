@@ -316,6 +316,8 @@ async def every_error(dut: object) -> None:
         if EXPERTS:
             routed = two | {"opcode": Opcode.EXPERTS.value, "experts": 2, "expert_groups": 1}
             wrong += [(Error.DESCRIPTOR_SIZE, LISTS | routed)]
+    else:
+        wrong.append((Error.NOT_BUILT, {"lists": 1}))
     if WINNERS:
         winners = {"winners_of": WinnersOf.TENSOR.value, "winners": 1, "period": 1}
         wrong += [

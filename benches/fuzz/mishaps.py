@@ -170,14 +170,11 @@ def break_load(session: Session, device: ChaoticDevice, rng: Random) -> None:
 
 
 def break_lists(session: Session, device: ChaoticDevice, rng: Random) -> None:
-    """A list is longer than its slots, or lies outside the memory, or a word's slot is not there; or a layer asks for slots that are not
-    built. A list that nothing is multiplied with harms nobody.
+    """A list is longer than its slots, or lies outside the memory, or a word's slot is not there; or a layer asks for lists or slots that
+    are not built. A list that nothing is multiplied with harms nobody.
     """
     case, config = session.case, session.config
     listed = [number for number, item in enumerate(case.placed) if item.slots]
-    if not config.slots:
-        session.run(case.inputs[0])
-        return
     if not listed or rng.random() < 0.2:
         _ask_for_lists(session, device, rng)
         return
@@ -224,7 +221,7 @@ def _wrong_lists(placed: Placed, config: Config, rng: Random) -> tuple[Words, in
 
 
 def _ask_for_lists(session: Session, device: ChaoticDevice, rng: Random) -> None:
-    """A descriptor that computes asks for lists, of slots that are not there."""
+    """A descriptor that computes asks for lists where none are built, or of slots that are not there."""
     packet, config = session.program(), session.config
     program = packet[1:].reshape(-1, SLOT_WORDS)
     at = int(rng.choice([number for number, words in enumerate(program) if words[0] & 15 != Opcode.LOAD.value]))
@@ -235,7 +232,7 @@ def _ask_for_lists(session: Session, device: ChaoticDevice, rng: Random) -> None
         mask = ((1 << field.width) - 1) << shift
         program[at, word] = int(program[at, word]) & ~mask | value << shift
     device.load(packet)
-    _fails(session, device, Error.DESCRIPTOR_SIZE, at)
+    _fails(session, device, Error.DESCRIPTOR_SIZE if config.slots else Error.NOT_BUILT, at)
     session.load_program()
 
 

@@ -1,6 +1,6 @@
 """The load port: packets that fill the memories: weights and their lists, channels' parameters, the program and functions' tables."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -99,15 +99,13 @@ class Loader(wiring.Component):
                     m.d.sync += [target.eq(header.target), address.eq(header.address), beyond.eq(header.address[address_bits:].any())]
                     with m.If(self.words.payload.last):
                         m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_CUT)]
-                    with m.Elif(self._is_unknown(header.target, sizes)):
+                    with m.Elif(~Cat(header.target == which for which in sizes).any()):
                         m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_TARGET)]
                         m.next = "DROP"
                     with m.Else():
                         m.next = "DATA"
             with m.State("DATA"):
-                m.d.comb += self.loading.eq(
-                    Cat(target == which for which in of_weights).any() if config.slots else target == LoadTarget.WEIGHTS
-                )
+                m.d.comb += self.loading.eq(Cat(target == which for which in of_weights).any())
                 with m.If(taken):
                     with m.If(full):
                         m.d.comb += [self.failed.eq(1), self.error.eq(Error.LOAD_ADDRESS)]
@@ -125,10 +123,3 @@ class Loader(wiring.Component):
             with m.State("DROP"), m.If(taken & self.words.payload.last):
                 m.next = "HEADER"
         return m
-
-    @staticmethod
-    def _is_unknown(target: Value, sizes: dict[LoadTarget, tuple[int, int]]) -> Value:
-        """Whether a packet's target is none of the memories."""
-        if list(sizes) == list(LoadTarget)[: len(sizes)]:
-            return target.as_value() > len(sizes) - 1
-        return ~Cat(target == which for which in sizes).any()

@@ -228,7 +228,7 @@ class Sequencer(wiring.Component):
             if name in ("merges", "looked_up", "lists"):
                 if name in self.layer.shape().members:
                     m.d.sync += self.layer[name].eq(value & computes)
-                elif name != "lists":  # which is ignored where none are built, as its description says
+                else:
                     found[Error.NOT_BUILT].append(value & computes)
                 continue
             if name == "weights_end":
