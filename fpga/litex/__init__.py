@@ -1,0 +1,1 @@
+"""The accelerator in a LiteX SoC: `add_skipgrid` in soc.py adds it to one."""

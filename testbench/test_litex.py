@@ -1,0 +1,136 @@
+"""The accelerator in LiteX SoCs: their Verilog, what their CSR headers say, and runs by their DMAs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from litex_soc import BENCH, BOARD, CONFIG, FOLDER, ROUTED, LitexSoc
+from skipgrid.host.simulation.toolchain import verilator_environment
+from skipgrid.reference.config_files import lint
+from skipgrid.rtl.experts import router_map
+from skipgrid.rtl.register_map import LAYERS, REGISTERS, ROUTER_BASE, Access, Register
+
+NEEDED = ("litex", "litex_boards", "litedram", "pythondata_cpu_picorv32")
+MISSING = [name for name in NEEDED if find_spec(name) is None]
+pytestmark = [
+    pytest.mark.xdist_group("litex"),
+    pytest.mark.skipif(bool(MISSING), reason=f'{", ".join(MISSING)} not installed; type: pip install "skipgrid[test]"'),
+]
+PRIMITIVES = {"EHXPLLL", "FD1S3BX", "IFS1P3BX", "ODDRX1F", "OFS1P3BX", "TRELLIS_IO"}  # of the board's FPGA, which have no Verilog here
+WARNING = re.compile(r"^%(?:Warning|Error)(?:-(\w+))?: (?:(\S+?):(\d+):\d+: )?(.*)$", re.MULTILINE)  # rule, file, line, what it says
+
+
+@pytest.fixture(scope="module")
+def made() -> Path:
+    """The folder of the SoCs, made by LiteX."""
+    program = Path(__file__).with_name("litex_soc.py")
+    done = subprocess.run([sys.executable, "-W", "ignore", program], capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return FOLDER
+
+
+def test_runs_by_dmas(simulate: Callable[..., None], made: Path) -> None:
+    folder = made / BENCH
+    simulate(LitexSoc(), "bench_litex", CONFIG, sources=[folder / f"{BENCH}.v", folder / "gateware" / "skipgrid.v"])
+
+
+def picorv32() -> Path:
+    """The Verilog of the board's CPU, which comes with a package."""
+    (found,) = find_spec("pythondata_cpu_picorv32").submodule_search_locations  # type: ignore[union-attr, misc]
+    return Path(found) / "verilog" / "picorv32.v"
+
+
+def test_the_boards_verilog_lints_clean(made: Path, tmp_path: Path) -> None:
+    """All that Verilator says is of LiteX's own Verilog, but not of how the core is connected there, or of the CPU's."""
+    (tmp_path / "lint.vlt").write_text(lint("skipgrid"), encoding="utf-8")
+    top, core = made / BOARD / f"{BOARD}.v", made / BOARD / "gateware" / "skipgrid.v"
+    rules = ["-Wall", "-Wno-fatal", "-Wwarn-MODMISSING"]
+    files = map(str, (tmp_path / "lint.vlt", top, core, picorv32()))
+    command = ["verilator", "--lint-only", *rules, "--top-module", BOARD, *files]
+    done = subprocess.run(command, env=verilator_environment(), capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    before, instance, _ = re.split(r"(?m)^(skipgrid skipgrid\((?:.*\n)+?\);)$", top.read_text(encoding="utf-8"))
+    first = before.count("\n") + 1
+    connecting = range(first, first + instance.count("\n") + 1)
+    found = WARNING.findall(done.stderr)
+    assert len(found) > 100  # LiteX's style is another one; if nothing is said of it, nothing is looked at
+    assert {re.sub(r".*'(\w+)'", r"\1", says) for rule, _, _, says in found if rule == "MODMISSING"} <= PRIMITIVES
+    assert [each for each in found if each[1] == str(core)] == []
+    assert [each for each in found if each[1] == str(top) and int(each[2]) in connecting] == []
+
+
+def named(made: Path, soc: str) -> dict[str, int]:
+    """What a SoC's CSR header defines, with the value of each."""
+    text = (made / soc / "csr.h").read_text(encoding="utf-8")
+    values = dict(re.findall(r"^#define (\w+) (.+)$", text, re.MULTILINE))
+    base = int(values["CSR_BASE"].rstrip("L"), 16)
+    offset = re.compile(r"\(CSR_BASE \+ (0x[0-9a-f]+)L\)")
+    found = {name: base + int(place[1], 16) for name, value in values.items() if (place := offset.fullmatch(value))}
+    return found | {name: int(value) for name, value in values.items() if value.isdigit()}
+
+
+def check_names(found: dict[str, int], bank: str, base: int, registers: list[Register]) -> None:
+    """Each register has its address there, and each field its place."""
+    for register in registers:
+        name = f"CSR_{bank}_{register.name}"
+        assert found[f"{name}_ADDR"] == base + register.address
+        assert found[f"{name}_SIZE"] == 1  # word
+        for field, low, width, _ in register.fields:
+            assert (found[f"{name}_{field.upper()}_OFFSET"], found[f"{name}_{field.upper()}_SIZE"]) == (low, width)
+
+
+@pytest.mark.parametrize("soc", [BOARD, BENCH])
+def test_the_csr_header_names_the_registers(made: Path, soc: str) -> None:
+    found = named(made, soc)
+    base = int(re.search(r"#define SKIPGRID_BASE 0x(\w+)L", (made / soc / "mem.h").read_text(encoding="utf-8"))[1], 16)  # type: ignore[index]
+    registers = [register for register in REGISTERS.values() if register.name != "WINNERS_CYCLES"]  # which is not built
+    assert found["CSR_SKIPGRID_BASE"] == base
+    check_names(found, "SKIPGRID", base, registers)
+    assert found["CSR_SKIPGRID_LAYER_CYCLES_BASE"] == base + LAYERS.address
+    assert "CSR_SKIPGRID_WINNERS_CYCLES_ADDR" not in found
+    header = (made / soc / "csr.h").read_text(encoding="utf-8")
+    for register in registers:
+        name = f"skipgrid_{register.name.lower()}"
+        assert f"uint32_t {name}_read(void)" in header
+        assert (f"void {name}_write(uint32_t v)" in header) == (register.access != Access.READ)
+    for port in ("load", "input", "output"):
+        assert {f"CSR_SKIPGRID_{port.upper()}_{name}_ADDR" for name in ("BASE", "LENGTH", "ENABLE", "STATUS", "OFFSET")} <= set(found)
+
+
+def test_the_csr_header_names_the_routers_registers(made: Path) -> None:
+    found = named(made, ROUTED)
+    base = found["CSR_SKIPGRID_BASE"] + ROUTER_BASE
+    check_names(found, "SKIPGRID_ROUTER", base, list(router_map.REGISTERS.values()))
+    for array in router_map.ARRAYS.values():
+        assert found[f"CSR_SKIPGRID_ROUTER_{array.name}_BASE"] == base + array.address
+
+
+def test_the_cpu_has_the_interrupt(made: Path) -> None:
+    assert re.search(r"^#define SKIPGRID_IRQ_INTERRUPT \d+$", (made / BOARD / "soc.h").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    """In a process of its own, as above: a bus that is too wide, and a place before the CSRs."""
+    script = f"""
+import logging, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+logging.disable()
+from litex_soc import CONFIG, FOLDER, for_bench
+from skipgrid.fpga.litex.soc import add_skipgrid
+wide = lambda: for_bench(FOLDER, CONFIG, bus_data_width=64)
+low = lambda: add_skipgrid(for_bench(FOLDER, CONFIG), CONFIG, name="low", origin=0x1000)
+for attempt in (wide, low):
+    try:
+        attempt()
+    except ValueError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, encoding="utf-8", check=False)
+    first, second = done.stdout.splitlines()
+    assert first.startswith("the SoC's bus has 64 bits; ")
+    assert second.startswith("low at 0x1000 would lie before the CSRs at 0xf0000000, ")
