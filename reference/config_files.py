@@ -14,7 +14,9 @@ from skipgrid.rtl.verilog import generate_verilog
 
 from .description import describe
 from .example import LAYER, example_files
+from .ipxact import ipxact
 from .manual import manual
+from .vivado import with_attributes, zynq_tcl
 
 MODULE = "skipgrid"
 VERSION_TEXT = ".".join(map(str, VERSION))
@@ -108,6 +110,7 @@ Skipgrid {version} with configuration hash `{config.hash:#010x}`. This folder is
 | `{module}_tb.v` | a testbench; its words are in `load.hex`, `input.hex` and `output.hex` |
 | `lint.vlt` | Verilator's rules that are waived, each with its reason |
 | `{module}.core` | the FuseSoC description |
+| `{module}.xml` | ports, interfaces and registers in IP-XACT (IEEE 1685-2014) |
 {listed}
 ## Simulation
 
@@ -140,6 +143,10 @@ In simulation memories begin with random words, as they may in hardware; that is
 
 {forms}{manual}"""
 
+EXTRA = {  # files that not every form has
+    "zynq.tcl": "for Vivado: makes a block design with a Zynq-7000, the accelerator and its DMAs",
+    "primitives.v": "models of the FPGA's primitives, for simulation",
+}
 FORMS = """\
 ## Primitives
 
@@ -166,6 +173,9 @@ def made_files(config: Config, module: str | None = None, form: str = "generic")
     verilog = generate_verilog(Accelerator(config), module, platform=find_platform(form))
     found = Counter(re.findall(rf"^  ({'|'.join(PRIMITIVES)}) ", verilog, re.MULTILINE))
     models = "".join(primitive_model(name) for name in found)
+    extra = {"primitives.v": models} if models else {}
+    if form == "generic":
+        extra[f"{module}_zynq.tcl"] = zynq_tcl(module)
     params = describe(config, module, form)
     sources = f"{module}.v {module}_tb.v" + (" primitives.v" if models else "")
     names = {"config": config, "version": VERSION_TEXT, "module": module, "core": core, "form": form}
@@ -174,18 +184,19 @@ def made_files(config: Config, module: str | None = None, form: str = "generic")
         layer=LAYER,
         sources=sources,
         sources_alone=sources.replace(f" {module}_tb.v", ""),
-        listed="| `primitives.v` | models of the FPGA's primitives, for simulation |\n" if models else "",
+        listed="".join(f"| `{name}` | {EXTRA[name.removeprefix(f'{module}_')]} |\n" for name in extra),
         forms=_forms(found, names) if form in TITLES else "",
         manual=manual(config),
     )
     return {
-        f"{module}.v": HEADER.format(**names) + verilog.partition("\n\n")[2],
+        f"{module}.v": HEADER.format(**names) + with_attributes(verilog, module).partition("\n\n")[2],
         "params.json": json.dumps(params, indent=2) + "\n",
         "README.md": readme,
         "lint.vlt": lint(module) + (LINT_PRIMITIVES if models else ""),
+        f"{module}.xml": ipxact(params),
         f"{module}.core": CORE.format(**names, models="\n      - primitives.v: {file_type: verilogSource}" if models else ""),
         **example_files(config, module, params["ports"]),
-        **({"primitives.v": models} if models else {}),
+        **extra,
     }
 
 

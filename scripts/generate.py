@@ -42,8 +42,8 @@ def generate(
 
     DIR gets `NAME.v` (for Verilator, Icarus, yosys and FPGA tools), `README.md` (the manual: ports, registers, formats, how to run),
     `params.json` (every port, size, address and layout), `NAME_tb.v` with its `.hex` files (a testbench that runs one layer), `lint.vlt`
-    (Verilator's waivers with their reasons) and `NAME.core` (FuseSoC). With --unit there is no testbench and no core file, and NAME is
-    `skipgrid_UNIT` by default.
+    (Verilator's waivers with their reasons), `NAME.core` (FuseSoC), `NAME.xml` (IP-XACT) and `NAME_zynq.tcl` (a block design for Vivado).
+    With --unit there are the Verilog, its waivers, `README.md` and `params.json`, and NAME is `skipgrid_UNIT` by default.
 
     --set changes a parameter of the preset (all are in params.json; rtl/config.py says what they mean), or a setting of the unit.
 
