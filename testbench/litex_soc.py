@@ -1,11 +1,14 @@
-"""SoCs with an accelerator, made by LiteX: a board's own, and one whose bus a bench drives; run as a program, it writes their files.
+"""SoCs with an accelerator, made by LiteX: that of docs/litex.md, and some for benches; run as a program, it writes their files.
 
 A process of its own makes them, because LiteX keeps state between SoCs, and what it imports warns.
 """
 
 import logging
 import re
+import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
@@ -15,7 +18,9 @@ from amaranth.lib.wiring import In, Out
 from simulation import BUILD, SMALL
 from skipgrid.rtl.config import Config
 
+ROOT = Path(__file__).parent.parent
 FOLDER = BUILD / "litex"
+INCLUDES = "software/include/generated"  # in each of the folders, where LiteX's Builder writes headers
 BOARD, BENCH, ROUTED = "radiona_ulx3s", "soc", "routed"  # the folders; the first two are also their top modules' names
 CONFIG = SMALL
 ROUTED_CONFIG = SMALL.replaced(experts=3, experts_chosen=2)
@@ -40,12 +45,16 @@ class LitexSoc(wiring.Component):
         return m
 
 
-def board(folder: Path, config: Config) -> Any:
-    """A ULX3S with PicoRV32 and its SDRAM, as litex-boards has it, without software."""
-    from litex_boards.targets.radiona_ulx3s import BaseSoC
+def build_board() -> None:
+    """Run the page's example: a board's SoC, by LiteX's Builder, but for its software, bitstream, and the C libraries of the former."""
+    from litex.soc.integration import builder
 
-    soc = BaseSoC(cpu_type="picorv32", integrated_rom_size=0x8000)
-    return _with_core(soc, folder, config)
+    page = (ROOT / "docs" / "litex.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for library in ("picolibc", "compiler_rt"):
+        sys.modules[f"pythondata_software_{library}"] = SimpleNamespace(data_location="")  # type: ignore[assignment]
+    builder.Builder = partial(builder.Builder, output_dir=str(FOLDER / BOARD), compile_software=False, compile_gateware=False)
+    exec(compile(example, "docs/litex.md", "exec"), {"__name__": "example"})
 
 
 def for_bench(folder: Path, config: Config, **options: Any) -> Any:
@@ -55,6 +64,8 @@ def for_bench(folder: Path, config: Config, **options: Any) -> Any:
     from litex.soc.integration.soc_core import SoCMini
     from litex.soc.interconnect import wishbone
     from migen import ClockDomain
+
+    from skipgrid.fpga.litex.soc import add_skipgrid
 
     bus = wishbone.Interface(data_width=32, address_width=32, addressing="word")
     pins = [(name, 0, Pins(1)) for name in ("clk", "rst", "irq")]
@@ -67,16 +78,9 @@ def for_bench(folder: Path, config: Config, **options: Any) -> Any:
     soc.comb += bus.connect_to_pads(platform.request("wb"), mode="slave")
     soc.bus.add_master("wb", bus)
     soc.add_ram("main_ram", origin=RAM, size=RAM_BYTES)
-    _with_core(soc, folder, config)
-    soc.comb += platform.request("irq").eq(soc.skipgrid_irq.irq)
-    return soc
-
-
-def _with_core(soc: Any, folder: Path, config: Config) -> Any:
-    from skipgrid.fpga.litex.soc import add_skipgrid
-
-    soc.platform.output_dir = str(folder)
+    platform.output_dir = str(folder)
     add_skipgrid(soc, config)
+    soc.comb += platform.request("irq").eq(soc.skipgrid_irq.irq)
     return soc
 
 
@@ -97,13 +101,14 @@ def write(soc: Any, folder: Path) -> None:
         "soc.h": export.get_soc_header(soc.constants),
         "mem.h": export.get_mem_header(memories),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(DATE.sub("", text), encoding="utf-8")
+        path = (folder / INCLUDES if name.endswith(".h") else folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(DATE.sub("", text), encoding="utf-8")
 
 
 if __name__ == "__main__":
     logging.disable()
-    write(board(FOLDER / BOARD, CONFIG), FOLDER / BOARD)
+    build_board()
     write(for_bench(FOLDER / BENCH, CONFIG), FOLDER / BENCH)
     write(for_bench(FOLDER / ROUTED, ROUTED_CONFIG, bus_standard="axi-lite"), FOLDER / ROUTED)

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from skipgrid.reference.figures import COST, CYCLES, EXPERTS, EXPERTS_PAGE, PAGE, with_experts_table, with_readme_tables, with_topk_tables
+from skipgrid.reference.integrating import PAGE as INTEGRATING
+from skipgrid.reference.integrating import with_sizes, with_throughput
 from skipgrid.reference.pages import made_pages
+from skipgrid.reference.waves import made_waves
+from skipgrid.scripts import records
 from skipgrid.scripts.figures import kept
 from skipgrid.scripts.keys import key_of
 from skipgrid.scripts.measurements import measurements
@@ -24,6 +28,27 @@ def test_generated_pages_are_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == made_pages()[name], (
         f"docs/{name} is older than its source; type: make docs"
     )
+
+
+def test_timing_diagrams_show_what_this_hardware_does() -> None:
+    folder = ROOT / "docs" / "waves"
+    found = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    assert found == made_waves(), "docs/waves is older than the hardware; type: make docs"
+
+
+def test_every_timing_diagram_is_shown() -> None:
+    assert {f"waves/{path.name}" for path in ROOT.glob("docs/waves/*.svg")} <= set(links(ROOT / INTEGRATING))
+
+
+def test_the_table_of_sizes_shows_the_kept_builds() -> None:
+    text = (ROOT / INTEGRATING).read_text(encoding="utf-8")
+    assert text == with_sizes(text, records.kept()), f"the table of {INTEGRATING} is not that of fpga/builds; type: make docs"
+
+
+@pytest.mark.slow
+def test_the_table_of_cycles_shows_what_this_hardware_takes() -> None:
+    text = (ROOT / INTEGRATING).read_text(encoding="utf-8")
+    assert text == with_throughput(text), f"the table of {INTEGRATING} is older than the hardware; type: make docs"
 
 
 def test_the_readmes_table_shows_the_kept_figures() -> None:

@@ -46,6 +46,7 @@ def sparse(size: int, zeros: float, seed: int) -> NDArray[np.uint8]:
 def check_round_trip(elements: NDArray[np.uint8], k: int) -> None:
     words = encode(elements, k)
     assert words.size == -(-size_bits(elements, k) // 32)
+    assert size_bits(elements, k) <= (9 + k) * elements.size + 1  # the room for any output, as docs/integrating.md says
     np.testing.assert_array_equal(decode(words, elements.size, k), elements)
     np.testing.assert_array_equal(untokens(tokens(elements, k), elements.size), elements)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from litex_soc import BENCH, BOARD, CONFIG, FOLDER, ROUTED, LitexSoc
+from litex_soc import BENCH, BOARD, CONFIG, FOLDER, INCLUDES, ROOT, ROUTED, LitexSoc
 from skipgrid.host.simulation.toolchain import verilator_environment
-from skipgrid.reference.config_files import lint
+from skipgrid.reference.config_files import LINT_PRIMITIVES, lint, primitive_model
 from skipgrid.rtl.experts import router_map
 from skipgrid.rtl.register_map import LAYERS, REGISTERS, ROUTER_BASE, Access, Register
 
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.xdist_group("litex"),
     pytest.mark.skipif(bool(MISSING), reason=f'{", ".join(MISSING)} not installed; type: pip install "skipgrid[test]"'),
 ]
-PRIMITIVES = {"EHXPLLL", "FD1S3BX", "IFS1P3BX", "ODDRX1F", "OFS1P3BX", "TRELLIS_IO"}  # of the board's FPGA, which have no Verilog here
+LITEX_PRIMITIVES = {"EHXPLLL", "FD1S3BX", "IFS1P3BX", "ODDRX1F", "OFS1P3BX", "TRELLIS_IO"}  # of the board's FPGA, without Verilog here
 WARNING = re.compile(r"^%(?:Warning|Error)(?:-(\w+))?: (?:(\S+?):(\d+):\d+: )?(.*)$", re.MULTILINE)  # rule, file, line, what it says
 
 
@@ -47,10 +47,11 @@ def picorv32() -> Path:
 
 def test_the_boards_verilog_lints_clean(made: Path, tmp_path: Path) -> None:
     """All that Verilator says is of LiteX's own Verilog, but not of how the core is connected there, or of the CPU's."""
-    (tmp_path / "lint.vlt").write_text(lint("skipgrid"), encoding="utf-8")
-    top, core = made / BOARD / f"{BOARD}.v", made / BOARD / "gateware" / "skipgrid.v"
+    (tmp_path / "lint.vlt").write_text(lint("skipgrid") + LINT_PRIMITIVES, encoding="utf-8")
+    (tmp_path / "primitives.v").write_text("".join(map(primitive_model, ("MULT18X18D", "DP16KD"))), encoding="utf-8")
+    top, core = (made / BOARD / "gateware" / f"{name}.v" for name in (BOARD, "skipgrid"))
     rules = ["-Wall", "-Wno-fatal", "-Wwarn-MODMISSING"]
-    files = map(str, (tmp_path / "lint.vlt", top, core, picorv32()))
+    files = map(str, (tmp_path / "lint.vlt", top, core, tmp_path / "primitives.v", picorv32()))
     command = ["verilator", "--lint-only", *rules, "--top-module", BOARD, *files]
     done = subprocess.run(command, env=verilator_environment(), capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -59,14 +60,19 @@ def test_the_boards_verilog_lints_clean(made: Path, tmp_path: Path) -> None:
     connecting = range(first, first + instance.count("\n") + 1)
     found = WARNING.findall(done.stderr)
     assert len(found) > 100  # LiteX's style is another one; if nothing is said of it, nothing is looked at
-    assert {re.sub(r".*'(\w+)'", r"\1", says) for rule, _, _, says in found if rule == "MODMISSING"} <= PRIMITIVES
+    assert {re.sub(r".*'(\w+)'", r"\1", says) for rule, _, _, says in found if rule == "MODMISSING"} <= LITEX_PRIMITIVES
     assert [each for each in found if each[1] == str(core)] == []
     assert [each for each in found if each[1] == str(top) and int(each[2]) in connecting] == []
 
 
+def header(made: Path, soc: str, name: str) -> str:
+    """A C header of a SoC."""
+    return (made / soc / INCLUDES / name).read_text(encoding="utf-8")
+
+
 def named(made: Path, soc: str) -> dict[str, int]:
     """What a SoC's CSR header defines, with the value of each."""
-    text = (made / soc / "csr.h").read_text(encoding="utf-8")
+    text = header(made, soc, "csr.h")
     values = dict(re.findall(r"^#define (\w+) (.+)$", text, re.MULTILINE))
     base = int(values["CSR_BASE"].rstrip("L"), 16)
     offset = re.compile(r"\(CSR_BASE \+ (0x[0-9a-f]+)L\)")
@@ -87,17 +93,17 @@ def check_names(found: dict[str, int], bank: str, base: int, registers: list[Reg
 @pytest.mark.parametrize("soc", [BOARD, BENCH])
 def test_the_csr_header_names_the_registers(made: Path, soc: str) -> None:
     found = named(made, soc)
-    base = int(re.search(r"#define SKIPGRID_BASE 0x(\w+)L", (made / soc / "mem.h").read_text(encoding="utf-8"))[1], 16)  # type: ignore[index]
+    base = int(re.search(r"#define SKIPGRID_BASE 0x(\w+)L", header(made, soc, "mem.h"))[1], 16)  # type: ignore[index]
     registers = [register for register in REGISTERS.values() if register.name != "WINNERS_CYCLES"]  # which is not built
     assert found["CSR_SKIPGRID_BASE"] == base
     check_names(found, "SKIPGRID", base, registers)
     assert found["CSR_SKIPGRID_LAYER_CYCLES_BASE"] == base + LAYERS.address
     assert "CSR_SKIPGRID_WINNERS_CYCLES_ADDR" not in found
-    header = (made / soc / "csr.h").read_text(encoding="utf-8")
+    text = header(made, soc, "csr.h")
     for register in registers:
         name = f"skipgrid_{register.name.lower()}"
-        assert f"uint32_t {name}_read(void)" in header
-        assert (f"void {name}_write(uint32_t v)" in header) == (register.access != Access.READ)
+        assert f"uint32_t {name}_read(void)" in text
+        assert (f"void {name}_write(uint32_t v)" in text) == (register.access != Access.READ)
     for port in ("load", "input", "output"):
         assert {f"CSR_SKIPGRID_{port.upper()}_{name}_ADDR" for name in ("BASE", "LENGTH", "ENABLE", "STATUS", "OFFSET")} <= set(found)
 
@@ -111,7 +117,20 @@ def test_the_csr_header_names_the_routers_registers(made: Path) -> None:
 
 
 def test_the_cpu_has_the_interrupt(made: Path) -> None:
-    assert re.search(r"^#define SKIPGRID_IRQ_INTERRUPT \d+$", (made / BOARD / "soc.h").read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.search(r"^#define SKIPGRID_IRQ_INTERRUPT \d+$", header(made, BOARD, "soc.h"), re.MULTILINE)
+
+
+def test_the_pages_c_compiles(made: Path, tmp_path: Path) -> None:
+    """With LiteX's own headers and those of the board; addresses have 32 bits there, though not here."""
+    (block,) = re.findall(r"^```c\n(.*?)^```", (ROOT / "docs" / "litex.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "run.c").write_text(block + "int (*used)(const uint32_t *, uint32_t, uint32_t *, uint32_t) = run;\n", encoding="utf-8")
+    (litex,) = find_spec("litex").submodule_search_locations  # type: ignore[union-attr, misc]
+    soc = Path(litex) / "soc"
+    includes = [soc / "cores" / "cpu" / "picorv32", soc / "software" / "include", made / BOARD / "software" / "include"]
+    rules = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-pointer-to-int-cast"]
+    command = ["c++", "-x", "c", "-fsyntax-only", *rules, *(f"-isystem{folder}" for folder in includes), str(tmp_path / "run.c")]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_cannot_be_is_refused() -> None:
