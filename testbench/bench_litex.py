@@ -14,7 +14,7 @@ from streams import Bench, config
 
 DESCRIBED = json.loads((FOLDER / BENCH / "csr.json").read_text(encoding="utf-8"))
 ADDRESSES = {name: register["addr"] for name, register in DESCRIBED["csr_registers"].items()}
-IN, OUT = RAM, RAM + 0x8000  # where a packet lies that is sent, and what comes out
+IN, NEXT, OUT = RAM, RAM + 0x4000, RAM + 0x8000  # where a packet lies that is sent, and another one, and what comes out
 ROOM = 32  # words for that
 GUARD = 0xDEAD_BEEF  # in the words of the output, and behind them, before anything is written
 LIMIT = 5_000  # cycles, or accesses, in which anything ends
@@ -38,6 +38,7 @@ class Soc:
         """What the bus answers in this cycle."""
         self.answers, self.failed = self.bench.get("wb_ack"), self.bench.get("wb_err")
         self.data = self.bench.get("wb_dat_r") if self.answers else 0
+        assert not self.bench.get("deserted"), "a DMA does not wait for what it has asked the bus for"
 
     async def begin(self) -> None:
         """A reset, an output buffer of known words, and the layer loaded."""
@@ -82,7 +83,6 @@ class Soc:
 
     async def arm(self, port: str, address: int, words: int) -> None:
         """Let a DMA begin a packet of so many words, or with room for so many."""
-        await self.put(f"{port}_enable", 0)
         await self.access(ADDRESSES[f"skipgrid_{port}_base"], 0)  # the upper half of 64 bits comes first
         await self.access(ADDRESSES[f"skipgrid_{port}_base"] + 4, address)
         await self.put(f"{port}_length", 4 * words)
@@ -99,7 +99,7 @@ class Soc:
         await self.put("irq_enable", LOAD)
         await self.send("load", packet)
         await self.interrupt()
-        assert await self.get("irq_pending") == LOAD
+        assert await self.get("irq_pending") & LOAD
         await self.put("load_enable", 0)
         assert not self.bench.get("irq")
 
@@ -197,6 +197,45 @@ async def an_output_that_has_no_room(dut: object) -> None:
 
 
 @cocotb.test
+async def an_output_that_waits_for_the_next_packet_to_begin(dut: object) -> None:
+    """The writer, at the end of one, takes nothing of another."""
+    soc = Soc(dut)
+    await soc.begin()
+    await soc.run()
+    await soc.fill()
+    await soc.put("control", REGISTERS["CONTROL"].mask("start"))
+    await soc.send("input", soc.sent)
+    await soc.bench.step(1_000)
+    assert await soc.get("status") & REGISTERS["STATUS"].mask("busy")
+    assert await soc.get("words_out") == 0
+    await soc.put("output_enable", 1)
+    await soc.interrupt()
+    assert await soc.output(len(soc.expected)) == [*map(int, soc.expected)]
+
+
+@cocotb.test
+async def an_output_that_is_given_up(dut: object) -> None:
+    """At any moment: what is written is right, all else is dropped, and the run ends as if nothing were."""
+    soc = Soc(dut)
+    await soc.begin()
+    for wait in range(12):
+        await soc.fill()
+        await soc.start()
+        await soc.send("input", soc.sent)
+        while not (first := await soc.get("output_offset")):
+            pass
+        await soc.bench.step(wait)
+        await soc.put("output_enable", 0)
+        await soc.interrupt()
+        assert await soc.get("words_out") == len(soc.expected)
+        found = await soc.output()
+        kept = found.index(GUARD)
+        assert first <= kept < len(soc.expected)
+        assert found == [*map(int, soc.expected[:kept]), *[GUARD] * (ROOM + 8 - kept)]
+    await soc.run()
+
+
+@cocotb.test
 async def an_input_that_is_given_up(dut: object) -> None:
     """In the middle it ends early for the core, wherever that is; and what has not begun is not there for the next run."""
     soc = Soc(dut)
@@ -227,8 +266,13 @@ async def a_run_that_is_stopped(dut: object) -> None:
     soc = Soc(dut)
     await soc.begin()
     await soc.start()
+    await soc.send("load", soc.packets[0][:8])  # all of it is in the FIFO, and waits
+    await soc.bench.step(100)
+    assert (await soc.get("load_offset"), await soc.get("load_status")) == (8, 0)
     await soc.put("control", REGISTERS["CONTROL"].mask("stop"))
     assert await soc.error() == Error.STOPPED
+    await soc.bench.step(20)
+    assert await soc.get("load_status") == DONE
     await soc.fill()
     await soc.run()
 
@@ -241,6 +285,77 @@ async def a_load_packet_that_is_refused(dut: object) -> None:
     await soc.send("load", [0xF000_0000, 1, 2, 3])
     assert await soc.error() == Error.LOAD_TARGET
     await soc.run()
+
+
+@cocotb.test
+async def a_word_takes_two_cycles(dut: object) -> None:
+    """And one for every 8 words, in which somebody else has the bus."""
+    soc = Soc(dut)
+    await soc.begin()
+    words = 200
+    for number in range(words):
+        await soc.access(IN + 4 * number, 0)
+    await soc.put("irq_enable", LOAD)
+    await soc.arm("load", IN, words)
+    begin = soc.bench.cycle
+    await soc.interrupt()
+    assert 2 * words < soc.bench.cycle - begin < 2.2 * words
+    await soc.arm("load", IN, words)
+    await soc.bench.step(4)
+    begin = soc.bench.cycle
+    await soc.get("status")
+    assert soc.bench.cycle - begin < 30
+
+
+@cocotb.test
+async def a_load_packet_that_a_run_holds_up(dut: object) -> None:
+    """It is given up in its middle, and another one begins, while the core takes neither: the first one ends before."""
+    soc = Soc(dut)
+    await soc.begin()
+    weights = [int(soc.packets[0][0]), *[0xDEAD_BEEF] * 200]
+    for first in (True, False):  # it is given up, or another one takes its place
+        for wait in range(6):
+            for number, word in enumerate(weights):
+                await soc.access(IN + 4 * number, word)
+            for number, word in enumerate(soc.packets[0]):
+                await soc.access(NEXT + 4 * number, int(word))
+            await soc.arm("load", IN, len(weights))
+            await soc.bench.step(20)
+            await soc.put("control", REGISTERS["CONTROL"].mask("start"))
+            assert 0 < await soc.get("load_offset") < len(weights) - 20
+            await soc.bench.step(wait)
+            if first:
+                await soc.put("load_enable", 0)
+            await soc.arm("load", NEXT, len(soc.packets[0]))
+            await soc.bench.step(50)
+            assert (await soc.get("load_offset"), await soc.get("load_status")) == (0, 0)
+            await soc.put("control", REGISTERS["CONTROL"].mask("stop"))
+            await soc.put("irq_enable", LOAD)
+            await soc.interrupt()
+            assert await soc.get("load_offset") == len(soc.packets[0])
+            await soc.put("load_enable", 0)
+            await soc.fill()
+            await soc.run()
+
+
+@cocotb.test
+async def a_packet_that_begins_twice(dut: object) -> None:
+    """While it waits for memory, or does not, and before the core has taken any of it: it is sent once, from its beginning."""
+    soc = Soc(dut)
+    await soc.begin()
+    for wait in range(8):
+        await soc.load([int(soc.packets[0][0]), *[0] * (len(soc.packets[0]) - 1)])  # all weights are 0 until it is sent
+        await soc.put("control", REGISTERS["CONTROL"].mask("start"))
+        await soc.send("load", soc.packets[0])
+        await soc.bench.step(wait)
+        await soc.put("load_enable", 1)
+        await soc.put("control", REGISTERS["CONTROL"].mask("stop"))
+        await soc.put("irq_enable", LOAD)
+        await soc.interrupt()
+        assert await soc.get("load_offset") == len(soc.packets[0])
+        await soc.put("load_enable", 0)
+        await soc.fill()
+        await soc.run()
 
 
 @cocotb.test

@@ -1,6 +1,7 @@
 """The accelerator in LiteX's terms: its generated Verilog behind an AXI4-Lite interface and stream endpoints."""
 
 import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from litex.soc.interconnect import stream
 from litex.soc.interconnect.axi import AXILiteInterface
 from migen import ClockSignal, Instance, ResetSignal, Signal
 
-from skipgrid.reference.description import accelerator_ports
+from skipgrid.driver.header import driver_files
+from skipgrid.reference.description import accelerator_ports, describe
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.parts.vendors import find_platform
@@ -22,7 +24,8 @@ OUTPUT = stream.EndpointDescription(WORDS, [("cut", 1)])  # and that of the core
 class SkipgridCore(LiteXModule):
     """The accelerator of a configuration, in the clock domain `sys`.
 
-    Its Verilog is written to the folder `gateware` of the build when the SoC is finalised, and is one of the platform's sources then.
+    When the SoC is finalised, its Verilog is written to the folder `gateware` of the build, and is one of the platform's sources then; and
+    its C driver to `software/MODULE`, with the bus of skipgrid_litex.h to the DMAs that `add_skipgrid` brings.
 
     Parameters:
         platform: LiteX's, of the FPGA or of a simulation.
@@ -51,12 +54,18 @@ class SkipgridCore(LiteXModule):
         self.specials += Instance(module, **self._pins())
 
     def do_finalize(self) -> None:
-        """Write the Verilog, and add it to the platform's sources."""
-        file = Path(self.platform.output_dir or "build") / "gateware" / f"{self.module}.v"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        verilog = generate_verilog(Accelerator(self.config), self.module, platform=find_platform(self.form))
-        file.write_text(verilog, encoding="utf-8")
-        self.platform.add_source(str(file))
+        """Write the Verilog and the driver, and add the former to the platform's sources."""
+        folder = Path(self.platform.output_dir or "build")
+        verilog = folder / "gateware" / f"{self.module}.v"
+        files = {verilog: generate_verilog(Accelerator(self.config), self.module, platform=find_platform(self.form))}
+        bus = resources.files("skipgrid.fpga.litex").joinpath("skipgrid_litex.h").read_text(encoding="utf-8")
+        driver = driver_files(describe(self.config, self.module, self.form), self.module)
+        driver[f"{self.module}_litex.h"] = bus.replace("SKIPGRID", self.module.upper()).replace("skipgrid", self.module)
+        files |= {folder / "software" / self.module / name: text for name, text in driver.items()}
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        self.platform.add_source(str(verilog))
 
     def _pins(self) -> dict[str, Any]:
         """What is at each port of the module, by the names that an Instance wants."""

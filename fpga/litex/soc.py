@@ -30,43 +30,52 @@ def add_skipgrid(soc: Any, config: Config, *, name: str = "skipgrid", origin: in
     origin: of the region; by default the first place behind the CSRs and all that lies there already.
     form: see `SkipgridCore`.
     """
+    origin = _behind_csrs(soc) if origin is None else origin
+    _check(soc, name, origin)
+    core = SkipgridCore(soc.platform, config, module=name, form=form)
+    soc.add_module(name=f"{name}_core", module=core)
+    soc.bus.add_slave(name=name, slave=core.bus, region=SoCRegion(origin=origin, size=SIZE, cached=False))
+    _name_registers(soc, name, origin, config)
+    events = EventManager()
+    events.run = EventSourceLevel(name="run", description="as irq of the core: the end of a run, or an error")
+    triggers = [(events.run, core.irq), *((event, dma.done) for event, dma in _add_dmas(soc, name, core, events))]
+    events.finalize()
+    soc.comb += [event.trigger.eq(happened) for event, happened in triggers]
+    soc.add_module(name=f"{name}_irq", module=events)
+    if soc.irq.enabled:
+        soc.irq.add(f"{name}_irq", use_loc_if_exists=True)
+    return core
+
+
+def _add_dmas(soc: Any, name: str, core: SkipgridCore, events: EventManager) -> list[tuple[Any, Any]]:
+    """Add a DMA at each stream, and an event for each; gives both in pairs."""
+    memory = getattr(soc, "dma_bus", soc.bus)  # a CPU's own way to its caches, where it has one
+    pairs = []
+    for port, direction in (("load", PacketReader), ("input", PacketReader), ("output", PacketWriter)):
+        bus = wishbone.Interface(data_width=BUSWORD, address_width=soc.bus.address_width, addressing="word")
+        dma = direction(bus)
+        soc.add_module(name=f"{name}_{port}", module=dma)
+        memory.add_master(name=f"{name}_{port}", master=bus)
+        stream = getattr(core, port)
+        soc.comb += stream.connect(dma.sink) if direction is PacketWriter else dma.source.connect(stream)
+        event = EventSourceLevel(name=port, description=f"the last word of a packet has passed: {port}")
+        setattr(events, port, event)
+        pairs.append((event, dma))
+    return pairs
+
+
+def _check(soc: Any, name: str, origin: int) -> None:
+    """ValueError where LiteX would make something else of it than one wants."""
     if soc.bus.data_width != BUSWORD:
         raise ValueError(
             f"the SoC's bus has {soc.bus.data_width} bits; on more than {BUSWORD}, LiteX reads the registers in pairs, of which one may"
             f" not be there; make the SoC with bus_data_width={BUSWORD}"
         )
-    origin = _behind_csrs(soc) if origin is None else origin
     if origin < soc.mem_map["csr"]:
         raise ValueError(
             f"{name} at {origin:#x} would lie before the CSRs at {soc.mem_map['csr']:#x}, from whose first address LiteX counts those in"
             " its CSR header; choose a higher origin"
         )
-    core = SkipgridCore(soc.platform, config, module=name, form=form)
-    soc.add_module(name=f"{name}_core", module=core)
-    soc.bus.add_slave(name=name, slave=core.bus, region=SoCRegion(origin=origin, size=SIZE, cached=False))
-    _name_registers(soc, name, origin, config)
-
-    dmas = {}
-    memory = getattr(soc, "dma_bus", soc.bus)  # a CPU's own way to its caches, where it has one
-    for port, direction in (("load", PacketReader), ("input", PacketReader), ("output", PacketWriter)):
-        bus = wishbone.Interface(data_width=BUSWORD, address_width=soc.bus.address_width, addressing="word")
-        dmas[port] = dma = direction(bus)
-        soc.add_module(name=f"{name}_{port}", module=dma)
-        memory.add_master(name=f"{name}_{port}", master=bus)
-        packets = core.output.connect(dma.sink) if port == "output" else dma.source.connect(getattr(core, port))
-        soc.comb += packets
-
-    events = EventManager()
-    events.run = EventSourceLevel(name="run", description="as irq of the core: the end of a run, or an error")
-    events.load = EventSourceLevel(name="load", description="a load packet's last word was taken")
-    events.input = EventSourceLevel(name="input", description="an input packet's last word was taken")
-    events.output = EventSourceLevel(name="output", description="an output packet's last word was taken")
-    events.finalize()
-    soc.comb += [events.run.trigger.eq(core.irq), *(getattr(events, port).trigger.eq(dma.done) for port, dma in dmas.items())]
-    soc.add_module(name=f"{name}_irq", module=events)
-    if soc.irq.enabled:
-        soc.irq.add(f"{name}_irq", use_loc_if_exists=True)
-    return core
 
 
 def _behind_csrs(soc: Any) -> int:
