@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cli_support import DATA, MODEL, CommandLine, digits
+from cli_support import DATA, MODEL, ROOT, CommandLine, digits
 from onnx_models import Graph, run_onnxruntime
 from simulation import SMALL
 from skipgrid.fpga.board import find_config
@@ -260,6 +260,7 @@ CASES: dict[str, tuple[Callable[[], Graph], tuple[int, ...]]] = {
 def test_verilog_runs_a_model_from_the_files_alone(skipgrid: CommandLine, tmp_path: Path, case: str) -> None:
     folder = compiled(skipgrid, tmp_path, *CASES[case])
     bench = built_bench(folder, CONFIG)
+    assert all((folder / name).read_text(encoding="utf-8") == verilog(CONFIG)[name] for name in ("skipgrid.h", "skipgrid.c"))
     assert said(bench, folder) == [f"PASS: {sum(start['output']['words'] for start in starts(folder))} words"]
     with np.load(folder / "inputs.npz") as inputs, np.load(folder / "outputs.npz") as outputs:
         (images,), ((name, ours),) = inputs.values(), outputs.items()
@@ -351,11 +352,17 @@ def test_an_input_in_another_order(skipgrid: CommandLine, tmp_path: Path) -> Non
 def test_c_has_the_same_words(skipgrid: CommandLine, tmp_path: Path, case: str) -> None:
     folder = compiled(skipgrid, tmp_path, *CASES[case])
     (folder / "alone.c").write_text('#include "model.h"\n', encoding="utf-8")
+    # The README's example, and that of the page about the driver where a segment takes any image.
+    pages = [folder / "README.md", *([ROOT / "docs" / "c-api.md"] if segments(folder)[0]["program"] else [])]
+    for page in pages:
+        (block,) = (found for found in re.findall(r"```c\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL) if "model.h" in found)
+        (folder / f"{page.stem}.c").write_text(block, encoding="utf-8")
     names = [f"{segment['name']}_image_{image}" for segment in segments(folder) for image in range(2)]
     dump = DUMP.replace("@starts@", ", ".join(names)).replace("@counts@", ", ".join(f"{name.upper()}_STARTS" for name in names))
     (folder / "dump.c").write_text(dump, encoding="utf-8")
     strict = ["cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
-    for command in ([*strict, "-c", "alone.c", "-o", "alone.o"], [*strict, "dump.c", "-o", "dump"]):
+    examples = [[*strict, "-Wno-unused-function", "-c", f"{page.stem}.c", "-o", f"{page.stem}.o"] for page in pages]
+    for command in ([*strict, "-c", "alone.c", "-o", "alone.o"], *examples, [*strict, "dump.c", "skipgrid.c", "-o", "dump"]):
         done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
         assert done.returncode == 0, done.stderr
     found = np.frombuffer(subprocess.run([folder / "dump"], capture_output=True, check=True).stdout, "=u4")
