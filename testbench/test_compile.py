@@ -370,6 +370,26 @@ def test_c_has_the_same_words(skipgrid: CommandLine, tmp_path: Path, case: str) 
     np.testing.assert_array_equal(found, np.concatenate([words(folder, name) for name in listed]))
 
 
+@needs_c
+def test_models_of_two_accelerators_live_in_one_program(skipgrid: CommandLine, tmp_path: Path) -> None:
+    for name, preset in (("one", "1x8"), ("other", "2x16")):
+        outcome = skipgrid("compile", MODEL, "--preset", preset, "--name", name, "-o", tmp_path / name)
+        assert outcome.code == 0, outcome.errors
+        readme = (tmp_path / name / "README.md").read_text(encoding="utf-8")
+        assert f"    skipgrid generate --preset {preset} --name {name}\n" in readme
+        (block,) = re.findall(r"```c\n(.*?)```", readme, re.DOTALL)
+        entry = (
+            f"int {name}(struct {name} *core);\nint {name}(struct {name} *core) {{ return run(core, segment_0_image_0, 1, NULL, 0); }}\n"
+        )
+        (tmp_path / name / "start.c").write_text(block + entry, encoding="utf-8")
+    (tmp_path / "main.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
+    files = [f"{name}/{file}.c" for name in ("one", "other") for file in (name, "start")]
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "main.c", *files, "-o", "both"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert skipgrid.refuses("compile", MODEL, "--name", "int", "-o", tmp_path / "new").startswith("'int' cannot name a module")
+
+
 def test_both_forms_of_words_are_the_same(skipgrid: CommandLine, tmp_path: Path) -> None:
     folder = compiled(skipgrid, tmp_path, *CASES["passes behind the host"])
     files = sorted(folder.glob("*.bin"))
@@ -412,7 +432,7 @@ def test_what_is_in_the_way_is_refused(skipgrid: CommandLine, tmp_path: Path, mo
     assert taken == f"{tmp_path / 'new' / 'model.h'} is a folder where a file is to be written; choose another folder with --output"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.h"]
 
-    def half(_: object) -> Iterator[tuple[str, bytes]]:
+    def half(*_: object) -> Iterator[tuple[str, bytes]]:
         yield "manifest.json", b"{}"
         raise ValueError("half of it")
 
