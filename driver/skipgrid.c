@@ -89,8 +89,7 @@ static enum skipgrid_error enter_idle(struct skipgrid *core) {
   result = SKIPGRID_BUSY;
   if (core->state == IDLE) {
     core->ended = SKIPGRID_OK;
-    if (!(observe(core) & SKIPGRID_STATUS_BUSY_MASK))
-      result = core->load_open ? give_up(core, SKIPGRID_PORT_LOAD) : core->ended;
+    if (!(observe(core) & SKIPGRID_STATUS_BUSY_MASK)) result = core->load_open ? give_up(core, SKIPGRID_PORT_LOAD) : core->ended;
     core->ended = SKIPGRID_OK;
   }
   if (result) core->inside = 0;
@@ -107,6 +106,7 @@ enum skipgrid_error skipgrid_probe(struct skipgrid *core, uint32_t config_hash) 
   if (get(core, SKIPGRID_REG_VERSION) != SKIPGRID_VERSION_WORD) return SKIPGRID_WRONG_VERSION;
   if (config_hash != SKIPGRID_CONFIG_HASH || get(core, SKIPGRID_REG_CONFIG_HASH) != config_hash) return SKIPGRID_WRONG_CONFIG;
   observe(core); /* what happened before is nobody's any more */
+  put(core, SKIPGRID_REG_INTERRUPT_ENABLE, SKIPGRID_INTERRUPT_ENABLE_DONE_MASK | SKIPGRID_INTERRUPT_ENABLE_ERROR_MASK);
   core->state = IDLE;
   return SKIPGRID_OK;
 }
@@ -298,7 +298,7 @@ enum skipgrid_error skipgrid_decode(const uint32_t *words, uint32_t count, uint3
 
 /* A network's ends. A float's value is its fraction, 24 bits with the leading one, times 2^(exponent - 150); not of infinities and NaN. */
 
-union number {
+union skipgrid_number {
   float value;
   uint32_t bits;
 };
@@ -341,7 +341,7 @@ static uint32_t steps(uint32_t value, uint32_t scale) {
 
 void skipgrid_quantise(const float *values, uint32_t count, float scale, int32_t zero_point, int is_signed, uint8_t *bytes) {
   uint32_t lower = below(zero_point, is_signed), upper = 255 - lower;
-  union number number, step;
+  union skipgrid_number number, step;
   step.value = scale;
   for (; count; count--) {
     uint32_t magnitude, most;
@@ -356,7 +356,7 @@ void skipgrid_quantise(const float *values, uint32_t count, float scale, int32_t
 
 void skipgrid_dequantise(const uint8_t *bytes, uint32_t count, float scale, int32_t zero_point, int is_signed, float *values) {
   uint32_t lower = below(zero_point, is_signed);
-  union number number, step;
+  union skipgrid_number number, step;
   step.value = scale;
   for (; count; count--) {
     int32_t steps = (int32_t)((*bytes++ + lower) & 0xff) - (int32_t)lower;

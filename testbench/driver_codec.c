@@ -49,6 +49,7 @@ int main(void) {
     uint32_t *words = taken(4 * (size_t)count);
     check(decoded(words, count, k, bytes, elements) == (valid ? SKIPGRID_OK : SKIPGRID_CODE_WRONG), "decoded with another result");
     if (valid) {
+      check(count <= SKIPGRID_CODE_WORDS(elements, k), "takes more words than any code");
       encoded(bytes, elements, k, words, count, count);
       encoded(bytes, elements, k, words, count, count + 1);
       check(decoded(words, count, k, NULL, elements + 1) == SKIPGRID_CODE_WRONG, "is the code of one element more");

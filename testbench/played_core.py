@@ -56,6 +56,7 @@ class PlayedCore:
         self.packet: list[int] | None = None  # on the load port, as far as it is taken
         self.dropping = False  # the rest of a load packet
         self.loaded: dict[tuple[str, int], int] = {}  # word n of a memory
+        self.load_words = 0  # that were taken
         self.act = Act()
         self.taken: list[int] = []
         self.in_ended = False
@@ -126,6 +127,7 @@ class PlayedCore:
         return word
 
     def _load(self, word: int, last: bool) -> None:
+        self.load_words += 1
         if self.packet is None:
             target, _ = word >> 28, word & 0xFFFFFFF
             self.packet, self.dropping = [word], target not in self.targets
@@ -285,6 +287,9 @@ class Bus:
     def _move(self, _: object, pointer: "ctypes._Pointer[CTransfer]") -> int:
         transfer = pointer.contents
         self.moves += 1
+        if self.moves in self.failing:
+            self.job = None  # a DMA stops at an error
+            return 1
         if not transfer.started:
             self.sent = self.received = 0
             self.ended = self.cut = False
@@ -292,8 +297,6 @@ class Bus:
                 self.core.complaints.append("starts a transfer while another one is under way")
             self.job = transfer
         self._passes()
-        if self.moves in self.failing:
-            return 1
         if not self.dma:
             self._channels(transfer, int(self.rng.integers(4)))
         transfer.in_moved, transfer.out_moved = self.sent, self.received

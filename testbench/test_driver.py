@@ -93,6 +93,12 @@ def test_two_of_them_live_in_one_program(tmp_path: Path) -> None:
     assert said.split() == [str(SMALL.hash), str(LARGE.hash), str(DriverError.NO_CORE.value), "LOAD_CUT"]
 
 
+@pytest.mark.parametrize("name", ["number", "move", "core", "words", "_", "A2"])
+def test_a_name_that_the_driver_uses_itself(tmp_path: Path, name: str) -> None:
+    write_driver(tmp_path, SMALL, name)
+    compiled([*native(), *STRICT, "-c", f"{name}.c", "-o", "driver.o"], tmp_path)
+
+
 def test_its_header_is_one_for_cpp_too(tmp_path: Path) -> None:
     write_driver(tmp_path, LARGE)
     (tmp_path / "alone.cpp").write_text('#include "skipgrid.h"\n', encoding="utf-8")
@@ -171,10 +177,24 @@ def test_header_page_and_params_come_from_one_table(tmp_path: Path) -> None:
                 assert words[2 * number + 1 - place] not in text, (folder, what, number)
 
 
+PAGE = (ROOT / "docs" / "c-api.md").read_text(encoding="utf-8")
+
+
 def test_the_page_lists_the_drivers_errors() -> None:
-    page = (ROOT / "docs" / "c-api.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| (\d+) \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    listed = re.findall(r"^\| (\d+) \| `(\w+)` \| (.*) \|$", PAGE, re.MULTILINE)
     assert listed == [(str(error.value), error.name, error.sentence) for error in DriverError]
+
+
+def test_the_pages_buses_compile(tmp_path: Path) -> None:
+    """And a core takes the memory that the page says."""
+    write_driver(tmp_path, SMALL)
+    blocks = [block for block in re.findall(r"```c\n(.*?)```", PAGE, re.DOTALL) if "model.h" not in block]
+    (size,) = re.findall(r"^\| memory for each core, RV32IM \| (\d+) bytes", PAGE, re.MULTILINE)
+    blocks.append(f'#include "skipgrid.h"\ntypedef char fits[sizeof(struct skipgrid) == {size} ? 1 : -1];\n')
+    assert len(blocks) == 3
+    for number, block in enumerate(blocks):
+        (tmp_path / f"block{number}.c").write_text(block, encoding="utf-8")
+        compiled([*ZIG, *STRICT, *RISCV, "-c", f"block{number}.c", "-o", f"block{number}.o"], tmp_path)
 
 
 def test_numbers_of_errors_do_not_meet() -> None:

@@ -131,7 +131,9 @@ def test_a_probe_begins_anew_where_others_have_left(make: Make) -> None:
     core.packet = [0, 5]
     core.failed = True
     core.registers["ERROR"] = Error.LOAD_CUT.value
+    assert core.irq
     assert named(driver.probe()) == "OK"
+    assert not core.irq
     works(driver)
 
 
@@ -176,6 +178,17 @@ def test_a_packet_that_is_refused(make: Make, wrong: list[int], error: Error) ->
     assert ("CHANNELS", 0) in core_of(driver).loaded
     assert ("WEIGHTS", 3) not in core_of(driver).loaded
     works(driver)
+
+
+def test_a_load_sends_its_words_and_no_more(make: Make) -> None:
+    """But for one, behind a probe, which ends what may have been left open."""
+    driver = make()
+    for _ in range(2):
+        core_of(driver).acts.append(Act([1], []))
+        assert named(driver.run([1], np.zeros(0, np.uint32))) == "OK"
+    assert core_of(driver).load_words == 1
+    works(driver)
+    assert core_of(driver).load_words == 1 + len(WEIGHTS) + len(CHANNEL)
 
 
 def test_a_bus_that_fails_anywhere_in_a_load(make: Make) -> None:
@@ -257,6 +270,30 @@ def test_a_stream_that_ends_early(make: Make) -> None:
         core_of(driver).acts.append(Act([1, 2, 3, 4], [5, 6]))
         driver.bus.lose_last = 1
         assert named(driver.run([1, 2, 3], out)) == "TIMED_OUT"
+        works(driver)
+
+
+def test_an_input_that_the_program_does_not_take(make: Make) -> None:
+    """The run itself is right, but what was sent is not where it should be, and reaches no later run."""
+    driver, out = make(), np.zeros(1, np.uint32)
+    core_of(driver).acts.append(Act([], [5]))
+    assert named(driver.run([1, 2, 3, 4, 5, 6, 7, 8], out)) == "TIMED_OUT"
+    works(driver)
+
+
+def test_a_bus_that_fails_when_a_run_is_given_up(make: Make) -> None:
+    """In each of the first calls by which a packet that the core has begun is ended; the next one ends it."""
+    for call in range(1, 5):
+        driver = make(call)
+        works(driver)
+        core_of(driver).acts.append(Act([1, 2, 3, 4], [5, 6], hangs=True, after=2))
+        assert named(driver.begin([1, 2, 3, 4], np.zeros(2, np.uint32))) == "OK"
+        while len(core_of(driver).taken) < 2:
+            assert named(driver("poll")) == "BUSY"
+        driver.bus.failing = set(range(driver.bus.moves + 1, driver.bus.moves + 1 + call))
+        assert named(driver("stop")) == "OK"
+        assert named(driver("poll")) == "STOPPED"
+        driver.bus.failing = set()
         works(driver)
 
 
