@@ -75,13 +75,13 @@ def _transfers(pins: Pins, channel: str, port: str) -> list[tuple[str, str]]:
     return states
 
 
-async def _load(pins: Pins) -> tuple[list[int], int]:
+async def _load(pins: Pins) -> list[int]:
     """Load the example's layer, and wait until it could start; gives its input's words."""
-    packets, sent, expected = example(CONFIG)
+    packets, sent, _ = example(CONFIG)
     for packet in packets:
         await pins.send("s_axis_load", packet)
     await pins.tick(40)
-    return [*map(int, sent)], len(expected)
+    return [*map(int, sent)]
 
 
 async def registers(pins: Pins) -> None:
@@ -115,7 +115,7 @@ async def load(pins: Pins) -> None:
 
 async def run(pins: Pins) -> None:
     """From the start over some words of input and of output to the interrupt, which is cleared."""
-    sent, _ = await _load(pins)
+    sent = await _load(pins)
     pins.open()
     await pins.tick()
     await pins.write("CONTROL", START)
@@ -140,7 +140,7 @@ async def run(pins: Pins) -> None:
 
 async def back_pressure(pins: Pins) -> None:
     """Input words that are waited for, and that wait; output words that wait."""
-    sent, _ = await _load(pins)
+    sent = await _load(pins)
     await pins.write("CONTROL", START)
     pins.open()
     await pins.send("s_axis_in", sent[:2], ends=False)
@@ -167,7 +167,7 @@ async def back_pressure(pins: Pins) -> None:
 
 async def stop(pins: Pins) -> None:
     """A run that is given up while it sends."""
-    sent, _ = await _load(pins)
+    sent = await _load(pins)
     await pins.write("CONTROL", START)
     await pins.send("s_axis_in", sent)
     await pins.until("m_axis_out_tvalid")
@@ -181,7 +181,7 @@ async def stop(pins: Pins) -> None:
 
 async def reset(pins: Pins) -> None:
     """In the middle of a run, and a run behind it."""
-    sent, _ = await _load(pins)
+    sent = await _load(pins)
     await pins.write("CONTROL", START)
     await pins.send("s_axis_in", sent)
     pins.set(m_axis_out_tready=0)

@@ -22,7 +22,7 @@ from skipgrid.rtl.config import Config
 ROOT = Path(__file__).parent.parent
 FOLDER = BUILD / "litex"
 INCLUDES = "software/include/generated"  # in each of the folders, where LiteX's Builder writes headers
-BOARD, BENCH, CPU, ROUTED = "radiona_ulx3s", "soc", "soc_cpu", "routed"  # the folders; but for the last one also the top modules' names
+BOARD, BENCH, CPU, TWO = "radiona_ulx3s", "soc", "soc_cpu", "two"  # the folders; but for the last one also the top modules' names
 CONFIG = SMALL
 ROUTED_CONFIG = SMALL.replaced(experts=3, experts_chosen=2)
 RAM, RAM_BYTES, CSRS = 0x4000_0000, 0x1_0000, 0xF000_0000
@@ -96,14 +96,23 @@ def for_bench(folder: Path, config: Config, **options: Any) -> Any:
     return soc
 
 
-def with_cpu(folder: Path, config: Config) -> Any:
+def with_two(folder: Path) -> Any:
+    """As `with_cpu`, on AXI4-Lite, with an accelerator that has a router, and another one."""
+    from skipgrid.fpga.litex.soc import add_skipgrid
+
+    soc = with_cpu(folder, ROUTED_CONFIG, bus_standard="axi-lite")
+    add_skipgrid(soc, CONFIG, name="conv")
+    return soc
+
+
+def with_cpu(folder: Path, config: Config, **options: Any) -> Any:
     """PicoRV32 with a ROM for firmware, RAM and an accelerator; what it writes to ctrl_scratch is at the pins."""
     from litex.build.generic_platform import Pins
     from litex.soc.integration.soc_core import SoCCore
 
     platform = _platform(CPU, [("scratch", 0, Pins(32))])
-    memories = {"integrated_rom_size": 0x8000, "integrated_sram_size": 0x2000}
-    soc = SoCCore(platform, clk_freq=1e6, cpu_type="picorv32", with_uart=False, with_timer=False, ident="", **memories)
+    options |= {"integrated_rom_size": 0x8000, "integrated_sram_size": 0x2000, "with_uart": False, "with_timer": False, "ident": ""}
+    soc = SoCCore(platform, clk_freq=1e6, cpu_type="picorv32", **options)
     _finish(soc, folder, config)
     soc.comb += platform.request("scratch").eq(soc.ctrl._scratch.storage)
     return soc
@@ -160,7 +169,7 @@ MAKERS: dict[str, Callable[[], None]] = {
     BOARD: build_board,
     BENCH: lambda: write(for_bench(FOLDER / BENCH, CONFIG), FOLDER / BENCH),
     CPU: lambda: write(with_cpu(FOLDER / CPU, CONFIG), FOLDER / CPU),
-    ROUTED: lambda: write(for_bench(FOLDER / ROUTED, ROUTED_CONFIG, bus_standard="axi-lite"), FOLDER / ROUTED),
+    TWO: lambda: write(with_two(FOLDER / TWO), FOLDER / TWO),
 }
 
 if __name__ == "__main__":

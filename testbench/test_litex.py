@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from c_driver import RISCV, ZIG, compiled
-from litex_soc import BENCH, BOARD, BUS_PINS, CONFIG, CPU, CPU_PINS, FOLDER, INCLUDES, ROM, ROOT, ROUTED, LitexSoc
+from litex_soc import BENCH, BOARD, BUS_PINS, CONFIG, CPU, CPU_PINS, FOLDER, INCLUDES, ROM, ROOT, TWO, LitexSoc
 from skipgrid.host.simulation.toolchain import verilator_environment
 from skipgrid.reference.config_files import LINT_PRIMITIVES, lint, primitive_model
 from skipgrid.reference.example import example
 from skipgrid.rtl.experts import router_map
-from skipgrid.rtl.register_map import LAYERS, REGISTERS, ROUTER_BASE, Access, Register
+from skipgrid.rtl.register_map import ADDRESS_BITS, LAYERS, REGISTERS, ROUTER_BASE, Access, Register
 
 NEEDED = ("litex", "litex_boards", "litedram", "pythondata_cpu_picorv32")
 MISSING = [name for name in NEEDED if find_spec(name) is None]
@@ -76,22 +76,8 @@ def test_the_driver_runs_by_dmas(simulate: Callable[..., None], tmp_path: Path) 
     driver = soc / "software" / "skipgrid"
     includes = [f"-I{driver}", f"-I{tmp_path}", *(f"-isystem{folder}" for folder in headers(CPU))]
     sources = [str(Path(__file__).with_name("litex_driver.c")), str(driver / "skipgrid.c")]
-    compiled(
-        [
-            *ZIG,
-            *RISCV,
-            *RULES,
-            "-fno-builtin",
-            "-nostdlib",
-            "-static",
-            *includes,
-            *sources,
-            "-Wl,-T,link.ld,-e,start",
-            "-o",
-            "firmware.elf",
-        ],
-        tmp_path,
-    )
+    options = ("-fno-builtin", "-nostdlib", "-static", "-Wl,-T,link.ld,-e,start", "-o", "firmware.elf")
+    compiled([*ZIG, *RISCV, *RULES, *includes, *sources, *options], tmp_path)
     compiled([*ZIG[:-1], "objcopy", "-O", "binary", "firmware.elf", "firmware.bin"], tmp_path)
     words = np.frombuffer((tmp_path / "firmware.bin").read_bytes().ljust(0x8000, b"\0"), np.uint32)
     (soc / ROM).write_text("".join(f"{word:08x}\n" for word in words), encoding="utf-8")
@@ -176,12 +162,21 @@ def test_the_csr_header_names_the_registers(soc: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_csr_header_names_the_routers_registers() -> None:
-    found = named(ROUTED)
+def test_two_accelerators_stand_side_by_side(tmp_path: Path) -> None:
+    """One has a router; the other's names begin with another one, also in C, so that one program drives both."""
+    found = named(TWO)
     base = found["CSR_SKIPGRID_BASE"] + ROUTER_BASE
     check_names(found, "SKIPGRID_ROUTER", base, list(router_map.REGISTERS.values()))
     for array in router_map.ARRAYS.values():
         assert found[f"CSR_SKIPGRID_ROUTER_{array.name}_BASE"] == base + array.address
+    assert found["CSR_CONV_BASE"] == found["CSR_SKIPGRID_BASE"] + (1 << ADDRESS_BITS)
+    check_names(found, "CONV", found["CSR_CONV_BASE"], [REGISTERS["CONTROL"], REGISTERS["STATUS"]])
+    assert sorted(path.name for path in (made(TWO) / "gateware").iterdir()) == ["conv.v", "skipgrid.v"]
+    cores = "".join(f"struct {name} {name}_core = {{.bus = &{name}_litex}};\n" for name in ("skipgrid", "conv"))
+    (tmp_path / "both.c").write_text(f'#include "skipgrid_litex.h"\n#include "conv_litex.h"\n{cores}', encoding="utf-8")
+    software = made(TWO) / "software"
+    includes = [*(f"-I{software / name}" for name in ("skipgrid", "conv")), *(f"-isystem{folder}" for folder in headers(TWO))]
+    compiled([*ZIG, *RISCV, *RULES, *includes, "-c", "both.c", "-o", "both.o"], tmp_path)
 
 
 def test_the_cpu_has_the_interrupt() -> None:

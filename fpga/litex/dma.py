@@ -6,7 +6,7 @@ from litex.gen import LiteXModule
 from litex.soc.cores.dma import WishboneDMAReader, WishboneDMAWriter
 from litex.soc.interconnect import stream, wishbone
 from litex.soc.interconnect.csr import CSRField, CSRStatus, CSRStorage
-from migen import If, ResetInserter, Signal
+from migen import Constant, If, ResetInserter, Signal
 
 from .core import OUTPUT, WORDS
 
@@ -115,7 +115,7 @@ class PacketWriter(_Packets):
         )
 
         cut, overflow, dropping = Signal(), Signal(), Signal()
-        self._run(dma, bus, ending=0)
+        self._run(dma, bus, ending=Constant(0))
         self.sync += [
             If(sink.valid & sink.ready, If(dropping, overflow.eq(1)), If(sink.last, self.done.eq(1), cut.eq(sink.cut))),
             If(~self._enable.storage | self.begins, self.done.eq(0), cut.eq(0), overflow.eq(0)),

@@ -1,4 +1,4 @@
-/* How skipgrid.c reaches its core in a LiteX SoC: by the DMAs that add_skipgrid gives it. For one C file that includes it:
+/* How skipgrid.c reaches its core in a LiteX SoC, by the DMAs there. For one C file that includes it:
    static struct skipgrid core = {.bus = &skipgrid_litex};
    What is sent, and the room for what is received, lies in memory that the DMAs can reach, at multiples of 4, and shares no line of a data
    cache with what others write meanwhile. */
