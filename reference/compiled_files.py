@@ -1,4 +1,4 @@
-"""What `skipgrid compile` writes: manifest.json, each packet and stream as .bin and .hex, all of them as model.h, and README.md."""
+"""What `skipgrid compile` writes: manifest.json, each packet and stream as .bin and .hex, all of them as model.h, the driver, README.md."""
 
 import json
 from collections.abc import Iterator
@@ -8,38 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from skipgrid.driver.header import driver_files
 from skipgrid.fpga.board import all_boards, find_config
 from skipgrid.host.devices.device import Words
 from skipgrid.rtl.config import PRESETS, Config
 from skipgrid.rtl.register_map import REGISTERS
 
 from .compiled import Compiled
+from .description import describe
 from .manual import alone, section
 
 WORDS_A_LINE = 8  # of a C array
 
 HEADER = """\
 /* {model} on the accelerator {name}: README.md beside this file says how it runs. Written by `skipgrid compile`. */
-#ifndef SKIPGRID_MODEL_H
-#define SKIPGRID_MODEL_H
+#ifndef MODEL_H
+#define MODEL_H
 
-#include <stdint.h>
+#include "skipgrid.h"
 
-#define SKIPGRID_CONFIG_HASH {hash:#010x}u
-{registers}
-
-struct skipgrid_words {{
-  const uint32_t *words;
-  uint32_t count;
-}};
-
-/* One start: what is loaded before it, the parameters of the codes, and the words of both streams. */
-struct skipgrid_start {{
-  const struct skipgrid_words *packets;
-  uint32_t packets_count;
-  uint32_t k_in, k_out;
-  struct skipgrid_words input, output;
-}};
+#define MODEL_CONFIG_HASH {hash:#010x}u /* of the accelerator that it is compiled for, for skipgrid_probe */
 """
 ARRAY = """\
 #define {NAME}_WORDS {count}
@@ -58,7 +46,7 @@ static const struct skipgrid_start {name}[{count}] = {{
   {lines}
 }};
 """
-NAMED = ("CONFIG_HASH", "CONTROL", "STATUS", "ERROR", "PROGRAM")  # the registers of which model.h and README.md speak
+NAMED = ("CONFIG_HASH", "CONTROL", "STATUS", "ERROR", "PROGRAM")  # the registers of which README.md speaks
 
 
 def compiled_files(compiled: Compiled) -> Iterator[tuple[str, bytes]]:
@@ -66,6 +54,8 @@ def compiled_files(compiled: Compiled) -> Iterator[tuple[str, bytes]]:
     yield "manifest.json", (json.dumps(compiled.manifest, indent=2) + "\n").encode()
     yield "README.md", _readme(compiled).encode()
     yield "model.h", _header(compiled).encode()
+    for name, text in driver_files(describe(compiled.plan.config)).items():
+        yield name, text.encode()
     for name, words in compiled.words.items():
         yield f"{name}.bin", words.astype("<u4").tobytes()
         yield f"{name}.hex", ("\n".join(_hex(words)) + "\n").encode()
@@ -79,8 +69,7 @@ def _hex(words: Words) -> list[str]:
 def _header(compiled: Compiled) -> str:
     """The content of model.h."""
     names = {"model": _comment(compiled.manifest["model"]), "name": compiled.plan.config.name, "hash": compiled.plan.config.hash}
-    registers = "\n".join(f"#define SKIPGRID_{name} {REGISTERS[name].address:#05x}u" for name in NAMED)
-    parts = [HEADER.format(**names, registers=registers.replace("CONFIG_HASH", "CONFIG_HASH_ADDRESS"))]
+    parts = [HEADER.format(**names)]
     for segment in compiled.segments:
         parts.append("\n".join(f"#define {name} {value}" for name, value in _defines(segment)) + "\n")
     for name, words in compiled.words.items():
@@ -137,8 +126,6 @@ def _readme(compiled: Compiled) -> str:
         "registers": _router(compiled.segments),
         "passes": " ".join(filter(None, (_passes(compiled.segments), _kept(compiled)))),
         "others": _others(compiled),
-        "busy": f"{status.mask('busy'):#x}",
-        "error": f"{status.mask('error'):#x}",
         "generate": _generate(config),
         "quantise": _quantise(compiled),
         "coding": "### The run-length code\n\n" + section("formats.md", "The run-length code"),

@@ -66,8 +66,8 @@ def compile_model(
 
     DIR gets `manifest.json` (the model's steps in their order: parts of the host, and segments of the accelerator with packets, programs,
     codes and shapes), each packet, and for each image the input and the output stream of each start, as `.bin`, as `.hex` for $readmemh
-    and in `model.h` for C; `inputs.npz` and `outputs.npz`; and `README.md`, which says how it is used. Outputs are the golden model's, and
-    nothing is simulated. Passes of a large layer are written for the images given, since they depend on their nonzeros.
+    and in `model.h` for C; a driver in C; `inputs.npz` and `outputs.npz`; and `README.md`, which says how it is used. Outputs are the
+    golden model's, and nothing is simulated. Passes of a large layer are written for the images given, since they depend on their nonzeros.
 
     Examples:
 
@@ -96,7 +96,8 @@ def compile_model(
         write_arrays(place / "inputs.npz", prepared.inputs)
         write_arrays(place / "outputs.npz", outputs)
     _show(compiled, f"{model.name} on {config.name}")
-    output.print(f"{folder}: manifest.json, README.md, model.h, {len(compiled.words):,} lists of words", highlight=False, soft_wrap=True)
+    files = "manifest.json, README.md, model.h, skipgrid.h, skipgrid.c"
+    output.print(f"{folder}: {files}, {len(compiled.words):,} lists of words", highlight=False, soft_wrap=True)
 
 
 def _show(compiled: "Compiled", title: str) -> None:
