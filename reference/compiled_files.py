@@ -53,7 +53,7 @@ def compiled_files(compiled: Compiled) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file, one after another, as they may be large together; but for the arrays of inputs and outputs."""
     yield "manifest.json", (json.dumps(compiled.manifest, indent=2) + "\n").encode()
     yield "README.md", _readme(compiled).encode()
-    yield "model.h", _header(compiled).encode()
+    yield "model.h", model_header(compiled).encode()
     for name, text in driver_files(describe(compiled.plan.config)).items():
         yield name, text.encode()
     for name, words in compiled.words.items():
@@ -66,7 +66,7 @@ def _hex(words: Words) -> list[str]:
     return words.astype(">u4").tobytes().hex(" ", 4).split(" ")
 
 
-def _header(compiled: Compiled) -> str:
+def model_header(compiled: Compiled) -> str:
     """The content of model.h."""
     names = {"model": _comment(compiled.manifest["model"]), "name": compiled.plan.config.name, "hash": compiled.plan.config.hash}
     parts = [HEADER.format(**names)]

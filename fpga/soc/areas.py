@@ -43,7 +43,7 @@ class AreaSplit(wiring.Component):
         m = Module()
         bus = self.bus
         for part in self.parts:
-            m.d.comb += [getattr(part, name).eq(getattr(bus, name)) for name in ("addr", "wdata", "wstrb")]
+            m.d.comb += [getattr(part, name).eq(getattr(bus, name)) for name in ("addr", "wdata", "wstrb", "ahead")]
         with m.Switch(bus.addr[-AREA_BITS:]):
             for area, part in zip(self.areas, self.parts, strict=True):
                 with m.Case(area.value):

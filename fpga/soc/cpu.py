@@ -15,7 +15,6 @@ UNUSED = {
     "mem_instr": 1,
     "mem_la_read": 1,
     "mem_la_write": 1,
-    "mem_la_addr": 32,
     "mem_la_wdata": 32,
     "mem_la_wstrb": 4,
     "pcpi_valid": 1,
@@ -35,6 +34,7 @@ class CpuBus(wiring.Signature):
     Members:
         valid: an access is asked for; all that says which one stays until it is answered.
         addr: of a word, in bytes. wstrb: the bytes to write; 0 for a read. wdata: what is written.
+        ahead: in the cycle before `valid` rises, what `addr` will be, so that a memory can answer a read at once.
         ready: for one cycle, the answer. rdata: what was read. failed: nobody is there, or the access was refused; the CPU goes on.
     """
 
@@ -45,6 +45,7 @@ class CpuBus(wiring.Signature):
                 "addr": Out(32),
                 "wdata": Out(32),
                 "wstrb": Out(4),
+                "ahead": Out(32),
                 "ready": In(1),
                 "rdata": In(32),
                 "failed": In(1),
@@ -60,7 +61,7 @@ class Cpu(wiring.Component):
     Members:
         bus: its instructions and its data. accelerator_irq, dma_irq: levels. trap: it has stopped, for ever.
 
-    Throughput: 4 to 6 cycles an instruction with a memory that answers in 2.
+    Throughput: 3 to 5 cycles an instruction with a memory that answers at once.
     """
 
     def __init__(self, *, interrupts: bool) -> None:
@@ -93,6 +94,7 @@ class Cpu(wiring.Component):
             o_mem_addr=bus.addr,
             o_mem_wdata=bus.wdata,
             o_mem_wstrb=bus.wstrb,
+            o_mem_la_addr=bus.ahead,
             i_mem_rdata=bus.rdata,
             i_pcpi_wr=Const(0, 1),
             i_pcpi_rd=Const(0, 32),

@@ -18,12 +18,12 @@ REGISTERS: dict[Area, Mapping[str, Register]] = {
 
 
 def header(transfers: Transfers) -> str:
-    """The content of soc.h for a system."""
+    """The content of soc.h for a system, which C and the assembler take."""
     defines = [
-        *((area.name, f"{area.base:#010x}u") for area in Area),
-        ("RAM_BYTES", f"{4 * RAM_WORDS}u"),
-        ("ACCELERATOR_IRQ", f"{1 << ACCELERATOR_IRQ:#x}u"),
-        ("DMA_IRQ", f"{1 << DMA_IRQ:#x}u"),
+        *((area.name, f"{area.base:#010x}") for area in Area),
+        ("RAM_BYTES", f"{4 * RAM_WORDS:#x}"),
+        ("ACCELERATOR_IRQ", f"{1 << ACCELERATOR_IRQ:#x}"),
+        ("DMA_IRQ", f"{1 << DMA_IRQ:#x}"),
         ("BY_DMA", f"{int(transfers is Transfers.DMA)}"),
         *(define for area, registers in REGISTERS.items() for define in _registers(area, registers)),
     ]
@@ -34,6 +34,6 @@ def header(transfers: Transfers) -> str:
 def _registers(area: Area, registers: Mapping[str, Register]) -> Iterator[tuple[str, str]]:
     """The address of each register, and the mask of each of its fields."""
     for register in registers.values():
-        yield f"{area.name}_{register.name}", f"{area.base + register.address:#010x}u"
+        yield f"{area.name}_{register.name}", f"{area.base + register.address:#010x}"
         for name, *_ in register.fields:
-            yield f"{area.name}_{register.name}_{name.upper()}", f"{register.mask(name):#x}u"
+            yield f"{area.name}_{register.name}_{name.upper()}", f"{register.mask(name):#x}"

@@ -22,7 +22,7 @@ class Ram(wiring.Component):
         boot: in this cycle, the word boot_data is written to the word address boot_address, also during a reset, and the CPU's port
             writes nothing. So a program gets in before the CPU begins.
 
-    Latency: of the CPU's port 2 cycles; of a burst 2 to the first beat that is read, and 1 from the last one that is written to its answer.
+    Latency: of the CPU's port none; of a burst 2 to the first beat that is read, and 1 from the last one that is written to its answer.
     Throughput: a beat a cycle, and one cycle more a burst.
     Memory: 4 · words bytes. What both ports write at the same time, or one reads and the other writes, must not be the same word.
     """
@@ -45,18 +45,17 @@ class Ram(wiring.Component):
         return m
 
     def _cpu_port(self, m: Module, read: ReadPort, write: WritePort) -> None:
-        bus, begins = self.bus, Signal()
+        bus = self.bus
         outside = bus.addr[2:] >= self.words
         m.d.comb += [
-            begins.eq(bus.valid & ~bus.ready),
-            read.addr.eq(bus.addr[2:]),
-            read.en.eq(begins),
+            read.addr.eq(bus.ahead[2:]),
+            bus.ready.eq(bus.valid),
             bus.rdata.eq(read.data),
+            bus.failed.eq(outside),
             write.addr.eq(Mux(self.boot, self.boot_address, bus.addr[2:])),
             write.data.eq(Mux(self.boot, self.boot_data, bus.wdata)),
-            write.en.eq(Mux(self.boot, 0b1111, Mux(begins & ~outside, bus.wstrb, 0))),
+            write.en.eq(Mux(self.boot, 0b1111, Mux(bus.valid & ~outside, bus.wstrb, 0))),
         ]
-        m.d.sync += [bus.ready.eq(begins), bus.failed.eq(outside)]
 
     def _write_bursts(self, m: Module, port: WritePort) -> None:
         axi = self.axi

@@ -1,5 +1,7 @@
 # The first instructions, at address 0, and the interrupt handler, at 0x10. Interrupts are PicoRV32's own, with instructions of its own.
 
+#include "soc.h"
+
   .section .text.start, "ax"
   .global start
 start:
@@ -46,7 +48,7 @@ interrupt:
   .insn r 0x0b, 0, 2, x0, x0, x0  # retirq
 
 begin:
-  la sp, stack
+  li sp, SOC_RAM_BYTES
   la t0, bss
   la t1, bss_end
 1:
@@ -56,7 +58,7 @@ begin:
   j 1b
 2:
   call main
-  la t0, SOC_CONSOLE_EXIT
+  li t0, SOC_CONSOLE_EXIT
   sw a0, 0(t0)
 3:
   j 3b
