@@ -42,7 +42,7 @@ def compile_firmware(program: str, transfers: Transfers, files: Mapping[str, byt
             (folder / source.name).write_bytes(source.read_bytes())
         for name, content in {**files, "soc.h": header(transfers).encode()}.items():
             (folder / name).write_bytes(content)
-        sources = ["start.S", f"{program}.c", BUS[transfers], "skipgrid.c"]
+        sources = ["start.S", f"{program}.c", BUS[transfers], "memory.c", "skipgrid.c"]
         for line in ([*command, *OPTIONS, *WARNINGS, *sources, "-o", "firmware.elf"], [*objcopy, "-O", "binary", "firmware.elf", "firmware.bin"]):
             done = run(line, folder, dict(os.environ))
             if done.returncode:

@@ -53,7 +53,7 @@ static int move(void *context, struct skipgrid_transfer *transfer) {
   const uint32_t begin = soc_cycles();
   uint32_t status;
   if (!transfer->started) {
-    cancel(context); /* a receiver of before to which nothing came */
+    if (soc_load(SOC_DMA_STATUS) & UNDER_WAY) cancel(context); /* a receiver of before to which nothing came */
     start(transfer);
   }
   status = soc_load(SOC_DMA_STATUS);

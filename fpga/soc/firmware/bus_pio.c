@@ -5,8 +5,7 @@ enum { MOST = 256 }; /* words of one call */
 
 uint32_t soc_moving, soc_work;
 
-static uint32_t held;     /* 1: a word was written, and had not been taken when STATUS was read last */
-static uint32_t failures; /* of the CPU's accesses, when they were counted last */
+static uint32_t held; /* 1: a word was written, and had not been taken when STATUS was read last */
 
 static uint32_t read(void *context, uint32_t address) {
   (void)context;
@@ -24,16 +23,31 @@ static void cancel(void *context) {
   held = 0;
 }
 
+/* Whether the bus answers with an error at one of the ends of some words: then none of them is sent, or taken. */
+static int outside(const uint32_t *words, uint32_t count) {
+  const uint32_t before = soc_load(SOC_CONSOLE_FAILURES);
+  if (!count) return 0;
+  soc_load((uint32_t)words);
+  soc_load((uint32_t)(words + count - 1));
+  return soc_load(SOC_CONSOLE_FAILURES) != before;
+}
+
 /* Writes words while there is room. One that was written is sent when it has been taken. */
 static void send(struct skipgrid_transfer *transfer) {
-  const uint32_t to_load = transfer->port == SKIPGRID_PORT_LOAD;
+  const uint32_t to_load = transfer->port == SKIPGRID_PORT_LOAD, last = transfer->in_count - 1;
   const uint32_t room = to_load ? SOC_STREAM_PORT_STATUS_LOAD_ROOM : SOC_STREAM_PORT_STATUS_INPUT_ROOM;
-  const uint32_t next = to_load ? SOC_STREAM_PORT_LOAD : SOC_STREAM_PORT_INPUT;
-  const uint32_t last = to_load ? SOC_STREAM_PORT_LOAD_LAST : SOC_STREAM_PORT_INPUT_LAST;
-  uint32_t written = transfer->in_moved + held, most = written + MOST;
-  while (written < transfer->in_count && written < most && soc_load(SOC_STREAM_PORT_STATUS) & room) {
-    const uint32_t word = transfer->in[written++];
-    soc_store(written < transfer->in_count ? next : last, word);
+  const uint32_t port = to_load ? SOC_STREAM_PORT_LOAD : SOC_STREAM_PORT_INPUT;
+  const uint32_t port_last = to_load ? SOC_STREAM_PORT_LOAD_LAST : SOC_STREAM_PORT_INPUT_LAST;
+  uint32_t written = transfer->in_moved + held;
+  if (written < transfer->in_count) {
+    const uint32_t *word = transfer->in + written, *end = transfer->in + last;
+    if (end > word + MOST) end = word + MOST;
+    while (word < end && soc_load(SOC_STREAM_PORT_STATUS) & room) soc_store(port, *word++);
+    written = (uint32_t)(word - transfer->in);
+    if (written == last && soc_load(SOC_STREAM_PORT_STATUS) & room) {
+      soc_store(port_last, *word);
+      written++;
+    }
   }
   held = written && !(soc_load(SOC_STREAM_PORT_STATUS) & room);
   transfer->in_moved = written - held;
@@ -55,13 +69,15 @@ static void take(struct skipgrid_transfer *transfer) {
 }
 
 static int move(void *context, struct skipgrid_transfer *transfer) {
-  const uint32_t begin = soc_cycles(), before = failures;
-  if (!transfer->started) cancel(context);
+  const uint32_t begin = soc_cycles();
+  if (!transfer->started) {
+    cancel(context);
+    if (outside(transfer->in, transfer->in_count) || outside(transfer->out, transfer->out_room)) return 1;
+  }
   send(transfer);
   if (transfer->port == SKIPGRID_PORT_INPUT) take(transfer); /* nothing comes while packets are loaded */
-  failures = soc_load(SOC_CONSOLE_FAILURES);
   soc_moving += soc_cycles() - begin;
-  return failures != before;
+  return 0;
 }
 
 const struct skipgrid_bus soc_bus = {read, write, move, cancel, NULL, NULL};
