@@ -7,7 +7,7 @@ static uint32_t get(const struct skipgrid *core, uint32_t address) { return core
 
 static void put(const struct skipgrid *core, uint32_t address, uint32_t value) { core->bus->write(core->bus->context, address, value); }
 
-static uint32_t patience(const struct skipgrid *core) { return core->patience ? core->patience : SKIPGRID_PATIENCE; }
+static void cancel(const struct skipgrid *core) { core->bus->cancel(core->bus->context); }
 
 static int move(struct skipgrid *core) {
   int wrong = core->bus->move(core->bus->context, &core->transfer);
@@ -30,16 +30,18 @@ static void prepare(struct skipgrid *core, enum skipgrid_port port, struct skipg
 /* Reads STATUS. If a run or a load packet has ended, keeps how, and clears it in the core, so that irq falls. */
 static uint32_t observe(struct skipgrid *core) {
   uint32_t status = get(core, SKIPGRID_REG_STATUS);
-  if (status & SKIPGRID_STATUS_BUSY_MASK || !(status & (SKIPGRID_STATUS_DONE_MASK | SKIPGRID_STATUS_ERROR_MASK))) return status;
+  if (status & SKIPGRID_STATUS_BUSY_MASK) return status;
   if (status & SKIPGRID_STATUS_ERROR_MASK) {
     uint32_t error = get(core, SKIPGRID_REG_ERROR);
-    uint32_t code = (error & SKIPGRID_ERROR_CODE_MASK) >> SKIPGRID_ERROR_CODE_SHIFT;
-    if (code) { /* otherwise a handler has read it in between */
+    if (error) { /* otherwise a handler has read it in between */
       core->layer = (error & SKIPGRID_ERROR_LAYER_MASK) >> SKIPGRID_ERROR_LAYER_SHIFT;
-      core->code = code;
+      core->ended = (error & SKIPGRID_ERROR_CODE_MASK) >> SKIPGRID_ERROR_CODE_SHIFT;
     }
+  } else if (status & SKIPGRID_STATUS_DONE_MASK) {
+    core->ended = SKIPGRID_OK;
+  } else {
+    return status;
   }
-  core->ended = 1;
   put(core, SKIPGRID_REG_CONTROL, SKIPGRID_CONTROL_CLEAR_MASK);
   return status;
 }
@@ -50,34 +52,42 @@ static enum skipgrid_error give_up(struct skipgrid *core, enum skipgrid_port por
   static const uint32_t zero = 0;
   const struct skipgrid_words end = {&zero, 1};
   uint32_t polls;
+  int anew = 1;
   put(core, SKIPGRID_REG_CONTROL, SKIPGRID_CONTROL_STOP_MASK);
-  core->bus->cancel(core->bus->context);
-  prepare(core, port, end, NULL, 0);
-  for (polls = 0; polls < patience(core); polls++) {
+  for (polls = 0; polls < core->patience; polls++) {
     uint32_t busy = observe(core) & SKIPGRID_STATUS_BUSY_MASK;
-    if (port == SKIPGRID_PORT_INPUT ? !busy : core->transfer.in_moved) break;
-    if (move(core)) {
-      core->bus->cancel(core->bus->context);
+    if (anew) {
+      cancel(core);
       prepare(core, port, end, NULL, 0);
     }
+    if (port == SKIPGRID_PORT_INPUT ? !busy : core->transfer.in_moved) break;
+    anew = move(core);
   }
-  core->bus->cancel(core->bus->context);
-  if (polls == patience(core)) return SKIPGRID_TIMED_OUT;
+  cancel(core);
+  if (polls == core->patience) return SKIPGRID_TIMED_OUT;
   if (port == SKIPGRID_PORT_LOAD) core->load_open = 0;
   return SKIPGRID_OK;
 }
 
-/* Before something new: BUSY while anything is under way, and an error that nobody has seen yet. */
+/* Into the driver, unless it is in use: a handler may have interrupted it. */
 static enum skipgrid_error enter(struct skipgrid *core) {
-  enum skipgrid_error result = SKIPGRID_OK;
   if (core->state == ABSENT) return SKIPGRID_NO_CORE;
-  if (core->state == RUNNING || core->inside) return SKIPGRID_BUSY;
+  if (core->inside) return SKIPGRID_BUSY;
   core->inside = 1;
-  core->code = core->ended = 0;
-  if (observe(core) & SKIPGRID_STATUS_BUSY_MASK) result = SKIPGRID_BUSY;
-  else if (core->code) result = (enum skipgrid_error)core->code;
-  else if (core->load_open) result = give_up(core, SKIPGRID_PORT_LOAD);
-  core->code = core->ended = 0;
+  return SKIPGRID_OK;
+}
+
+/* Likewise for something new, unless a run is under way, or there is an error that nobody has seen. */
+static enum skipgrid_error enter_idle(struct skipgrid *core) {
+  enum skipgrid_error result = enter(core);
+  if (result) return result;
+  result = SKIPGRID_BUSY;
+  if (core->state == IDLE) {
+    core->ended = SKIPGRID_OK;
+    if (!(observe(core) & SKIPGRID_STATUS_BUSY_MASK)) result = (enum skipgrid_error)core->ended;
+    if (!result && core->load_open) result = give_up(core, SKIPGRID_PORT_LOAD);
+    core->ended = SKIPGRID_OK;
+  }
   if (result) core->inside = 0;
   return result;
 }
@@ -86,9 +96,10 @@ enum skipgrid_error skipgrid_probe(struct skipgrid *core, uint32_t config_hash) 
   core->state = ABSENT;
   core->result = SKIPGRID_OK;
   core->received = core->layer = 0;
-  core->inside = core->ended = 0;
+  core->inside = 0;
   core->load_open = 1; /* whoever was here before may have left a packet open */
-  if (!core->bus || !core->bus->read || !core->bus->write || !core->bus->move || !core->bus->cancel) return SKIPGRID_BAD_ARGUMENT;
+  if (!core->patience) core->patience = SKIPGRID_PATIENCE;
+  if (!core->bus) return SKIPGRID_BAD_ARGUMENT;
   if (get(core, SKIPGRID_REG_IDENTIFICATION) != SKIPGRID_IDENTIFICATION) return SKIPGRID_NO_CORE;
   if (get(core, SKIPGRID_REG_VERSION) != SKIPGRID_VERSION_WORD) return SKIPGRID_WRONG_VERSION;
   if (config_hash != SKIPGRID_CONFIG_HASH || get(core, SKIPGRID_REG_CONFIG_HASH) != config_hash) return SKIPGRID_WRONG_CONFIG;
@@ -97,31 +108,40 @@ enum skipgrid_error skipgrid_probe(struct skipgrid *core, uint32_t config_hash) 
   return SKIPGRID_OK;
 }
 
+/* One step of a transfer: BUSY, or why it cannot go on. */
+static enum skipgrid_error step(struct skipgrid *core) {
+  uint32_t before = core->transfer.in_moved + core->transfer.out_moved;
+  if (move(core)) return SKIPGRID_TRANSFER_FAILED;
+  core->waited = core->transfer.in_moved + core->transfer.out_moved == before ? core->waited + 1 : 0;
+  return core->waited < core->patience ? SKIPGRID_BUSY : SKIPGRID_TIMED_OUT;
+}
+
+static void pause(const struct skipgrid *core) {
+  if (core->bus->wait) core->bus->wait(core->bus->context);
+}
+
 static enum skipgrid_error load_packet(struct skipgrid *core, const struct skipgrid_words *packet) {
-  struct skipgrid_transfer *transfer = &core->transfer;
-  enum skipgrid_error result = SKIPGRID_OK;
+  const struct skipgrid_transfer *transfer = &core->transfer;
+  enum skipgrid_error result;
   if (!packet->words || !packet->count) return SKIPGRID_BAD_ARGUMENT;
   prepare(core, SKIPGRID_PORT_LOAD, *packet, NULL, 0);
   core->load_open = 1;
   for (;;) {
-    uint32_t before = transfer->in_moved;
-    if (move(core)) result = SKIPGRID_TRANSFER_FAILED;
-    else if (transfer->in_moved == transfer->in_count) break;
-    else if (transfer->in_moved != before) core->waited = 0;
-    else if (++core->waited >= patience(core)) result = SKIPGRID_TIMED_OUT;
-    if (result) {
-      give_up(core, SKIPGRID_PORT_LOAD);
-      return result;
-    }
-    if (core->bus->wait) core->bus->wait(core->bus->context);
+    result = step(core);
+    if (result != SKIPGRID_BUSY || transfer->in_moved == transfer->in_count) break;
+    pause(core);
+  }
+  if (result != SKIPGRID_BUSY) {
+    give_up(core, SKIPGRID_PORT_LOAD);
+    return result;
   }
   core->load_open = 0;
   observe(core);
-  return (enum skipgrid_error)core->code;
+  return (enum skipgrid_error)core->ended;
 }
 
 enum skipgrid_error skipgrid_load(struct skipgrid *core, const struct skipgrid_words *packets, uint32_t count) {
-  enum skipgrid_error result = count && !packets ? SKIPGRID_BAD_ARGUMENT : enter(core);
+  enum skipgrid_error result = count && !packets ? SKIPGRID_BAD_ARGUMENT : enter_idle(core);
   if (result) return result;
   for (; count && !result; count--) result = load_packet(core, packets++);
   core->inside = 0;
@@ -129,68 +149,58 @@ enum skipgrid_error skipgrid_load(struct skipgrid *core, const struct skipgrid_w
 }
 
 enum skipgrid_error skipgrid_begin(struct skipgrid *core, uint32_t program, struct skipgrid_words input, uint32_t *out, uint32_t room) {
-  enum skipgrid_error result = enter(core);
-  if (result) {
-    if (core->state == IDLE && !core->inside) core->result = result;
-    return result;
-  }
+  enum skipgrid_error result = SKIPGRID_BAD_ARGUMENT;
+  if (program < SKIPGRID_LAYERS && (input.words || !input.count) && (out || !room)) result = enter_idle(core);
+  if (result) return result;
   core->received = core->layer = 0;
-  if (program >= SKIPGRID_LAYERS || (input.count && !input.words) || (room && !out)) result = SKIPGRID_BAD_ARGUMENT;
-  if (!result) {
-    prepare(core, SKIPGRID_PORT_INPUT, input, out, room);
-    put(core, SKIPGRID_REG_PROGRAM, program);
-    if (move(core)) { /* a DMA's channels stand ready before the core starts */
-      core->bus->cancel(core->bus->context);
-      result = SKIPGRID_TRANSFER_FAILED;
-    }
+  core->ended = SKIPGRID_BUSY;
+  prepare(core, SKIPGRID_PORT_INPUT, input, out, room);
+  put(core, SKIPGRID_REG_PROGRAM, program);
+  if (move(core)) { /* a DMA's channels stand ready before the core starts */
+    cancel(core);
+    core->inside = 0;
+    return SKIPGRID_TRANSFER_FAILED;
   }
-  core->result = result;
-  if (!result) core->state = RUNNING;
+  core->state = RUNNING;
   core->inside = 0;
-  if (!result) put(core, SKIPGRID_REG_CONTROL, SKIPGRID_CONTROL_START_MASK); /* last: the run may end in a handler from here on */
-  return result;
+  put(core, SKIPGRID_REG_CONTROL, SKIPGRID_CONTROL_START_MASK); /* last: from here on the run may end in a handler */
+  return SKIPGRID_OK;
 }
 
 /* One step of a run, and its end. */
 static void advance(struct skipgrid *core) {
   const struct skipgrid_transfer *transfer = &core->transfer;
-  uint32_t in_before = transfer->in_moved, out_before = transfer->out_moved;
-  int wrong = move(core), complete = transfer->in_moved == transfer->in_count && (transfer->out_ended || !transfer->out_room);
-  enum skipgrid_error result;
+  enum skipgrid_error result = step(core);
   core->received = transfer->out_moved;
   observe(core);
-  result = (enum skipgrid_error)core->code;
-  if (wrong) {
-    result = SKIPGRID_TRANSFER_FAILED;
-  } else if (!result && !(core->ended && complete)) {
-    core->waited = transfer->in_moved == in_before && transfer->out_moved == out_before ? core->waited + 1 : 0;
-    if (core->waited < patience(core)) return;
-    result = SKIPGRID_TIMED_OUT;
-  } else if (!result && transfer->out_cut) { /* of another run, so that something is wrong with the way */
-    result = SKIPGRID_TRANSFER_FAILED;
-  } else if (!result && transfer->out_moved > transfer->out_room) {
-    result = SKIPGRID_BUFFER_SMALL;
+  if (result != SKIPGRID_TRANSFER_FAILED && core->ended != SKIPGRID_BUSY) {
+    if (core->ended) result = (enum skipgrid_error)core->ended;
+    else if (transfer->in_moved == transfer->in_count && (transfer->out_ended || !transfer->out_room)) {
+      result = transfer->out_moved > transfer->out_room ? SKIPGRID_BUFFER_SMALL : SKIPGRID_OK;
+      if (transfer->out_cut) result = SKIPGRID_TRANSFER_FAILED; /* of another run: something is wrong with the way */
+    }
   }
-  if (!core->ended) give_up(core, SKIPGRID_PORT_INPUT);
-  else if (result) core->bus->cancel(core->bus->context);
+  if (result == SKIPGRID_BUSY) return;
+  if (core->ended == SKIPGRID_BUSY) give_up(core, SKIPGRID_PORT_INPUT);
+  else if (result) cancel(core);
   core->result = result;
   core->state = IDLE;
 }
 
 enum skipgrid_error skipgrid_poll(struct skipgrid *core) {
-  if (core->state == ABSENT) return SKIPGRID_NO_CORE;
-  if (core->inside) return SKIPGRID_BUSY;
-  core->inside = 1;
+  enum skipgrid_error result = enter(core);
+  if (result) return result;
   if (core->state == RUNNING) advance(core);
+  result = core->state == RUNNING ? SKIPGRID_BUSY : core->result;
   core->inside = 0;
-  return core->state == RUNNING ? SKIPGRID_BUSY : core->result;
+  return result;
 }
 
 enum skipgrid_error skipgrid_wait(struct skipgrid *core) {
   for (;;) {
     enum skipgrid_error result = skipgrid_poll(core);
     if (result != SKIPGRID_BUSY) return result;
-    if (core->bus->wait) core->bus->wait(core->bus->context);
+    pause(core);
   }
 }
 
@@ -200,10 +210,8 @@ enum skipgrid_error skipgrid_run(struct skipgrid *core, uint32_t program, struct
 }
 
 enum skipgrid_error skipgrid_stop(struct skipgrid *core) {
-  enum skipgrid_error result;
-  if (core->state == ABSENT) return SKIPGRID_NO_CORE;
-  if (core->inside) return SKIPGRID_BUSY;
-  core->inside = 1;
+  enum skipgrid_error result = enter(core);
+  if (result) return result;
   result = give_up(core, SKIPGRID_PORT_INPUT);
   if (core->state == RUNNING) {
     core->result = SKIPGRID_STOPPED;
@@ -216,89 +224,59 @@ enum skipgrid_error skipgrid_stop(struct skipgrid *core) {
 enum skipgrid_error skipgrid_interrupt(struct skipgrid *core) {
   if (core->state == ABSENT) return SKIPGRID_NO_CORE;
   observe(core);
-  if (core->inside) return SKIPGRID_BUSY;
-  return core->state == RUNNING ? skipgrid_poll(core) : SKIPGRID_UNEXPECTED_INTERRUPT;
+  if (core->state == IDLE && !core->inside) return SKIPGRID_UNEXPECTED_INTERRUPT;
+  return skipgrid_poll(core);
 }
-
-uint32_t skipgrid_received(const struct skipgrid *core) { return core->received; }
-
-uint32_t skipgrid_error_layer(const struct skipgrid *core) { return core->layer; }
-
-uint32_t skipgrid_register(const struct skipgrid *core, uint32_t address) { return get(core, address); }
 
 /* The run-length code: value (8 bits), quotient in unary (ones, ended by a zero; seven are not ended), remainder (k bits). */
 
-struct bits { /* a stream that is written */
-  uint32_t *words;
-  uint32_t room, used, word, fill; /* fill: bits of the word that is not written yet */
-};
-
-static void put_word(struct bits *bits) {
-  if (bits->used < bits->room) bits->words[bits->used] = bits->word;
-  bits->used++;
-}
-
-static void put_token(struct bits *bits, uint32_t run, uint32_t value, uint32_t k) {
-  uint32_t quotient = run >> k, unary = quotient < SKIPGRID_MAX_QUOTIENT ? quotient + 1 : SKIPGRID_MAX_QUOTIENT;
-  uint32_t remainder = run & ((1u << k) - 1);
-  uint32_t token = value | ((1u << quotient) - 1) << 8 | remainder << (8 + unary);
-  uint32_t fill = bits->fill + 8 + unary + k;
-  bits->word |= token << bits->fill;
-  if (fill >= 32) {
-    put_word(bits);
-    fill -= 32;
-    bits->word = bits->fill ? token >> (32 - bits->fill) : 0;
-  }
-  bits->fill = fill;
-}
+/* Bits of a token before its remainder. */
+static uint32_t unary_end(uint32_t quotient) { return 8 + (quotient < SKIPGRID_MAX_QUOTIENT ? quotient + 1 : SKIPGRID_MAX_QUOTIENT); }
 
 enum skipgrid_error skipgrid_encode(const uint8_t *bytes, uint32_t count, uint32_t k, uint32_t *words, uint32_t room, uint32_t *used) {
-  struct bits bits;
-  uint32_t most, run = 0;
+  uint32_t most, run = 0, word = 0, fill = 0, written = 0; /* fill: bits in the word that is not written yet */
   if (k > SKIPGRID_MAX_K || (count && !bytes) || (room && !words) || !used) return SKIPGRID_BAD_ARGUMENT;
-  bits.words = words;
-  bits.room = room;
-  bits.used = bits.word = bits.fill = 0;
   most = ((SKIPGRID_MAX_QUOTIENT + 1) << k) - 1; /* zeros of one token */
-  for (; count; count--, bytes++) {
-    if (*bytes) {
-      put_token(&bits, run, *bytes, k);
-      run = 0;
-    } else {
-      if (run == most) {
-        put_token(&bits, run, 0, k);
-        run = 0;
+  for (;; count--) {
+    uint32_t value = count ? *bytes++ : 0;
+    if (value || run == most || (run && !count)) {
+      uint32_t quotient = run >> k, length = unary_end(quotient);
+      uint32_t token = value | ((1u << quotient) - 1) << 8 | (run & ((1u << k) - 1)) << length;
+      word |= token << fill;
+      fill += length + k;
+      if (fill >= 32) {
+        if (written < room) words[written] = word;
+        written++;
+        fill -= 32;
+        word = token >> (length + k - fill);
       }
-      run++;
+      run = 0;
     }
+    if (!count) break;
+    if (!value) run++;
   }
-  if (run) put_token(&bits, run, 0, k);
-  if (bits.fill) put_word(&bits);
-  *used = bits.used;
-  return bits.used > room ? SKIPGRID_BUFFER_SMALL : SKIPGRID_OK;
+  if (fill) {
+    if (written < room) words[written] = word;
+    written++;
+  }
+  *used = written;
+  return written > room ? SKIPGRID_BUFFER_SMALL : SKIPGRID_OK;
 }
 
 enum skipgrid_error skipgrid_decode(const uint32_t *words, uint32_t count, uint32_t k, uint8_t *bytes, uint32_t elements) {
   uint32_t at = 0; /* the next bit of the first word */
   if (k > SKIPGRID_MAX_K || (count && !words) || (elements && !bytes)) return SKIPGRID_BAD_ARGUMENT;
   while (elements) {
-    uint32_t token, value, quotient = 0, length, run;
+    uint32_t token, value, quotient, length, run;
     if (!count) return SKIPGRID_CODE_WRONG;
     token = words[0] >> at;
     if (at && count > 1) token |= words[1] << (32 - at);
     value = token & 0xff;
-    token >>= 8;
-    while (quotient < SKIPGRID_MAX_QUOTIENT && token & 1) {
-      quotient++;
-      token >>= 1;
-    }
-    length = 8 + quotient + k;
-    if (quotient < SKIPGRID_MAX_QUOTIENT) {
-      length++;
-      token >>= 1;
-    }
-    if (count == 1 && at + length > 32) return SKIPGRID_CODE_WRONG; /* the words end inside a token */
-    run = (quotient << k) + (token & ((1u << k) - 1));
+    for (quotient = 0; quotient < SKIPGRID_MAX_QUOTIENT && token >> (8 + quotient) & 1;) quotient++;
+    length = unary_end(quotient);
+    run = (quotient << k) + (token >> length & ((1u << k) - 1));
+    length += k;
+    if (count == 1 && at + length > 32) return SKIPGRID_CODE_WRONG; /* the words end inside the token */
     if (run + (value != 0) > elements) return SKIPGRID_CODE_WRONG;
     elements -= run + (value != 0);
     for (; run; run--) *bytes++ = 0;
@@ -328,11 +306,10 @@ static uint32_t fraction(uint32_t bits) { return (bits & 0x7fffffu) | (bits << 1
 
 static int32_t exponent(uint32_t bits) { return bits << 1 >> 24 ? (int32_t)(bits << 1 >> 24) : 1; }
 
-/* value / 2^shift, rounded to nearest, ties to even; shift is 1 to 31, or 0. */
+/* value / 2^shift, rounded to nearest, ties to even; shift is at most 30. */
 static uint32_t rounded(uint32_t value, uint32_t shift) {
   uint32_t whole = value >> shift, rest = value - (whole << shift);
-  uint32_t half = shift ? 1u << (shift - 1) : 1;
-  return whole + (rest > half || (rest == half && (whole & 1)));
+  return whole + (2 * rest + (whole & 1) > 1u << shift);
 }
 
 /* The least activation's distance to the zero point, 0 to 255. */
@@ -343,12 +320,8 @@ static uint32_t steps(uint32_t value, uint32_t scale) {
   uint32_t dividend = fraction(value), divisor = fraction(scale), quotient = 0, bit;
   int32_t power = exponent(value) - exponent(scale);
   if (!dividend || !divisor) return 0;
-  for (; !(dividend & 0x800000u); power--) dividend <<= 1;
-  for (; !(divisor & 0x800000u); power++) divisor <<= 1;
-  if (dividend < divisor) {
-    dividend <<= 1;
-    power--;
-  }
+  for (; divisor < 0x800000u; power++) divisor <<= 1;
+  for (; dividend < divisor; power--) dividend <<= 1;
   if (power < -2) return 0;
   if (power > 7) return 256;
   for (bit = 0; bit < 24; bit++) { /* long division: 24 bits of quotient * 2^(23 - power), the first of them 1 */
@@ -359,8 +332,7 @@ static uint32_t steps(uint32_t value, uint32_t scale) {
     }
     dividend <<= 1;
   }
-  if (dividend > divisor || (dividend == divisor && (quotient & 1))) quotient++;
-  return rounded(quotient, (uint32_t)(23 - power));
+  return rounded(quotient + (dividend + (quotient & 1) > divisor), (uint32_t)(23 - power));
 }
 
 void skipgrid_quantise(const float *values, uint32_t count, float scale, int32_t zero_point, int is_signed, uint8_t *bytes) {
@@ -383,14 +355,14 @@ void skipgrid_dequantise(const uint8_t *bytes, uint32_t count, float scale, int3
   union number number, step;
   step.value = scale;
   for (; count; count--) {
-    uint32_t above = (*bytes++ + lower) & 0xff; /* the least activation */
-    uint32_t product = fraction(step.bits) * (above < lower ? lower - above : above - lower), shift = 0, power;
-    while (product >> shift > 0xffffffu) shift++;
-    power = (uint32_t)exponent(step.bits) - 1 + shift;
-    number.bits = rounded(product, shift) + (power << 23); /* the leading one, or a carry, counts the exponent up */
+    int32_t steps = (int32_t)((*bytes++ + lower) & 0xff) - (int32_t)lower;
+    uint32_t product = fraction(step.bits) * (uint32_t)(steps < 0 ? -steps : steps), shift = 0;
+    while (product >> shift > 0xffffff) shift++;
+    /* The leading one, or a carry, counts the exponent up. */
+    number.bits = rounded(product, shift) + (((uint32_t)exponent(step.bits) - 1 + shift) << 23);
     if (number.bits > NUMBER_INFINITE) number.bits = NUMBER_INFINITE;
-    if (!product) number.bits = 0;
-    if (above < lower) number.bits |= NUMBER_SIGN;
+    if (!steps) number.bits = 0;
+    number.bits |= (uint32_t)steps & NUMBER_SIGN;
     *values++ = number.value;
   }
 }
