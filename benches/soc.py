@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skipgrid.driver.errors import DriverError
 from skipgrid.driver.header import driver_files
 from skipgrid.fpga.soc.system import Transfers
 from skipgrid.host.devices.device import Words
@@ -15,6 +16,7 @@ from skipgrid.host.simulation.soc import SimulatedSoc, build_soc
 from skipgrid.reference.compiled import Compiled
 from skipgrid.reference.description import describe
 from skipgrid.reference.job import job_files
+from skipgrid.rtl.errors import Error
 
 FIGURES = 7  # words that the firmware says of an image, before its output
 
@@ -73,18 +75,15 @@ def run_soc(
 
     ModelError if the system does not run such a model; ToolError if something is missing, or the firmware fails.
     """
-    config = compiled.plan.config
     content = firmware(compiled, labels, transfers)
-    soc = SimulatedSoc(build_soc(config, transfers), content)
-    for line in soc.lines():
-        listen(line)
+    soc = _booted(compiled, transfers, content, listen)
     expected = [compiled.words[image[0]["starts"][0]["output"]["name"]] for image in compiled.segments[0]["images"]]
     said = iter(soc.words.tolist())
     load_words, load_cycles = next(said), next(said)
     images = list(_images(said, expected))
     return SocRun(
         model=compiled.manifest["model"],
-        config=config.name,
+        config=compiled.plan.config.name,
         system=transfers.value,
         firmware_bytes=len(content),
         cycles=soc.cycle,
@@ -94,6 +93,24 @@ def run_soc(
         bit_exact_golden=all(image.bit_exact_golden for image in images),
         images=images,
     )
+
+
+def provoke_errors(compiled: Compiled, transfers: Transfers, listen: Callable[[str], Any] = lambda _: None) -> list[str]:
+    """Provoke every error that the accelerator can give in this configuration, and its driver's, and run the first image after each.
+
+    Their names. ToolError, behind what the firmware says of it, if one is another, or the image is not right. listen: as of `run_soc`.
+    """
+    soc = _booted(compiled, transfers, firmware(compiled, None, transfers, "errors"), listen)
+    names = {error.value: error.name for error in (*Error, *DriverError)}
+    return list(dict.fromkeys(names[number] for number in soc.words.tolist() if number))
+
+
+def _booted(compiled: Compiled, transfers: Transfers, content: bytes, listen: Callable[[str], Any]) -> SimulatedSoc:
+    """A system whose firmware has run to its end."""
+    soc = SimulatedSoc(build_soc(compiled.plan.config, transfers), content)
+    for line in soc.lines():
+        listen(line)
+    return soc
 
 
 def _images(said: Iterator[int], expected: Sequence[Words]) -> Iterator[SocImage]:

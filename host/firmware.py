@@ -43,9 +43,13 @@ def compile_firmware(program: str, transfers: Transfers, files: Mapping[str, byt
         for name, content in {**files, "soc.h": header(transfers).encode()}.items():
             (folder / name).write_bytes(content)
         sources = ["start.S", f"{program}.c", BUS[transfers], "memory.c", "skipgrid.c"]
-        for line in ([*command, *OPTIONS, *WARNINGS, *sources, "-o", "firmware.elf"], [*objcopy, "-O", "binary", "firmware.elf", "firmware.bin"]):
-            done = run(line, folder, dict(os.environ))
-            if done.returncode:
-                said = (done.stderr or done.stdout).strip().splitlines()
-                raise ToolError(f"the firmware could not be compiled: {' / '.join(said[:5])}")
+        _run([*command, *OPTIONS, *WARNINGS, *sources, "-o", "firmware.elf"], folder)
+        _run([*objcopy, "-O", "binary", "firmware.elf", "firmware.bin"], folder)
         return (folder / "firmware.bin").read_bytes()
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = run(command, folder, dict(os.environ))
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise ToolError(f"the firmware could not be compiled: {' / '.join(said[:5])}")

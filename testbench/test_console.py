@@ -106,7 +106,7 @@ def test_a_signal_ends_a_build_with_all_that_it_began(number: signal.Signals, co
 
 def test_extras_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {"serial": "pyserial", "amaranth_boards": "amaranth-boards"}
+    names = {"serial": "pyserial", "amaranth_boards": "amaranth-boards", "pythondata_cpu_picorv32": "pythondata-cpu-picorv32"}
     for module, extra in EXTRAS.items():
         brought = " ".join(project["optional-dependencies"][extra])
         assert names.get(module, module) in brought

@@ -15,7 +15,7 @@ class Axi4(wiring.Signature):
     """
 
     def __init__(self, *, reads: bool = True, writes: bool = True) -> None:
-        members = {}
+        members: dict[str, wiring.Member] = {}
         if writes:
             members |= _address("aw") | {
                 "wdata": Out(32),

@@ -68,23 +68,27 @@ class DmaRegisters(wiring.Component):
         }
         write, control, allowed = Signal(), Signal(), Signal()
         send, receive, cancel, clear = (bus.wdata[CONTROL.bits(name)] for name in ("send", "receive", "cancel", "clear"))
+        whole = bus.wstrb.all()
         m.d.comb += [write.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)), bus.awready.eq(write), bus.wready.eq(write)]
         with m.Switch(bus.awaddr):
             with m.Case(CONTROL.address):
-                m.d.comb += [allowed.eq(~((send & self.sending) | (receive & self.receiving))), control.eq(write & bus.wstrb.all() & allowed)]
+                m.d.comb += [
+                    allowed.eq(~((send & self.sending) | (receive & self.receiving))),
+                    control.eq(write & whole & allowed),
+                ]
             with m.Case(INTERRUPT_ENABLE.address):
                 m.d.comb += allowed.eq(1)
-                with m.If(write & bus.wstrb.all()):
+                with m.If(write & whole):
                     m.d.sync += [enable.eq(bus.wdata[INTERRUPT_ENABLE.bits(name)]) for name, enable in enables.items()]
             for name, (under_way, kept, value) in written.items():
                 with m.Case(REGISTERS[name].address):
                     m.d.comb += allowed.eq(~under_way)
-                    with m.If(write & bus.wstrb.all() & allowed):
+                    with m.If(write & whole & allowed):
                         m.d.sync += kept.eq(value)
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(write):
-            m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(allowed & bus.wstrb.all(), OKAY, SLVERR))]
+            m.d.sync += [bus.bvalid.eq(1), bus.bresp.eq(Mux(allowed & whole, OKAY, SLVERR))]
         m.d.comb += [self.send.eq(control & send), self.receive.eq(control & receive), self.cancel.eq(control & cancel)]
         for name, has in ends.items():
             with m.If(control & (clear | bus.wdata[CONTROL.bits(ENDS[name])])):
@@ -111,4 +115,3 @@ class DmaRegisters(wiring.Component):
                 for name, value in values.items():
                     with m.Case(REGISTERS[name].address):
                         m.d.sync += [bus.rdata.eq(value), bus.rresp.eq(OKAY)]
-

@@ -9,6 +9,12 @@ from .areas import Area
 from .cpu import ACCELERATOR_IRQ, DMA_IRQ
 from .system import RAM_WORDS, Transfers
 
+HEADER = """\
+/* The system on a chip: addresses in its memory map, and the bits of its registers. Written by `skipgrid soc`. */
+#pragma once
+
+{lines}
+"""
 REGISTERS: dict[Area, Mapping[str, Register]] = {
     Area.STREAM_PORT: stream_port.REGISTERS,
     Area.DMA: dma_map.REGISTERS,
@@ -28,7 +34,7 @@ def header(transfers: Transfers) -> str:
         *(define for area, registers in REGISTERS.items() for define in _registers(area, registers)),
     ]
     lines = "\n".join(f"#define SOC_{name} {value}" for name, value in defines)
-    return f"/* The system on a chip: its addresses, and of its registers the bits. Written by `skipgrid soc`. */\n#pragma once\n\n{lines}\n"
+    return HEADER.format(lines=lines)
 
 
 def _registers(area: Area, registers: Mapping[str, Register]) -> Iterator[tuple[str, str]]:

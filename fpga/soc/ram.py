@@ -100,6 +100,3 @@ class Ram(wiring.Component):
         with m.If(begins):
             m.d.sync += [word.eq(word + 1), left.eq(left - 1), reading.eq(~last), axi.rvalid.eq(1), axi.rlast.eq(last), axi.rid.eq(number)]
             m.d.sync += axi.rresp.eq(Mux(refused, SLVERR, Mux(word >= self.words, DECERR, OKAY)))
-
-
-

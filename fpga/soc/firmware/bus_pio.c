@@ -84,5 +84,7 @@ const struct skipgrid_bus soc_bus = {read, write, move, cancel, NULL, NULL};
 
 void soc_work_once(void) {}
 
+uint32_t soc_work_cycles(void) { return 0; }
+
 void interrupted(uint32_t lines);
 void interrupted(uint32_t lines) { (void)lines; } /* this system has no interrupts */

@@ -16,13 +16,6 @@ static int failed(const char *what, enum skipgrid_error error) {
   return 1;
 }
 
-/* Cycles of 1,024 pieces of other work, where nothing interrupts it. */
-static uint32_t calibrated(void) {
-  uint32_t begin = soc_cycles(), piece;
-  for (piece = 0; piece < 1024; piece++) soc_work_once();
-  return soc_cycles() - begin;
-}
-
 /* The place of the largest activation; coded bytes above JOB_POSITIVE_MAX stand for negative ones. */
 static uint32_t largest(void) {
   int32_t most = -256;
@@ -53,9 +46,9 @@ static uint32_t load(void) {
   return 0;
 }
 
-static int classify(uint32_t number, uint32_t pieces) {
+static int classify(uint32_t number, uint32_t work_cycles) {
   const struct skipgrid_start *image = job[number].start;
-  uint32_t begin, whole, total, words, word;
+  uint32_t begin, whole, total, words, free, word;
   enum skipgrid_error error;
   soc_moving = soc_work = 0;
   begin = soc_cycles();
@@ -63,6 +56,7 @@ static int classify(uint32_t number, uint32_t pieces) {
   whole = soc_cycles() - begin;
   total = skipgrid_register(&core, SKIPGRID_REG_TOTAL_CYCLES);
   words = skipgrid_received(&core);
+  free = soc_work * work_cycles >> 10;
   if (!error) error = skipgrid_decode(out, words, image->k_out, bytes, JOB_ELEMENTS);
   say("image ");
   say_number(number);
@@ -74,26 +68,23 @@ static int classify(uint32_t number, uint32_t pieces) {
     say_number((uint32_t)job[number].label);
     say(")");
   }
-  say(", ");
-  say_number(total);
-  say(" cycles of the core, ");
+  say("; cycles: ");
   say_number(whole);
   say(" in all, ");
+  say_number(total);
+  say(" of the core, ");
   say_number(soc_moving);
   say(" of the CPU for ");
   say_number(image->input.count + words);
-  say(" words");
-#if SOC_BY_DMA
-  say(", which was free for ");
-  say_number(soc_work * pieces >> 10);
-#endif
-  say("\n");
+  say(" words, ");
+  say_number(free);
+  say(" of the CPU free\n");
   tell(largest());
   tell(image->input.count);
   tell(total);
   tell(whole);
   tell(soc_moving);
-  tell(soc_work * pieces >> 10);
+  tell(free);
   tell(SOC_BY_DMA ? soc_load(SOC_DMA_SEND_WAITS) : 0);
   tell(words);
   for (word = 0; word < words; word++) tell(out[word]);
@@ -101,14 +92,14 @@ static int classify(uint32_t number, uint32_t pieces) {
 }
 
 int main(void) {
-  const uint32_t pieces = SOC_BY_DMA ? calibrated() : 0;
+  const uint32_t work_cycles = soc_work_cycles();
   uint32_t number;
   enum skipgrid_error error = skipgrid_probe(&core, MODEL_CONFIG_HASH);
   if (error) return failed("looking for the core", error);
   say("found " SKIPGRID_CONFIG_NAME "\n");
   if (load()) return 1;
   for (number = 0; number < JOB_IMAGES; number++)
-    if (classify(number, pieces)) return 1;
+    if (classify(number, work_cycles)) return 1;
   if (soc_load(SOC_CONSOLE_FAILURES)) {
     say("the bus has answered accesses with errors\n");
     return 1;

@@ -8,8 +8,9 @@ extern const struct skipgrid_bus soc_bus;
 /* Cycles of the CPU in `move`, and pieces of other work that it has done in `wait`, since somebody set them to 0. */
 extern uint32_t soc_moving, soc_work;
 
-/* A piece of other work: what a program would do with the time. */
+/* A piece of other work: what a program would do with the time. How many cycles 1,024 of them take; 0 where `wait` does none. */
 void soc_work_once(void);
+uint32_t soc_work_cycles(void);
 
 static inline uint32_t soc_load(uint32_t address) { return *(const volatile uint32_t *)address; }
 
