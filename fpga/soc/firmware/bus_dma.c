@@ -1,7 +1,7 @@
 /* The driver's bus in the system with a DMA: the CPU starts its channels, and is free until they, or the core, interrupt. */
 #include "interrupts.h"
 
-enum { PIECES = 64 }; /* of other work, in which a step of the driver's patience passes */
+enum { PIECES = 256 }; /* of other work, in which a step of the driver's patience passes */
 
 #define ENDS (SOC_DMA_STATUS_SENT | SOC_DMA_STATUS_RECEIVED | FAILURES)
 #define FAILURES (SOC_DMA_STATUS_SEND_FAILED | SOC_DMA_STATUS_RECEIVE_FAILED)
