@@ -31,6 +31,7 @@ SIZE = 1 << 16  # bytes of memory
 PAGE = 1 << 12  # none of whose ends a burst may cross
 LIMIT = 30_000  # cycles in which a packet must be through
 BURST = 16  # words
+WEIGHTS = (3, 3, 1, 3)  # of PROFILES: of nine sides one at least would be stalled nearly always
 
 
 class BusError(RuntimeError):
@@ -53,9 +54,7 @@ class DmaBench:
     """A DMA, with a memory that can refuse addresses, and monitors of what it sends."""
 
     def __init__(self, dut: Any) -> None:
-        logging.getLogger("cocotb").setLevel(logging.WARNING)
-        for name in ("axi.aw", "axi.ar", "axi"):
-            logging.getLogger(f"cocotb.{dut._name}.{name}").setLevel(logging.ERROR)  # refused on purpose
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.ERROR)  # what is refused on purpose
         self.dut = dut
         self.random = random.Random(random.getrandbits(64))
         dut.rst.value = 1
@@ -130,7 +129,7 @@ class DmaBench:
             *self.sinks.values(),
         ]
         for side in sides:
-            behave(side, profile or self.random.choice(PROFILES), self.random)
+            behave(side, profile or self.random.choices(PROFILES, WEIGHTS)[0], self.random)
         behave_all(self.master, self.random, profile or "full")
 
     async def read(self, name: str) -> int:
@@ -205,7 +204,7 @@ async def packets_of_every_length(dut: Any) -> None:
     await bench.begin()
     lengths = list(range(201))
     bench.random.shuffle(lengths)
-    for length in lengths[: trials(200)]:
+    for length in lengths[: trials(120)]:
         bench.behave()
         bench.fill()
         sent, port = bench.some(length), bench.random.choice(("load", "input"))

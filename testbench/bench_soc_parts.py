@@ -34,8 +34,7 @@ class CpuSide:
     """A component at the CPU's bus: one access after another, at random times."""
 
     def __init__(self, dut: Any) -> None:
-        logging.getLogger("cocotb").setLevel(logging.WARNING)
-        logging.getLogger(f"cocotb.{dut._name}.axil").setLevel(logging.ERROR)  # refused on purpose
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.ERROR)  # what is refused on purpose
         self.dut = dut
         self.random = random.Random(random.getrandbits(64))
         for name in os.environ["BENCH_INPUTS"].split():

@@ -1,6 +1,6 @@
 """The memory of CPU and DMA."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import In
@@ -37,34 +37,36 @@ class Ram(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(shape=32, depth=self.words, init=[])
+        # With that attribute synthesis takes block memories with two ports: what a read gives that meets a write does not matter.
+        m.submodules.memory = memory = Memory(shape=32, depth=self.words, init=[], attrs={"no_rw_check": 1})
         self._cpu_port(m, memory.read_port(), memory.write_port(granularity=8))
         read, write = memory.read_port(), memory.write_port(granularity=8)
-        self._write_bursts(m, write)
-        self._read_bursts(m, read, write)
+        written, writes = self._write_bursts(m, write)
+        self._read_bursts(m, read, writes, written)
+        m.d.comb += write.addr.eq(read.addr)
         return m
 
     def _cpu_port(self, m: Module, read: ReadPort, write: WritePort) -> None:
         bus = self.bus
         outside = bus.addr[2:] >= self.words
         m.d.comb += [
-            read.addr.eq(bus.ahead[2:]),
+            read.addr.eq(Mux(self.boot, self.boot_address, Mux(bus.valid & bus.wstrb.any(), bus.addr[2:], bus.ahead[2:]))),
+            write.addr.eq(read.addr),
             bus.ready.eq(bus.valid),
             bus.rdata.eq(read.data),
             bus.failed.eq(outside),
-            write.addr.eq(Mux(self.boot, self.boot_address, bus.addr[2:])),
             write.data.eq(Mux(self.boot, self.boot_data, bus.wdata)),
             write.en.eq(Mux(self.boot, 0b1111, Mux(bus.valid & ~outside, bus.wstrb, 0))),
         ]
 
-    def _write_bursts(self, m: Module, port: WritePort) -> None:
+    def _write_bursts(self, m: Module, port: WritePort) -> tuple[Value, Value]:
+        """The word address of a beat, and whether it is written in this cycle."""
         axi = self.axi
         word, refused, response = Signal(30), Signal(), Signal(2)
         taken = axi.wvalid & axi.wready
         outside = word >= self.words
         m.d.comb += [
             axi.awready.eq(~axi.wready & ~axi.bvalid),
-            port.addr.eq(word),
             port.data.eq(axi.wdata),
             port.en.eq(Mux(taken & ~refused & ~outside, axi.wstrb, 0)),
             axi.bresp.eq(Mux(refused, SLVERR, response)),
@@ -80,15 +82,17 @@ class Ram(wiring.Component):
                 m.d.sync += response.eq(DECERR)
             with m.If(axi.wlast):
                 m.d.sync += [axi.wready.eq(0), axi.bvalid.eq(1)]
+        return word, taken
 
-    def _read_bursts(self, m: Module, port: ReadPort, write: WritePort) -> None:
+    def _read_bursts(self, m: Module, port: ReadPort, writes: Value, written: Value) -> None:
+        """Reads a beat, in a cycle in which none is written."""
         axi = self.axi
         word, left, number, refused, reading, begins = Signal(30), Signal(8), Signal(), Signal(), Signal(), Signal()
         last = left == 0
         m.d.comb += [
             axi.arready.eq(~reading),
-            begins.eq(reading & (~axi.rvalid | axi.rready) & ~write.en.any()),
-            port.addr.eq(word),
+            begins.eq(reading & (~axi.rvalid | axi.rready) & ~writes),
+            port.addr.eq(Mux(writes, written, word)),
             port.en.eq(begins),
             axi.rdata.eq(port.data),
         ]
