@@ -5,7 +5,7 @@ from .files import project, write
 
 
 def docs() -> None:
-    """Write the generated pages: docs/registers.md, docs/router-registers.md, and the picture docs/dataflow.svg."""
+    """Write the generated pages: docs/registers.md, docs/router-registers.md, docs/soc-registers.md, and the picture docs/dataflow.svg."""
     from skipgrid.reference.pages import made_pages
 
     folder = project() / "docs"

@@ -257,6 +257,21 @@ async def both_together_and_again(dut: Any) -> None:
 
 
 @cocotb.test
+async def data_is_taken_before_its_address(dut: Any) -> None:
+    bench = DmaBench(dut)
+    await bench.begin()
+    bench.behave("full")
+    for place in (Range(0x2038, 40), Range(0x203C, 40)):  # bursts of two words, and of one, which the memory has room for
+        bench.ram.write_if.aw_channel.pause = True
+        packet = bench.packet(40)
+        await bench.receive(place)
+        await ClockCycles(dut.clk, 100)
+        bench.ram.write_if.aw_channel.pause = False
+        assert await bench.until(lambda bits: "receiving" not in bits) == {"received"}
+        assert bench.words(place) == packet
+
+
+@cocotb.test
 async def memory_answers_with_errors(dut: Any) -> None:
     bench = DmaBench(dut)
     await bench.begin()

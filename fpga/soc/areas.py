@@ -21,6 +21,11 @@ class Area(IntEnum):
     CONSOLE = 0x7
 
     @property
+    def title(self) -> str:
+        """What it is called, for people."""
+        return self.name.replace("_", " ").lower().replace("dma", "DMA").replace("ram", "RAM").capitalize()
+
+    @property
     def base(self) -> int:
         """The address at which it begins."""
         return self.value << (32 - AREA_BITS)
