@@ -14,10 +14,11 @@ Define = tuple[str, str, str]  # a constant's name, its value, and what is said 
 
 def driver_files(params: dict[str, Any], name: str = NAME) -> dict[str, str]:
     """NAME.h and NAME.c of a configuration, in which every identifier begins with the name; params: what params.json holds of it."""
-    return {f"{name}.h": _renamed(_header(params), name), f"{name}.c": _renamed(_part("skipgrid.c"), name)}
+    return {f"{name}.h": renamed(_header(params), name), f"{name}.c": renamed(_part("skipgrid.c"), name)}
 
 
-def _renamed(text: str, name: str) -> str:
+def renamed(text: str, name: str) -> str:
+    """A text in which the identifiers in C, and the driver's files, have another name than skipgrid."""
     return IDENTIFIER.sub(lambda found: name.upper() if found[0].isupper() else name, text)
 
 
@@ -43,7 +44,7 @@ def _header(params: dict[str, Any]) -> str:
         "title": f"skipgrid.h: the accelerator {config['name']} for programs in C99; skipgrid.c has the functions. Of Skipgrid"
         f" {params['generator']['version']}.",
         **{key: "\n".join(map(_define, listed)) for key, listed in defines.items()},
-        "load_header": _packed(params["load"]["header"], "({})"),
+        "load_header": _packed(params["load"]["header"], "({})").replace("\n   ", ""),
         "fields": "\n".join(_members(descriptor["fields"])),
         "packing": "\n".join(_packing(descriptor["fields"])),
         "errors": " \\\n".join(f'  X({name}, {number}, "{sentence}")' for name, number, sentence in errors),
@@ -144,7 +145,7 @@ def _packed(fields: list[dict[str, Any]], value: str) -> str:
         mask = f" & {(1 << field['width']) - 1:#x}u" if field["low"] + field["width"] < 32 else ""
         part = f"((uint32_t){value.format(field['name'])}{mask})" if mask else f"(uint32_t){value.format(field['name'])}"
         parts.append(part + (f" << {field['low']}" if field["low"] else ""))
-    return " | ".join(parts)
+    return " |\n    ".join(parts)
 
 
 def _packing(fields: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 /* The driver of skipgrid.h. C99 without a library: nothing is called but the five functions of the bus. */
 #include "skipgrid.h"
 
-enum { ABSENT, IDLE, RUNNING }; /* of skipgrid.state */
+enum { ABSENT, IDLE, RUNNING }; /* the states of a core */
 
 static uint32_t get(const struct skipgrid *core, uint32_t address) { return core->bus->read(core->bus->context, address); }
 
@@ -33,10 +33,8 @@ static uint32_t observe(struct skipgrid *core) {
   if (status & SKIPGRID_STATUS_BUSY_MASK) return status;
   if (status & SKIPGRID_STATUS_ERROR_MASK) {
     uint32_t error = get(core, SKIPGRID_REG_ERROR);
-    if (error) { /* otherwise a handler has read it in between */
-      core->layer = (error & SKIPGRID_ERROR_LAYER_MASK) >> SKIPGRID_ERROR_LAYER_SHIFT;
-      core->ended = (error & SKIPGRID_ERROR_CODE_MASK) >> SKIPGRID_ERROR_CODE_SHIFT;
-    }
+    core->layer = (error & SKIPGRID_ERROR_LAYER_MASK) >> SKIPGRID_ERROR_LAYER_SHIFT;
+    core->ended = (enum skipgrid_error)((error & SKIPGRID_ERROR_CODE_MASK) >> SKIPGRID_ERROR_CODE_SHIFT);
   } else if (status & SKIPGRID_STATUS_DONE_MASK) {
     core->ended = SKIPGRID_OK;
   } else {
@@ -51,20 +49,19 @@ static uint32_t observe(struct skipgrid *core) {
 static enum skipgrid_error give_up(struct skipgrid *core, enum skipgrid_port port) {
   static const uint32_t zero = 0;
   const struct skipgrid_words end = {&zero, 1};
-  uint32_t polls;
-  int anew = 1;
   put(core, SKIPGRID_REG_CONTROL, SKIPGRID_CONTROL_STOP_MASK);
-  for (polls = 0; polls < core->patience; polls++) {
+  cancel(core);
+  prepare(core, port, end, NULL, 0);
+  for (; core->waited < core->patience; core->waited++) {
     uint32_t busy = observe(core) & SKIPGRID_STATUS_BUSY_MASK;
-    if (anew) {
-      cancel(core);
-      prepare(core, port, end, NULL, 0);
-    }
     if (port == SKIPGRID_PORT_INPUT ? !busy : core->transfer.in_moved) break;
-    anew = move(core);
+    if (move(core)) {
+      cancel(core);
+      core->transfer.started = 0;
+    }
   }
   cancel(core);
-  if (polls == core->patience) return SKIPGRID_TIMED_OUT;
+  if (core->waited == core->patience) return SKIPGRID_TIMED_OUT;
   if (port == SKIPGRID_PORT_LOAD) core->load_open = 0;
   return SKIPGRID_OK;
 }
@@ -77,6 +74,14 @@ static enum skipgrid_error enter(struct skipgrid *core) {
   return SKIPGRID_OK;
 }
 
+/* Out of the driver. What interrupted it, and may have to be told to a handler, interrupts again. */
+static void leave(struct skipgrid *core) {
+  core->inside = 0;
+  if (!core->masked) return;
+  put(core, SKIPGRID_REG_INTERRUPT_ENABLE, core->masked);
+  core->masked = 0;
+}
+
 /* Likewise for something new, unless a run is under way, or there is an error that nobody has seen. */
 static enum skipgrid_error enter_idle(struct skipgrid *core) {
   enum skipgrid_error result = enter(core);
@@ -84,8 +89,7 @@ static enum skipgrid_error enter_idle(struct skipgrid *core) {
   result = SKIPGRID_BUSY;
   if (core->state == IDLE) {
     core->ended = SKIPGRID_OK;
-    if (!(observe(core) & SKIPGRID_STATUS_BUSY_MASK)) result = (enum skipgrid_error)core->ended;
-    if (!result && core->load_open) result = give_up(core, SKIPGRID_PORT_LOAD);
+    if (!(observe(core) & SKIPGRID_STATUS_BUSY_MASK)) result = core->load_open ? give_up(core, SKIPGRID_PORT_LOAD) : core->ended;
     core->ended = SKIPGRID_OK;
   }
   if (result) core->inside = 0;
@@ -94,9 +98,7 @@ static enum skipgrid_error enter_idle(struct skipgrid *core) {
 
 enum skipgrid_error skipgrid_probe(struct skipgrid *core, uint32_t config_hash) {
   core->state = ABSENT;
-  core->result = SKIPGRID_OK;
-  core->received = core->layer = 0;
-  core->inside = 0;
+  core->inside = core->masked = 0;
   core->load_open = 1; /* whoever was here before may have left a packet open */
   if (!core->patience) core->patience = SKIPGRID_PATIENCE;
   if (!core->bus) return SKIPGRID_BAD_ARGUMENT;
@@ -104,6 +106,7 @@ enum skipgrid_error skipgrid_probe(struct skipgrid *core, uint32_t config_hash) 
   if (get(core, SKIPGRID_REG_VERSION) != SKIPGRID_VERSION_WORD) return SKIPGRID_WRONG_VERSION;
   if (config_hash != SKIPGRID_CONFIG_HASH || get(core, SKIPGRID_REG_CONFIG_HASH) != config_hash) return SKIPGRID_WRONG_CONFIG;
   observe(core); /* what happened before is nobody's any more */
+  put(core, SKIPGRID_REG_INTERRUPT_ENABLE, SKIPGRID_INTERRUPT_ENABLE_DONE_MASK | SKIPGRID_INTERRUPT_ENABLE_ERROR_MASK);
   core->state = IDLE;
   return SKIPGRID_OK;
 }
@@ -137,7 +140,7 @@ static enum skipgrid_error load_packet(struct skipgrid *core, const struct skipg
   }
   core->load_open = 0;
   observe(core);
-  return (enum skipgrid_error)core->ended;
+  return core->ended;
 }
 
 enum skipgrid_error skipgrid_load(struct skipgrid *core, const struct skipgrid_words *packets, uint32_t count) {
@@ -158,13 +161,13 @@ enum skipgrid_error skipgrid_begin(struct skipgrid *core, uint32_t program, stru
   put(core, SKIPGRID_REG_PROGRAM, program);
   if (move(core)) { /* a DMA's channels stand ready before the core starts */
     cancel(core);
-    core->inside = 0;
-    return SKIPGRID_TRANSFER_FAILED;
+    result = SKIPGRID_TRANSFER_FAILED;
+  } else {
+    core->state = RUNNING;
+    put(core, SKIPGRID_REG_CONTROL, SKIPGRID_CONTROL_START_MASK);
   }
-  core->state = RUNNING;
-  core->inside = 0;
-  put(core, SKIPGRID_REG_CONTROL, SKIPGRID_CONTROL_START_MASK); /* last: from here on the run may end in a handler */
-  return SKIPGRID_OK;
+  leave(core);
+  return result;
 }
 
 /* One step of a run, and its end. */
@@ -174,7 +177,7 @@ static void advance(struct skipgrid *core) {
   core->received = transfer->out_moved;
   observe(core);
   if (result != SKIPGRID_TRANSFER_FAILED && core->ended != SKIPGRID_BUSY) {
-    if (core->ended) result = (enum skipgrid_error)core->ended;
+    if (core->ended) result = core->ended;
     else if (transfer->in_moved == transfer->in_count && (transfer->out_ended || !transfer->out_room)) {
       result = transfer->out_moved > transfer->out_room ? SKIPGRID_BUFFER_SMALL : SKIPGRID_OK;
       if (transfer->out_cut) result = SKIPGRID_TRANSFER_FAILED; /* of another run: something is wrong with the way */
@@ -182,7 +185,7 @@ static void advance(struct skipgrid *core) {
   }
   if (result == SKIPGRID_BUSY) return;
   if (core->ended == SKIPGRID_BUSY) give_up(core, SKIPGRID_PORT_INPUT);
-  else if (result) cancel(core);
+  else if (result || !transfer->out_ended) cancel(core);
   core->result = result;
   core->state = IDLE;
 }
@@ -192,7 +195,7 @@ enum skipgrid_error skipgrid_poll(struct skipgrid *core) {
   if (result) return result;
   if (core->state == RUNNING) advance(core);
   result = core->state == RUNNING ? SKIPGRID_BUSY : core->result;
-  core->inside = 0;
+  leave(core);
   return result;
 }
 
@@ -202,11 +205,6 @@ enum skipgrid_error skipgrid_wait(struct skipgrid *core) {
     if (result != SKIPGRID_BUSY) return result;
     pause(core);
   }
-}
-
-enum skipgrid_error skipgrid_run(struct skipgrid *core, uint32_t program, struct skipgrid_words input, uint32_t *out, uint32_t room) {
-  enum skipgrid_error result = skipgrid_begin(core, program, input, out, room);
-  return result ? result : skipgrid_wait(core);
 }
 
 enum skipgrid_error skipgrid_stop(struct skipgrid *core) {
@@ -223,9 +221,15 @@ enum skipgrid_error skipgrid_stop(struct skipgrid *core) {
 
 enum skipgrid_error skipgrid_interrupt(struct skipgrid *core) {
   if (core->state == ABSENT) return SKIPGRID_NO_CORE;
+  if (core->inside) {
+    uint32_t enable = get(core, SKIPGRID_REG_INTERRUPT_ENABLE);
+    if (enable) core->masked = (uint8_t)enable;
+    put(core, SKIPGRID_REG_INTERRUPT_ENABLE, 0);
+    return SKIPGRID_BUSY;
+  }
+  if (core->state == RUNNING) return skipgrid_poll(core);
   observe(core);
-  if (core->state == IDLE && !core->inside) return SKIPGRID_UNEXPECTED_INTERRUPT;
-  return skipgrid_poll(core);
+  return SKIPGRID_UNEXPECTED_INTERRUPT;
 }
 
 /* The run-length code: value (8 bits), quotient in unary (ones, ended by a zero; seven are not ended), remainder (k bits). */
@@ -294,7 +298,7 @@ enum skipgrid_error skipgrid_decode(const uint32_t *words, uint32_t count, uint3
 
 /* A network's ends. A float's value is its fraction, 24 bits with the leading one, times 2^(exponent - 150); not of infinities and NaN. */
 
-union number {
+union skipgrid_number {
   float value;
   uint32_t bits;
 };
@@ -337,7 +341,7 @@ static uint32_t steps(uint32_t value, uint32_t scale) {
 
 void skipgrid_quantise(const float *values, uint32_t count, float scale, int32_t zero_point, int is_signed, uint8_t *bytes) {
   uint32_t lower = below(zero_point, is_signed), upper = 255 - lower;
-  union number number, step;
+  union skipgrid_number number, step;
   step.value = scale;
   for (; count; count--) {
     uint32_t magnitude, most;
@@ -352,7 +356,7 @@ void skipgrid_quantise(const float *values, uint32_t count, float scale, int32_t
 
 void skipgrid_dequantise(const uint8_t *bytes, uint32_t count, float scale, int32_t zero_point, int is_signed, float *values) {
   uint32_t lower = below(zero_point, is_signed);
-  union number number, step;
+  union skipgrid_number number, step;
   step.value = scale;
   for (; count; count--) {
     int32_t steps = (int32_t)((*bytes++ + lower) & 0xff) - (int32_t)lower;

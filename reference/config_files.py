@@ -106,7 +106,7 @@ Skipgrid {version} with configuration hash `{config.hash:#010x}`. This folder is
 | --- | --- |
 | `{module}.v` | the Verilog, all of it; the top is the module `{module}`, and all other modules' names begin with `{module}.` |
 | `params.json` | every port, size, address, layout and code below, for programs |
-| `{module}.h`, `{module}.c` | the same for C, and a driver without libraries: what one writes for it is at the head of its API |
+| `{module}.h`, `{module}.c` | the same for C, and a driver, to which one gives the functions of one's own bus that the header describes |
 | `{module}_tb.v` | a testbench; its words are in `load.hex`, `input.hex` and `output.hex` |
 | `lint.vlt` | Verilator's rules that are waived, each with its reason |
 | `{module}.core` | the FuseSoC description |

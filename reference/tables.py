@@ -97,7 +97,7 @@ def router_registers() -> str:
 
 def soc_registers() -> str:
     """The same of the parts of the example system on a chip, by their areas."""
-    parts = (f"## {area.title}, from `{area.base:#010x}` on\n\n{_registers(map_.values(), ())}" for area, map_ in SOC_REGISTERS.items())
+    parts = (f"## Of {area.title}, from `{area.base:#010x}` on\n\n{_registers(map_.values(), ())}" for area, map_ in SOC_REGISTERS.items())
     return "\n\n".join(parts)
 
 

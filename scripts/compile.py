@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skipgrid.driver.header import NAME
 from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 
@@ -23,6 +24,7 @@ from .console import (
 )
 from .devices import chosen_config
 from .files import write_arrays
+from .identifiers import check_name
 from .model_run import compile_prepared, prepare
 from .staging import staged
 
@@ -61,6 +63,9 @@ def compile_model(
     ] = Path("out/compiled"),
     limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
     settings: SettingsOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the accelerator, as given to `skipgrid generate`.", show_default=NAME)
+    ] = None,
 ) -> None:
     """Write what firmware, or a bench in plain Verilog, needs to run a model on the accelerator without Python.
 
@@ -80,12 +85,14 @@ def compile_model(
     chosen = chosen_config(preset_name, board_name)
     with from_options():
         config = with_settings(chosen or find_config(PRESET), settings or [])
+        if name is not None:
+            check_name(name)
     prepared = prepare(config, model, data, limit)
     with staged(folder) as place, working(f"compiling {model.name} for {config.name}"):
         from skipgrid.reference.compiled_files import compiled_files
 
         compiled = compile_prepared(prepared)
-        for file, content in compiled_files(compiled):
+        for file, content in compiled_files(compiled, name or NAME):
             (place / file).write_bytes(content)
         outputs = compiled.starts.outputs
         if prepared.network is not None:
@@ -93,7 +100,7 @@ def compile_model(
         write_arrays(place / "inputs.npz", prepared.inputs)
         write_arrays(place / "outputs.npz", outputs)
     _show(compiled, f"{model.name} on {config.name}")
-    files = "manifest.json, README.md, model.h, skipgrid.h, skipgrid.c"
+    files = f"manifest.json, README.md, model.h, {name or NAME}.h, {name or NAME}.c"
     output.print(f"{folder}: {files}, {len(compiled.words):,} lists of words", highlight=False, soft_wrap=True)
 
 

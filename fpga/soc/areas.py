@@ -23,7 +23,7 @@ class Area(IntEnum):
     @property
     def title(self) -> str:
         """What it is called, for people."""
-        return self.name.replace("_", " ").lower().replace("dma", "DMA").replace("ram", "RAM").capitalize()
+        return {"RAM": "the memory", "DMA": "the DMA"}.get(self.name, f"the {self.name.lower().replace('_', ' ')}")
 
     @property
     def base(self) -> int:
