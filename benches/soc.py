@@ -25,10 +25,10 @@ FIGURES = 7  # words that the firmware says of an image, before its output
 class SocImage:
     """One image. Cycles are the CPU's: from before the driver begins the run until it has ended.
 
-    recognised: the place of the largest output. words_in, words_out: of the streams. core_cycles: the register TOTAL_CYCLES.
+    recognised: the place of the largest output. words_in: of the input stream. core_cycles: the register TOTAL_CYCLES.
     moving_cycles: of these cycles, those in which the CPU moved words, or the driver asked the DMA. free_cycles: those in which it did
     other work. waits: cycles in which the DMA had no word for the input stream, from the start of its transfer on.
-    bit_exact_golden: each word of the output is that of the golden model.
+    output: the words of the output stream. bit_exact_golden: each of them is that of the golden model.
     """
 
     recognised: int
@@ -38,7 +38,7 @@ class SocImage:
     moving_cycles: int
     free_cycles: int
     waits: int
-    words_out: int
+    output: list[int]
     bit_exact_golden: bool
 
 
@@ -118,4 +118,4 @@ def _images(said: Iterator[int], expected: Sequence[Words]) -> Iterator[SocImage
     for words in expected:
         recognised, words_in, core, cycles, moving, free, waits = (next(said) for _ in range(FIGURES))
         output = [next(said) for _ in range(next(said))]
-        yield SocImage(recognised, words_in, core, cycles, moving, free, waits, len(output), np.array_equal(output, words))
+        yield SocImage(recognised, words_in, core, cycles, moving, free, waits, output, np.array_equal(output, words))

@@ -1,7 +1,6 @@
 """What the example system on a chip runs: the images of a compiled model, as job.h has them beside model.h."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -38,21 +37,20 @@ LARGEST = {"uint8": 255, "int8": 127}
 def job_files(compiled: Compiled, labels: Sequence[int] | None) -> dict[str, bytes]:
     """job.h and model.h. ModelError, with what to do, if not all of the model runs on the accelerator, from one start an image."""
     name = compiled.manifest["model"]
-    parts, segments = compiled.parts, compiled.segments
-    if parts or len(segments) != 1:
-        nodes = ", ".join(dict.fromkeys(node["operator"] for part in parts for node in part["nodes"]))
+    if compiled.parts:
+        nodes = ", ".join(dict.fromkeys(node["operator"] for part in compiled.parts for node in part["nodes"]))
         raise ModelError(f"the system on a chip has no host, on which some of {name} would run ({nodes}); `skipgrid check` says why")
-    segment = segments[0]
-    stages: list[list[dict[str, Any]]] = segment["images"]
-    if segment["program"] is None or any(len(image) != 1 or len(image[0]["starts"]) != 1 for image in stages):
+    starts = max(_starts(compiled, image) for image in range(compiled.manifest["images"]))
+    segment = compiled.segments[0]
+    if starts > 1 or segment["program"] is None:
         raise ModelError(
-            f"{name} runs in passes on {compiled.plan.config.name}, and the system on a chip runs models that take one start an image;"
-            " choose a preset with more weights, or --set weights=N"
+            f"{name} takes {starts} starts an image on {compiled.plan.config.name}, and the system on a chip runs models that take one;"
+            " choose an accelerator with larger memories, by another preset or with --set"
         )
     if segment["registers"]:
         raise ModelError(f"{name} has experts, whose router the firmware of the system on a chip does not set")
     end, elements = segment["gives"], int(np.prod(segment["gives"]["shape"]))
-    of = [f"{segment['name']}_image_{number}" for number in range(len(stages))]
+    of = [f"{segment['name']}_image_{number}" for number in range(compiled.manifest["images"])]
     known = [-1] * len(of) if labels is None else [int(label) for label in labels]
     job = JOB.format(
         images=len(of),
@@ -63,3 +61,8 @@ def job_files(compiled: Compiled, labels: Sequence[int] | None) -> dict[str, byt
         lines=",\n  ".join(f"{{{image}, {label}}}" for image, label in zip(of, known, strict=True)),
     )
     return {"job.h": job.encode(), "model.h": model_header(compiled).encode()}
+
+
+def _starts(compiled: Compiled, image: int) -> int:
+    """How often the accelerator is started for an image."""
+    return sum(len(stage["starts"]) for segment in compiled.segments for stage in segment["images"][image])

@@ -20,6 +20,7 @@ HARNESS = Path(__file__).with_name("soc.cpp")
 CPU = "pythondata_cpu_picorv32"  # the package that brings the CPU's Verilog
 STEP = 100_000  # cycles in one call
 SILENCE = 50_000_000  # cycles without a word, after which a program counts as hung
+STACK = 1 << 14  # bytes at the memory's end that are left for the firmware's stack
 ROOM = 4096  # characters, and words, in one call
 
 
@@ -57,8 +58,9 @@ class SimulatedSoc:
 
     def __init__(self, library: Path, program: bytes) -> None:
         padded = np.frombuffer(program + bytes(-len(program) % 4), "<u4").astype(np.uint32)
-        if len(padded) > RAM_WORDS:
-            raise ValueError(f"the firmware with its model takes {len(program):,} bytes, and the system's memory has {4 * RAM_WORDS:,}")
+        room = 4 * RAM_WORDS - STACK
+        if len(program) > room:
+            raise ValueError(f"the firmware with its model takes {len(program):,} bytes, and the system's memory has {room:,} for it")
         self._library = ctypes.CDLL(str(library))
         self._library.soc_new.restype = ctypes.c_void_p
         self._library.soc_cycle.restype = ctypes.c_uint64
