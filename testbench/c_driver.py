@@ -113,7 +113,7 @@ class CCore(ctypes.Structure):
 
 
 def sections(file: Path) -> list[dict[str, Any]]:
-    """The sections of a 32-bit ELF file: name, flags, content."""
+    """The sections of a 32-bit ELF file: name, size, content."""
     data = file.read_bytes()
     (at,), (size, count, names) = struct.unpack_from("<I", data, 32), struct.unpack_from("<HHH", data, 46)
     found = [struct.unpack_from("<10I", data, at + size * number) for number in range(count)]
@@ -121,7 +121,6 @@ def sections(file: Path) -> list[dict[str, Any]]:
     return [
         {
             "name": data[start + row[0] :].partition(b"\0")[0].decode(),
-            "flags": row[2],
             "size": row[5],
             "content": data[row[4] : row[4] + row[5]],
         }
