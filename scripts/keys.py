@@ -127,7 +127,7 @@ def _units(fingerprint: Fingerprint, place: str) -> None:
     from .synth import alone
 
     for unit, settings in UNITS:
-        board, ring = alone(place, "1x8", unit, list(settings))
+        board, ring, _ = alone(place, "1x8", unit, list(settings))
         with TemporaryDirectory() as folder:
             build = Build(board, Path(folder), design=ring)
             build.prepare()
