@@ -251,10 +251,12 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
     )
 
 
-def bench_layers(device: Device, table: Iterable[Workload], seed: int = 0, *, clustered: bool = False) -> Iterator[LayerResult]:
+def bench_layers(
+    device: Device, table: Iterable[Workload], seed: int = 0, *, clustered: bool = False, pruned: Pruned | None = None
+) -> Iterator[LayerResult]:
     """Measure the layers of a table one after another; layer n is made with seed + n."""
     for number, workload in enumerate(table):
-        yield measure_layer(device, workload, seed + number, clustered=clustered)
+        yield measure_layer(device, workload, seed + number, clustered=clustered, pruned=pruned)
 
 
 def geomean_utilisation(results: list[LayerResult], *, two_sided: bool = False) -> float:
