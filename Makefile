@@ -43,7 +43,7 @@ formal: install
 build/names: Makefile
 	@mkdir -p build/names/skipgrid
 	@ln -sfn ../../../package/__init__.py ../../../package/py.typed build/names/skipgrid/
-	@for folder in rtl golden host benches fpga reference scripts workloads models; do ln -sfn ../../../$$folder build/names/skipgrid/$$folder; done
+	@for folder in rtl golden host benches driver fpga reference scripts workloads models; do ln -sfn ../../../$$folder build/names/skipgrid/$$folder; done
 	@touch $@
 
 lint: install build/names

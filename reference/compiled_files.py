@@ -1,4 +1,4 @@
-"""What `skipgrid compile` writes: manifest.json, each packet and stream as .bin and .hex, all of them as model.h, and README.md."""
+"""What `skipgrid compile` writes: manifest.json, each packet and stream as .bin and .hex, all of them as model.h, the driver, README.md."""
 
 import json
 from collections.abc import Iterator
@@ -8,38 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from skipgrid.driver.header import NAME, driver_files, renamed
 from skipgrid.fpga.board import all_boards, find_config
 from skipgrid.host.devices.device import Words
 from skipgrid.rtl.config import PRESETS, Config
 from skipgrid.rtl.register_map import REGISTERS
 
 from .compiled import Compiled
+from .description import describe
 from .manual import alone, section
 
 WORDS_A_LINE = 8  # of a C array
 
 HEADER = """\
 /* {model} on the accelerator {name}: README.md beside this file says how it runs. Written by `skipgrid compile`. */
-#ifndef SKIPGRID_MODEL_H
-#define SKIPGRID_MODEL_H
+#ifndef MODEL_H
+#define MODEL_H
 
-#include <stdint.h>
+#include "skipgrid.h"
 
-#define SKIPGRID_CONFIG_HASH {hash:#010x}u
-{registers}
-
-struct skipgrid_words {{
-  const uint32_t *words;
-  uint32_t count;
-}};
-
-/* One start: what is loaded before it, the parameters of the codes, and the words of both streams. */
-struct skipgrid_start {{
-  const struct skipgrid_words *packets;
-  uint32_t packets_count;
-  uint32_t k_in, k_out;
-  struct skipgrid_words input, output;
-}};
+#define MODEL_CONFIG_HASH {hash:#010x}u /* of the accelerator that it is compiled for, for skipgrid_probe */
 """
 ARRAY = """\
 #define {NAME}_WORDS {count}
@@ -58,14 +46,19 @@ static const struct skipgrid_start {name}[{count}] = {{
   {lines}
 }};
 """
-NAMED = ("CONFIG_HASH", "CONTROL", "STATUS", "ERROR", "PROGRAM")  # the registers of which model.h and README.md speak
+NAMED = ("CONFIG_HASH", "CONTROL", "STATUS", "ERROR", "PROGRAM")  # the registers of which README.md speaks
 
 
-def compiled_files(compiled: Compiled) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file, one after another, as they may be large together; but for the arrays of inputs and outputs."""
+def compiled_files(compiled: Compiled, module: str = NAME) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file, one after another, as they may be large together; but for the arrays of inputs and outputs.
+
+    module: the name of the accelerator's top module, and of its driver.
+    """
     yield "manifest.json", (json.dumps(compiled.manifest, indent=2) + "\n").encode()
-    yield "README.md", _readme(compiled).encode()
-    yield "model.h", _header(compiled).encode()
+    yield "README.md", _readme(compiled, module).encode()
+    yield "model.h", _header(compiled, module).encode()
+    for file, text in driver_files(describe(compiled.plan.config, module), module).items():
+        yield file, text.encode()
     for name, words in compiled.words.items():
         yield f"{name}.bin", words.astype("<u4").tobytes()
         yield f"{name}.hex", ("\n".join(_hex(words)) + "\n").encode()
@@ -76,11 +69,10 @@ def _hex(words: Words) -> list[str]:
     return words.astype(">u4").tobytes().hex(" ", 4).split(" ")
 
 
-def _header(compiled: Compiled) -> str:
+def _header(compiled: Compiled, module: str) -> str:
     """The content of model.h."""
     names = {"model": _comment(compiled.manifest["model"]), "name": compiled.plan.config.name, "hash": compiled.plan.config.hash}
-    registers = "\n".join(f"#define SKIPGRID_{name} {REGISTERS[name].address:#05x}u" for name in NAMED)
-    parts = [HEADER.format(**names, registers=registers.replace("CONFIG_HASH", "CONFIG_HASH_ADDRESS"))]
+    parts = [renamed(HEADER, module).format(**names)]
     for segment in compiled.segments:
         parts.append("\n".join(f"#define {name} {value}" for name, value in _defines(segment)) + "\n")
     for name, words in compiled.words.items():
@@ -89,20 +81,21 @@ def _header(compiled: Compiled) -> str:
         parts.append(ARRAY.format(NAME=name.upper(), name=name, count=len(words), lines=",\n  ".join(lines)))
     for segment in compiled.segments:
         for image, stages in enumerate(segment["images"]):
-            parts += _starts(f"{segment['name']}_image_{image}", [start for stage in stages for start in stage["starts"]])
+            starts = [start for stage in stages for start in stage["starts"]]
+            parts += _starts(f"{segment['name']}_image_{image}", starts, module)
     return "\n".join([*parts, "#endif\n"])
 
 
-def _starts(name: str, starts: list[dict[str, Any]]) -> Iterator[str]:
+def _starts(name: str, starts: list[dict[str, Any]], module: str) -> Iterator[str]:
     """The arrays of an image's starts, each behind that of its packets."""
     lines = []
     for start in starts:
         its = start["input"]["name"].removesuffix("_input")
         packets = [_reference(packet) for packet in start["packets"]]
-        yield PACKETS.format(name=its, count=len(packets), lines=",\n  ".join(packets))
+        yield renamed(PACKETS, module).format(name=its, count=len(packets), lines=",\n  ".join(packets))
         streams = f"{_reference(start['input']['name'])}, {_reference(start['output']['name'])}"
         lines.append(f"{{{its}_packets, {len(packets)}, {start['k_in']}, {start['k_out']}, {streams}}}")
-    yield STARTS.format(NAME=name.upper(), name=name, count=len(starts), lines=",\n  ".join(lines))
+    yield renamed(STARTS, module).format(NAME=name.upper(), name=name, count=len(starts), lines=",\n  ".join(lines))
 
 
 def _reference(name: str) -> str:
@@ -122,7 +115,7 @@ def _defines(segment: dict[str, Any]) -> Iterator[tuple[str, int]]:
         yield f"{name}_K_OUT", segment["program"]["k_out"]
 
 
-def _readme(compiled: Compiled) -> str:
+def _readme(compiled: Compiled, module: str) -> str:
     """The content of README.md."""
     manifest, config = compiled.manifest, compiled.plan.config
     status = REGISTERS["STATUS"]
@@ -137,15 +130,13 @@ def _readme(compiled: Compiled) -> str:
         "registers": _router(compiled.segments),
         "passes": " ".join(filter(None, (_passes(compiled.segments), _kept(compiled)))),
         "others": _others(compiled),
-        "busy": f"{status.mask('busy'):#x}",
-        "error": f"{status.mask('error'):#x}",
-        "generate": _generate(config),
+        "generate": _generate(config) + (f" --name {module}" if module != NAME else ""),
         "quantise": _quantise(compiled),
         "coding": "### The run-length code\n\n" + section("formats.md", "The run-length code"),
         **{f"{field}_bit": str(status.bits(field).start) for field in ("busy", "done", "error")},
         **{name: f"`{REGISTERS[name].address:#05x}`" for name in NAMED},
     }
-    text = resources.files("skipgrid.reference").joinpath("compiled.md").read_text(encoding="utf-8")
+    text = renamed(resources.files("skipgrid.reference").joinpath("compiled.md").read_text(encoding="utf-8"), module)
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return alone(text)

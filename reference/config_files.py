@@ -6,6 +6,7 @@ from collections import Counter
 from importlib import resources
 from typing import Any
 
+from skipgrid.driver.header import driver_files
 from skipgrid.rtl.accelerator import Accelerator
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.parts.vendors import find_platform
@@ -105,6 +106,7 @@ Skipgrid {version} with configuration hash `{config.hash:#010x}`. This folder is
 | --- | --- |
 | `{module}.v` | the Verilog, all of it; the top is the module `{module}`, and all other modules' names begin with `{module}.` |
 | `params.json` | every port, size, address, layout and code below, for programs |
+| `{module}.h`, `{module}.c` | the same for C, and a driver, to which one gives the functions of one's own bus that the header describes |
 | `{module}_tb.v` | a testbench; its words are in `load.hex`, `input.hex` and `output.hex` |
 | `lint.vlt` | Verilator's rules that are waived, each with its reason |
 | `{module}.core` | the FuseSoC description |
@@ -184,6 +186,7 @@ def made_files(config: Config, module: str | None = None, form: str = "generic")
         "README.md": readme,
         "lint.vlt": lint(module) + (LINT_PRIMITIVES if models else ""),
         f"{module}.core": CORE.format(**names, models="\n      - primitives.v: {file_type: verilogSource}" if models else ""),
+        **driver_files(params, module),
         **example_files(config, module, params["ports"]),
         **({"primitives.v": models} if models else {}),
     }

@@ -13,8 +13,18 @@ from skipgrid.rtl.control.loader import CHANNEL_WORDS
 from skipgrid.rtl.descriptor import DESCRIPTOR_WORDS, FIELD, SLOT_WORDS, Descriptor
 from skipgrid.rtl.errors import Error
 from skipgrid.rtl.experts import router_map
-from skipgrid.rtl.layouts import FUNCTION_WORDS, LANES_A_WORD, LoadHeader, LoadTarget, Opcode, WinnersOf, entry_layout, pointer_shape
-from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYER_CYCLES, REGISTERS, ROUTER_BASE, VERSION, Register
+from skipgrid.rtl.layouts import (
+    FUNCTION_WORDS,
+    LANES_A_WORD,
+    LoadHeader,
+    LoadTarget,
+    Opcode,
+    WinnersOf,
+    entry_layout,
+    index_words,
+    pointer_shape,
+)
+from skipgrid.rtl.register_map import ADDRESS_BITS, IDENTIFICATION, LAYERS, REGISTERS, ROUTER_BASE, VERSION, Register
 
 PORTS = {
     "clk": "the only clock; everything changes at its rising edge",
@@ -51,9 +61,12 @@ def layout(struct: type[data.Struct]) -> list[dict[str, Any]]:
 
 
 def descriptor_fields() -> list[dict[str, Any]]:
-    """The fields of a layer descriptor; those that are taken modulo 2 ** width say so."""
-    fields = layout(Descriptor)
-    return [field | ({"modulo": 1 << field["width"]} if FIELD[field["name"]].modulo else {}) for field in fields]
+    """The fields of a layer descriptor, with their meaning, empty of those kept for later; those taken modulo 2 ** width say so."""
+    fields = []
+    for place in layout(Descriptor):
+        field = FIELD[place["name"]]
+        fields.append(place | ({"modulo": 1 << place["width"]} if field.modulo else {}) | {"meaning": field.meaning})
+    return fields
 
 
 def accelerator_ports(config: Config) -> list[dict[str, Any]]:
@@ -109,6 +122,25 @@ def router_registers(experts: int) -> dict[str, Any]:
     }
 
 
+def _lists(config: Config) -> dict[str, Any]:
+    """The targets of lists of weights, and of the numbers of their slots."""
+    return {
+        LoadTarget.LISTS.name: {
+            "target": LoadTarget.LISTS.value,
+            "addresses": config.weights,
+            "words_an_address": 1,
+            "holds": "one tap of a layer with lists, in the order of weights: the address of its list's first weights in bits 15…0, and"
+            " from bit 16 up how many addresses the list has",
+        },
+        LoadTarget.INDICES.name: {
+            "target": LoadTarget.INDICES.value,
+            "addresses": config.weights,
+            "words_an_address": index_words(config),
+            "holds": "of the weights at the same address: the numbers of all lanes' slots, of 4 bits, eight a word, the lowest lane first",
+        },
+    }
+
+
 def _functions(config: Config) -> dict[str, Any]:
     """The target of functions' tables."""
     return {
@@ -150,7 +182,7 @@ def describe(config: Config, module: str = "skipgrid", form: str = "generic") ->
             "address_bits": ADDRESS_BITS,
             "identification": IDENTIFICATION,
             "map": register_list(REGISTERS.values()),
-            "layer_cycles": {"address": LAYER_CYCLES, "stride": 4, "count": config.layers},
+            "layer_cycles": {**register_list([LAYERS])[0], "stride": 4, "count": config.layers},
             **({"router": {"base": ROUTER_BASE, **router_registers(config.experts)}} if config.experts else {}),
         },
         "descriptor": {
@@ -185,6 +217,7 @@ def describe(config: Config, module: str = "skipgrid", form: str = "generic") ->
                     "holds": f"one word of a program; descriptor n begins at address {SLOT_WORDS} n",
                 },
                 **({LoadTarget.FUNCTIONS.name: _functions(config)} if config.functions else {}),
+                **(_lists(config) if config.slots else {}),
             },
         },
         "errors": [{"code": error.value, "name": error.name, "meaning": error.sentence} for error in Error],

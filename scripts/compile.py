@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skipgrid.driver.header import NAME
 from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 
@@ -23,6 +24,7 @@ from .console import (
 )
 from .devices import chosen_config
 from .files import write_arrays
+from .identifiers import check_name
 from .model_run import prepare
 from .staging import staged
 
@@ -61,13 +63,16 @@ def compile_model(
     ] = Path("out/compiled"),
     limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
     settings: SettingsOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the accelerator, as given to `skipgrid generate`.", show_default=NAME)
+    ] = None,
 ) -> None:
     """Write what firmware, or a bench in plain Verilog, needs to run a model on the accelerator without Python.
 
     DIR gets `manifest.json` (the model's steps in their order: parts of the host, and segments of the accelerator with packets, programs,
     codes and shapes), each packet, and for each image the input and the output stream of each start, as `.bin`, as `.hex` for $readmemh
-    and in `model.h` for C; `inputs.npz` and `outputs.npz`; and `README.md`, which says how it is used. Outputs are the golden model's, and
-    nothing is simulated. Passes of a large layer are written for the images given, since they depend on their nonzeros.
+    and in `model.h` for C; a driver in C; `inputs.npz` and `outputs.npz`; and `README.md`, which says how it is used. Outputs are the
+    golden model's, and nothing is simulated. Passes of a large layer are written for the images given, since they depend on their nonzeros.
 
     Examples:
 
@@ -80,6 +85,8 @@ def compile_model(
     chosen = chosen_config(preset_name, board_name)
     with from_options():
         config = with_settings(chosen or find_config(PRESET), settings or [])
+        if name is not None:
+            check_name(name)
     prepared = prepare(config, model, data, limit)
     with staged(folder) as place, working(f"compiling {model.name} for {config.name}"):
         from skipgrid.host.starts import plan_starts
@@ -88,7 +95,7 @@ def compile_model(
 
         starts = plan_starts(prepared.plan, [prepared.given(first) for first in range(0, prepared.images, prepared.batch)])
         compiled = Compiled(prepared.plan, starts, prepared.network)
-        for file, content in compiled_files(compiled):
+        for file, content in compiled_files(compiled, name or NAME):
             (place / file).write_bytes(content)
         outputs = starts.outputs
         if prepared.network is not None:
@@ -96,7 +103,8 @@ def compile_model(
         write_arrays(place / "inputs.npz", prepared.inputs)
         write_arrays(place / "outputs.npz", outputs)
     _show(compiled, f"{model.name} on {config.name}")
-    output.print(f"{folder}: manifest.json, README.md, model.h, {len(compiled.words):,} lists of words", highlight=False, soft_wrap=True)
+    files = f"manifest.json, README.md, model.h, {name or NAME}.h, {name or NAME}.c"
+    output.print(f"{folder}: {files}, {len(compiled.words):,} lists of words", highlight=False, soft_wrap=True)
 
 
 def _show(compiled: "Compiled", title: str) -> None:

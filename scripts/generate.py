@@ -31,7 +31,12 @@ def generate(
     settings: SettingsOption = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", "-n", help="Of the top module, with which all other modules' names begin.", show_default="skipgrid"),
+        typer.Option(
+            "--name",
+            "-n",
+            help="Of the top module, with which all other modules' names begin, and all names in C.",
+            show_default="skipgrid",
+        ),
     ] = None,
     form: Annotated[
         str | None,
@@ -41,9 +46,9 @@ def generate(
     """Write a preset's Verilog, or that of a unit that is of use by itself, with all that one needs to use it elsewhere.
 
     DIR gets `NAME.v` (for Verilator, Icarus, yosys and FPGA tools), `README.md` (the manual: ports, registers, formats, how to run),
-    `params.json` (every port, size, address and layout), `NAME_tb.v` with its `.hex` files (a testbench that runs one layer), `lint.vlt`
-    (Verilator's waivers with their reasons) and `NAME.core` (FuseSoC). With --unit there is no testbench and no core file, and NAME is
-    `skipgrid_UNIT` by default.
+    `params.json` (every port, size, address and layout), `NAME.h` and `NAME.c` (the same for C, and a driver), `NAME_tb.v` with its `.hex`
+    files (a testbench that runs one layer), `lint.vlt` (Verilator's waivers with their reasons) and `NAME.core` (FuseSoC). With --unit
+    there is no driver, no testbench and no core file, and NAME is `skipgrid_UNIT` by default.
 
     --set changes a parameter of the preset (all are in params.json; rtl/config.py says what they mean), or a setting of the unit.
 

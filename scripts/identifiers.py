@@ -1,4 +1,4 @@
-"""Names that Verilog and SystemVerilog accept for a module."""
+"""Names that Verilog and SystemVerilog accept for a module, and C for its driver."""
 
 import re
 
@@ -21,6 +21,8 @@ unique0 unsigned until until_with untyped use uwire var vectored virtual void wa
 with within wor xnor xor
 """
 """Of IEEE 1800-2017, Verilog's among them."""
+C_KEYWORDS = "auto char double float goto inline long register short sizeof switch volatile _Bool _Complex _Imaginary"
+"""Of ISO/IEC 9899:1999, those that are not among these."""
 
 
 def check_name(name: str) -> None:
@@ -29,5 +31,7 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name!r} cannot name a module: a name is made of letters, digits and underscores, and begins with no digit")
     if name in KEYWORDS.split():
         raise ValueError(f"{name!r} cannot name a module: it is a keyword of Verilog or SystemVerilog; choose another --name")
+    if name in C_KEYWORDS.split():
+        raise ValueError(f"{name!r} cannot name a module: it is a keyword of C, for which there is a driver; choose another --name")
     if len(name) > MOST:
         raise ValueError(f"a module's name has at most {MOST} characters, not {len(name)}; choose a shorter --name")

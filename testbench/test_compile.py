@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cli_support import DATA, MODEL, CommandLine, digits
+from cli_support import DATA, MODEL, ROOT, CommandLine, digits
 from onnx_models import Graph, run_onnxruntime
 from simulation import SMALL
 from skipgrid.fpga.board import find_config
@@ -260,6 +260,7 @@ CASES: dict[str, tuple[Callable[[], Graph], tuple[int, ...]]] = {
 def test_verilog_runs_a_model_from_the_files_alone(skipgrid: CommandLine, tmp_path: Path, case: str) -> None:
     folder = compiled(skipgrid, tmp_path, *CASES[case])
     bench = built_bench(folder, CONFIG)
+    assert all((folder / name).read_text(encoding="utf-8") == verilog(CONFIG)[name] for name in ("skipgrid.h", "skipgrid.c"))
     assert said(bench, folder) == [f"PASS: {sum(start['output']['words'] for start in starts(folder))} words"]
     with np.load(folder / "inputs.npz") as inputs, np.load(folder / "outputs.npz") as outputs:
         (images,), ((name, ours),) = inputs.values(), outputs.items()
@@ -351,16 +352,42 @@ def test_an_input_in_another_order(skipgrid: CommandLine, tmp_path: Path) -> Non
 def test_c_has_the_same_words(skipgrid: CommandLine, tmp_path: Path, case: str) -> None:
     folder = compiled(skipgrid, tmp_path, *CASES[case])
     (folder / "alone.c").write_text('#include "model.h"\n', encoding="utf-8")
+    # The README's example, and that of the page about the driver where a segment takes any image.
+    pages = [folder / "README.md", *([ROOT / "docs" / "c-api.md"] if segments(folder)[0]["program"] else [])]
+    for page in pages:
+        (block,) = (found for found in re.findall(r"```c\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL) if "model.h" in found)
+        (folder / f"{page.stem}.c").write_text(block, encoding="utf-8")
     names = [f"{segment['name']}_image_{image}" for segment in segments(folder) for image in range(2)]
     dump = DUMP.replace("@starts@", ", ".join(names)).replace("@counts@", ", ".join(f"{name.upper()}_STARTS" for name in names))
     (folder / "dump.c").write_text(dump, encoding="utf-8")
     strict = ["cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
-    for command in ([*strict, "-c", "alone.c", "-o", "alone.o"], [*strict, "dump.c", "-o", "dump"]):
+    examples = [[*strict, "-Wno-unused-function", "-c", f"{page.stem}.c", "-o", f"{page.stem}.o"] for page in pages]
+    for command in ([*strict, "-c", "alone.c", "-o", "alone.o"], *examples, [*strict, "dump.c", "skipgrid.c", "-o", "dump"]):
         done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
         assert done.returncode == 0, done.stderr
     found = np.frombuffer(subprocess.run([folder / "dump"], capture_output=True, check=True).stdout, "=u4")
     listed = [name for start in starts(folder) for name in (*start["packets"], start["input"]["name"], start["output"]["name"])]
     np.testing.assert_array_equal(found, np.concatenate([words(folder, name) for name in listed]))
+
+
+@needs_c
+def test_models_of_two_accelerators_live_in_one_program(skipgrid: CommandLine, tmp_path: Path) -> None:
+    for name, preset in (("one", "1x8"), ("other", "2x16")):
+        outcome = skipgrid("compile", MODEL, "--preset", preset, "--name", name, "-o", tmp_path / name)
+        assert outcome.code == 0, outcome.errors
+        readme = (tmp_path / name / "README.md").read_text(encoding="utf-8")
+        assert f"    skipgrid generate --preset {preset} --name {name}\n" in readme
+        (block,) = re.findall(r"```c\n(.*?)```", readme, re.DOTALL)
+        entry = (
+            f"int {name}(struct {name} *core);\nint {name}(struct {name} *core) {{ return run(core, segment_0_image_0, 1, NULL, 0); }}\n"
+        )
+        (tmp_path / name / "start.c").write_text(block + entry, encoding="utf-8")
+    (tmp_path / "main.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
+    files = [f"{name}/{file}.c" for name in ("one", "other") for file in (name, "start")]
+    command = ["cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "main.c", *files, "-o", "both"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert skipgrid.refuses("compile", MODEL, "--name", "int", "-o", tmp_path / "new").startswith("'int' cannot name a module")
 
 
 def test_both_forms_of_words_are_the_same(skipgrid: CommandLine, tmp_path: Path) -> None:
@@ -405,7 +432,7 @@ def test_what_is_in_the_way_is_refused(skipgrid: CommandLine, tmp_path: Path, mo
     assert taken == f"{tmp_path / 'new' / 'model.h'} is a folder where a file is to be written; choose another folder with --output"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model.h"]
 
-    def half(_: object) -> Iterator[tuple[str, bytes]]:
+    def half(*_: object) -> Iterator[tuple[str, bytes]]:
         yield "manifest.json", b"{}"
         raise ValueError("half of it")
 

