@@ -74,7 +74,7 @@ def test_all_figures_are_kept() -> None:
 
 
 # Hardware that changes is noticed by the smallest preset and the units as a rule; the others' Verilog takes longer to make.
-QUICK = ("digits-1x8", "layers-1x8", "layers-1x8-clustered", "winners-1x8", CYCLES)
+QUICK = ("digits-1x8", "layers-1x8", "layers-1x8-clustered", "layers-1x8-weights80", "winners-1x8", CYCLES)
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in measurements()])
