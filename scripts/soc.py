@@ -31,7 +31,7 @@ from .files import shipped
 from .model_run import compile_prepared, prepare
 
 if TYPE_CHECKING:
-    from skipgrid.benches.soc import SocRun
+    from .soc_run import SocRun
 
 PRESET = "1x8"
 MODEL, DATA, IMAGES = Path("models/lenet5.onnx"), Path("models/digits.npz"), 3  # what runs where no model is given
@@ -105,7 +105,7 @@ def soc(
     with working(f"compiling {model.name} for {config.name}"):
         compiled = compile_prepared(prepared)
     labels = None if prepared.labels is None else prepared.labels.tolist()
-    from skipgrid.benches.soc import provoke_errors, run_soc
+    from .soc_run import provoke_errors, run_soc
 
     with building(f"the system on a chip with {config.name}"):
         if errors:

@@ -276,3 +276,4 @@ async def stream_port_cancels_and_refuses(dut: Any) -> None:
         assert (read is not None) == (name == "STATUS")
     assert not await bench.write(STATUS.address, 0)
     assert await bench.read(0x20) is None
+    assert await bench.read(0x100 + STATUS.address) is None

@@ -6,9 +6,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .cpu import CpuBus
-
-AREA_BITS = 4  # of an address, its highest, which say whose it is
+from .cpu import AREA_BITS, CpuBus
 
 
 class Area(IntEnum):

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from skipgrid.rtl.register_map import Access, Register
 
-from .cpu import CpuBus
+from .cpu import AREA_BITS, CpuBus
 
 REGISTERS = {
     register.name: register
@@ -41,10 +41,10 @@ class Console(wiring.Component):
         m.d.sync += [bus.ready.eq(begins), bus.rdata.eq(failures), bus.failed.eq(1), self.data.eq(bus.wdata)]
         m.d.sync += failures.eq(failures + self.failed)
         for name in ("CHARACTER", "WORD", "EXIT"):
-            valid = begins & bus.wstrb.all() & (bus.addr[:4] == REGISTERS[name].address)
+            valid = begins & bus.wstrb.all() & (bus.addr[:-AREA_BITS] == REGISTERS[name].address)
             m.d.sync += getattr(self, f"{name.lower()}_valid").eq(valid)
             with m.If(valid):
                 m.d.sync += bus.failed.eq(0)
-        with m.If(reads & (bus.addr[:4] == REGISTERS["FAILURES"].address)):
+        with m.If(reads & (bus.addr[:-AREA_BITS] == REGISTERS["FAILURES"].address)):
             m.d.sync += bus.failed.eq(0)
         return m

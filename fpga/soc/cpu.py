@@ -9,8 +9,7 @@ from amaranth.lib.wiring import In, Out
 IRQ_ADDRESS = 0x10  # of the interrupt handler; the first instruction is at 0
 # Interrupts below 3 are the CPU's own: an instruction or an address that it does not know stops it, as nobody unmasks these.
 ACCELERATOR_IRQ, DMA_IRQ = 3, 4
-
-
+AREA_BITS = 4  # of an address, its highest, which say whose it is
 UNUSED = {
     "mem_instr": 1,
     "mem_la_read": 1,

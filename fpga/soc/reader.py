@@ -27,7 +27,7 @@ class Reader(wiring.Component):
         axi: the memory. words: the packet.
         moved: words taken since `start`. waits: cycles since then in which a word was to come, and none was offered.
 
-    Latency: 2 cycles from `start` to the first address, and 3 from a word's way over the bus to its offer.
+    Latency: 2 cycles from `start` to the first address, and 2 from a word's way over the bus to its offer.
     Throughput: a word a cycle.
     """
 

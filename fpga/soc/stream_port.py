@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from skipgrid.rtl.parts.axi import AxiStream, packed
 from skipgrid.rtl.register_map import Access, Register
 
-from .cpu import CpuBus
+from .cpu import AREA_BITS, CpuBus
 
 _READ, _WRITE = Access.READ, Access.WRITE
 REGISTERS = {
@@ -43,7 +43,7 @@ class StreamPort(wiring.Component):
     Members:
         bus: from the CPU. load, input: AXI4-Streams to the accelerator; a word that is written is held until it is taken. output: from it.
 
-    Latency: 2 cycles an access. Throughput: that of the CPU, some 15 to 40 cycles a word.
+    Latency: 2 cycles an access. Throughput: that of the CPU, some 35 cycles a word.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class StreamPort(wiring.Component):
         for name, register in REGISTERS.items():
             wanted[name] = Signal(name=f"wants_{name.lower()}")
             accessed = bus.wstrb.all() if register.access == _WRITE else ~bus.wstrb.any()
-            m.d.comb += wanted[name].eq(begins & accessed & (bus.addr[:8] == register.address))
+            m.d.comb += wanted[name].eq(begins & accessed & (bus.addr[:-AREA_BITS] == register.address))
         m.d.comb += begins.eq(bus.valid & ~bus.ready)
         m.d.sync += [bus.ready.eq(begins), bus.failed.eq(1), bus.rdata.eq(output.tdata)]
 

@@ -26,13 +26,14 @@ static void write(void *context, uint32_t address, uint32_t value) {
 
 static void cancel(void *context) {
   (void)context;
-  soc_store(SOC_DMA_CONTROL, SOC_DMA_CONTROL_CANCEL | SOC_DMA_CONTROL_CLEAR);
+  soc_store(SOC_DMA_CONTROL, SOC_DMA_CONTROL_CANCEL);
   while (soc_load(SOC_DMA_STATUS) & UNDER_WAY) continue; /* the bursts that have begun */
+  soc_store(SOC_DMA_CONTROL, SOC_DMA_CONTROL_CLEAR);
   soc_fence();
 }
 
 static void start(const struct skipgrid_transfer *transfer) {
-  uint32_t control = 0;
+  uint32_t control = SOC_DMA_CONTROL_CLEAR; /* what was before */
   dropped = 0;
   soc_fence();
   if (transfer->in_count) {
@@ -58,6 +59,7 @@ static int move(void *context, struct skipgrid_transfer *transfer) {
   }
   status = soc_load(SOC_DMA_STATUS);
   if (transfer->in_count) transfer->in_moved = soc_load(SOC_DMA_SEND_MOVED);
+  if (transfer->in_moved == transfer->in_count) status |= SOC_DMA_STATUS_SENT; /* if not a moment ago, then now */
   if (transfer->port == SKIPGRID_PORT_INPUT) transfer->out_moved = dropped + soc_load(SOC_DMA_RECEIVE_MOVED);
   if (status & SOC_DMA_STATUS_RECEIVED) {
     transfer->out_ended = 1;
@@ -96,7 +98,6 @@ static void wait(void *context) {
   soc_mask(~0u);
 }
 
-void interrupted(uint32_t lines);
 void interrupted(uint32_t lines) {
   (void)lines;
   soc_interrupted = 1;

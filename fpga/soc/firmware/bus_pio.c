@@ -86,5 +86,4 @@ void soc_work_once(void) {}
 
 uint32_t soc_work_cycles(void) { return 0; }
 
-void interrupted(uint32_t lines);
 void interrupted(uint32_t lines) { (void)lines; } /* this system has no interrupts */

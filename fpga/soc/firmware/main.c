@@ -56,7 +56,7 @@ static int classify(uint32_t number, uint32_t work_cycles) {
   whole = soc_cycles() - begin;
   total = skipgrid_register(&core, SKIPGRID_REG_TOTAL_CYCLES);
   words = skipgrid_received(&core);
-  free = soc_work * work_cycles >> 10;
+  free = (uint32_t)((uint64_t)soc_work * work_cycles >> 10);
   if (!error) error = skipgrid_decode(out, words, image->k_out, bytes, JOB_ELEMENTS);
   say("image ");
   say_number(number);

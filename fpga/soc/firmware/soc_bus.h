@@ -12,6 +12,9 @@ extern uint32_t soc_moving, soc_work;
 void soc_work_once(void);
 uint32_t soc_work_cycles(void);
 
+/* The handler, which start.S calls; a bit of `lines` for each interrupt that waits. */
+void interrupted(uint32_t lines);
+
 static inline uint32_t soc_load(uint32_t address) { return *(const volatile uint32_t *)address; }
 
 static inline void soc_store(uint32_t address, uint32_t value) { *(volatile uint32_t *)address = value; }

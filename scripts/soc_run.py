@@ -1,4 +1,4 @@
-"""A compiled model on the example system on a chip: what its firmware says, beside the golden model."""
+"""A compiled model on the example system on a chip: what its firmware says, beside the golden model's outputs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
