@@ -63,11 +63,12 @@ class LayerResult:
     cycles: from the start, with the input in the activation buffer and the weights resident, to the end, over all passes.
     streamed_cycles: the same, with the input's first word at the port at the start of each pass whose band is not held already.
     stream_bits: of the coded input, in as many streams as there are bands; rows that two bands hold count twice.
-    limit_cycles: in which the grid could do the useful multiplications; utilisation: the same over the cycles, so at most 1.
+    limit_cycles: in which the grid could do the useful multiplications; utilisation: the same over the cycles, so at most 1 unless zero
+        weights are skipped, too.
     speedup: cycles of a dense grid of the same size (`golden.dense_cycles`) over the cycles. ideal_speedup: 1 / (1 - zeros of the input).
     passes: runs of the accelerator, each over one band of rows and as many groups of channels as fit. bands: of the input.
     two_sided_limit_cycles: likewise, of multiplications with weights that are not zero; two_sided_utilisation: the same over the cycles.
-    weight_bits: bits of the weights in memory, with indices and lists where they are lists, for each weight that is not zero.
+    weights: that are not zero. weight_bits: bits of the weights in memory, with indices and lists where they are lists, for each of these.
     held_by: shares of the cycles, as `host.held` says.
     bit_exact: every pass's words are those of its block of the golden model's output for the whole layer, or of its sums.
     """
@@ -87,6 +88,7 @@ class LayerResult:
     dense_bits: int
     two_sided_limit_cycles: float
     two_sided_utilisation: float
+    weights: int
     weight_bits: float
     held_by: dict[str, float]
     bit_exact: bool
@@ -222,6 +224,7 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
         right = encode(block, k_out)
         exact &= all(len(run.packets) == 1 and np.array_equal(run.packets[0], right) for run in runs)
     two_sided = two_sided_limit_cycles(x, layer, config.rows, config.lanes)
+    nonzero = int(np.count_nonzero(layer.weights))
     dense, useful, limit = dense_macs(layer), useful_macs(x, layer), limit_cycles(x, layer, config.rows, config.lanes)
     return LayerResult(
         layer=workload.layer,
@@ -239,7 +242,8 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
         dense_bits=8 * x.size,
         two_sided_limit_cycles=two_sided,
         two_sided_utilisation=two_sided / cycles,
-        weight_bits=weight_bits / max(1, int(np.count_nonzero(layer.weights))),
+        weights=nonzero,
+        weight_bits=weight_bits / max(1, nonzero),
         held_by=shares(counted, config.rows),
         bit_exact=exact,
         passes=len(passes),
@@ -247,17 +251,23 @@ def measure_layer(device: Device, workload: Workload, seed: int, *, clustered: b
     )
 
 
-def bench_layers(device: Device, table: Iterable[Workload], seed: int = 0, *, clustered: bool = False) -> Iterator[LayerResult]:
+def bench_layers(
+    device: Device, table: Iterable[Workload], seed: int = 0, *, clustered: bool = False, pruned: Pruned | None = None
+) -> Iterator[LayerResult]:
     """Measure the layers of a table one after another; layer n is made with seed + n."""
     for number, workload in enumerate(table):
-        yield measure_layer(device, workload, seed + number, clustered=clustered)
+        yield measure_layer(device, workload, seed + number, clustered=clustered, pruned=pruned)
 
 
-def geomean_utilisation(results: list[LayerResult]) -> float:
-    """The geometric mean of the layers' utilisation; 0 if a layer has nothing to multiply."""
-    if not all(result.utilisation for result in results):
-        return 0.0
-    return float(np.exp(np.mean([np.log(result.utilisation) for result in results])))
+def geomean_utilisation(results: list[LayerResult], *, two_sided: bool = False) -> float:
+    """The geometric mean of the layers' utilisation, or two-sided utilisation; 0 if a layer has nothing to multiply."""
+    each = [result.two_sided_utilisation if two_sided else result.utilisation for result in results]
+    return float(np.exp(np.mean(np.log(each)))) if all(each) else 0.0
+
+
+def mean_weight_bits(results: list[LayerResult]) -> float:
+    """Bits of all layers' weights in memory for each weight that is not zero."""
+    return sum(result.weight_bits * result.weights for result in results) / max(1, sum(result.weights for result in results))
 
 
 def mean_speedup(results: list[LayerResult]) -> float:

@@ -69,17 +69,14 @@ UNITS = (*PARTS, *ALONE)
 
 def make_unit(name: str, config: Config, settings: Mapping[str, int] | None = None) -> Any:
     """The component of that name: a part of a configuration, or a unit with settings; ValueError names those that exist."""
-    _check(name)
+    if name not in UNITS:
+        raise ValueError(f"there is no unit {name!r}; there are {', '.join(UNITS)}")
     return PARTS[name](config) if name in PARTS else ALONE[name](**settings or {})
 
 
 def read_settings(name: str, texts: list[str]) -> dict[str, int]:
-    """All settings of a unit, in order: those of the texts "name=value", of the others the default; none of a part."""
-    _check(name)
-    if name in PARTS:
-        if texts:
-            raise ValueError(f"the unit {name!r} has no settings: it follows from the preset")
-        return {}
+    """All settings of a unit that is of use by itself, in order: those of the texts "name=value", of the others the default."""
+    check_alone(name)
     return _changed(name, {key: parameter.default for key, parameter in signature(ALONE[name]).parameters.items()}, texts)
 
 
@@ -115,8 +112,3 @@ def _words(value: object) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"true": True, "false": False}
     return {str(choice): choice for choice in type(value)} if isinstance(value, Form) else {}
-
-
-def _check(name: str) -> None:
-    if name not in UNITS:
-        raise ValueError(f"there is no unit {name!r}; there are {', '.join(UNITS)}")

@@ -56,7 +56,7 @@ def compiled_files(compiled: Compiled, module: str = NAME) -> Iterator[tuple[str
     """
     yield "manifest.json", (json.dumps(compiled.manifest, indent=2) + "\n").encode()
     yield "README.md", _readme(compiled, module).encode()
-    yield "model.h", _header(compiled, module).encode()
+    yield "model.h", model_header(compiled, module).encode()
     for file, text in driver_files(describe(compiled.plan.config, module), module).items():
         yield file, text.encode()
     for name, words in compiled.words.items():
@@ -69,7 +69,7 @@ def _hex(words: Words) -> list[str]:
     return words.astype(">u4").tobytes().hex(" ", 4).split(" ")
 
 
-def _header(compiled: Compiled, module: str) -> str:
+def model_header(compiled: Compiled, module: str = NAME) -> str:
     """The content of model.h."""
     names = {"model": _comment(compiled.manifest["model"]), "name": compiled.plan.config.name, "hash": compiled.plan.config.hash}
     parts = [renamed(HEADER, module).format(**names)]

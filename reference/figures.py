@@ -1,6 +1,7 @@
 """The tables of kept figures: those of the README, docs/topk.md and docs/experts.md, between their marks."""
 
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from skipgrid.rtl.config import PRESETS
@@ -23,13 +24,13 @@ def with_readme_tables(text: str, records: dict[str, dict[str, Any]]) -> str:
 
 
 def _presets(records: dict[str, dict[str, Any]]) -> str:
-    names = [name for name in PRESETS if {f"digits-{name}", f"layers-{name}", f"layers-{name}-clustered"} <= set(records)]
+    kinds = ("", "-clustered", "-weights80", "-weights90")
+    names = [name for name in PRESETS if {f"digits-{name}", *(f"layers-{name}{kind}" for kind in kinds)} <= set(records)]
     if not names:
         raise ValueError("docs/figures holds no figures to write a table from; type: make figures")
     digits = [records[f"digits-{name}"]["report"] for name in names]
-    layers = [records[f"layers-{name}"]["report"] for name in names]
-    clustered = [records[f"layers-{name}-clustered"]["report"] for name in names]
-    every = [layer for report in (*layers, *clustered) for layer in report["layers"]]
+    layers, clustered, fewer, fewest = ([records[f"layers-{name}{kind}"]["report"] for name in names] for kind in kinds)
+    every = [layer for report in (*layers, *clustered, *fewer, *fewest) for layer in report["layers"]]
     exact = all(layer["bit_exact"] for layer in every) and all(r["bit_exact_golden"] and r["bit_exact_onnxruntime"] for r in digits)
     code = max(layer["stream_bits"] / layer["entropy_bits"] for report in layers for layer in report["layers"])
     rows = [
@@ -41,6 +42,9 @@ def _presets(records: dict[str, dict[str, Any]]) -> str:
         ("lowest of the 13", *(f"{min(layer['utilisation'] for layer in r['layers']):.1%}" for r in layers)),
         ("geometric mean, zeros lying together", *(f"{r['geomean_utilisation']:.1%}" for r in clustered)),
         ("**13 layers, speed-up** over a dense grid, mean", *(f"{r['mean_speedup']:.1f}" for r in layers)),
+        ("**80% of the weights zero**: so many times as fast, geometric mean", *map(_times_as_fast, layers, fewer)),
+        ("90% of the weights zero", *map(_times_as_fast, layers, fewest)),
+        ("bits of a nonzero weight, with its lists, 80% and 90%", *map(_weight_bits, fewer, fewest)),
     ]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     lines.insert(1, "| --- |" + " ---: |" * len(names))
@@ -49,9 +53,19 @@ def _presets(records: dict[str, dict[str, Any]]) -> str:
     note = (
         f"{verdict}, on {images:,} digits ONNX Runtime's too; {correct:,} of these are recognised rightly. On the 13 layers the run-length"
         f" code takes at most {code:.3f} times the entropy of independent zeros. The commands are `skipgrid run {MODEL} {DATA} --preset P`"
-        " and `skipgrid bench layers --preset P [--clustered]`; what they gave is kept in [docs/figures](docs/figures)."
+        " and `skipgrid bench layers --preset P [--clustered] [--weights 0.8]`; what they gave is kept in [docs/figures](docs/figures)."
     )
     return "\n".join([*lines, "", note])
+
+
+def _times_as_fast(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The geometric mean, over the same layers, of how many times as fast they are."""
+    times = [long["cycles"] / short["cycles"] for long, short in zip(before["layers"], after["layers"], strict=True)]
+    return f"{geometric_mean(times):.2f}"
+
+
+def _weight_bits(*reports: dict[str, Any]) -> str:
+    return ", ".join(f"{report['mean_weight_bits']:.1f}" for report in reports)
 
 
 def with_topk_tables(text: str, records: dict[str, dict[str, Any]]) -> str:

@@ -49,6 +49,18 @@ dash.
 {registers}
 """
 
+SOC = """\
+# Registers of the example system on a chip
+
+This page is written by `skipgrid docs` from the hardware's own definitions. [soc.md](soc.md) explains what they do; the accelerator's own
+are in [registers.md](registers.md).
+
+All are 32 bits wide. An access to another address, of the wrong kind, or a write of fewer than four bytes is refused, and changes nothing.
+Where the value after a reset is not always the same, or nothing can be read, its place has a dash.
+
+{registers}
+"""
+
 
 def made_pages() -> dict[str, str]:
     """Name and content of every generated page."""
@@ -64,4 +76,5 @@ def made_pages() -> dict[str, str]:
         errors=tables.errors(),
     )
     router = ROUTER.format(registers=tables.router_registers())
-    return {"registers.md": reference, "router-registers.md": router, "dataflow.svg": dataflow()}
+    soc = SOC.format(registers=tables.soc_registers())
+    return {"registers.md": reference, "router-registers.md": router, "soc-registers.md": soc, "dataflow.svg": dataflow()}

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from amaranth.lib import wiring
 
+from skipgrid.fpga.soc.header import REGISTERS as SOC_REGISTERS
 from skipgrid.rtl.config import Config
 from skipgrid.rtl.descriptor import FIELD, Descriptor
 from skipgrid.rtl.errors import Error
@@ -92,6 +93,12 @@ def registers(config: Config) -> str:
 def router_registers() -> str:
     """The same of the expert router."""
     return _registers(router_map.REGISTERS.values(), router_map.ARRAYS.values())
+
+
+def soc_registers() -> str:
+    """The same of the parts of the example system on a chip, by their areas."""
+    parts = (f"## Of {area.title}, from `{area.base:#010x}` on\n\n{_registers(map_.values(), ())}" for area, map_ in SOC_REGISTERS.items())
+    return "\n\n".join(parts)
 
 
 def _registers(single: Iterable[Register], arrays: Iterable[Register]) -> str:

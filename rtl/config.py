@@ -80,7 +80,7 @@ class Config:
     pixels: int = 4096
     features: int = 8192
     side: int = 256
-    channels: int = 1024
+    channels: int = 2048
     layers: int = 16
     scan: int = 16
     sums: int = 16

@@ -39,6 +39,8 @@ def layers(
     Weights are random; inputs have exactly the table's share of zeros, and so have the outputs. Every output word is compared with the
     golden model's. Utilisation is the limit (useful multiplications / PEs) over the cycles that were needed; speed-up is against a dense
     grid of the same size, which multiplies zeros too (but not padding) and is always busy.
+    With --weights, the two-sided limit counts only multiplications by weights that are not zero, and bits are those of all weights in
+    memory, for each weight that is not zero.
     Held by says what took most of the rows' time: entries, or waiting for survivors to be drained, look-ups, loading, or the port.
 
     A layer too big for the memories runs in passes: 8 × 6 of them are over 8 sets of output channels and 6 bands of input rows. Both
@@ -60,12 +62,12 @@ def layers(
     report, results, refused = measure_layers(
         config, table_file, seed, clustered=clustered, layer=layer, weights=weights, unstructured=unstructured
     )
-    _show(config, results, refused, report)
+    _show(config, results, refused, report, two_sided=weights is not None)
     write_json(json, report)
     if plot:
         from .drawing import draw_layers
 
-        draw_layers(report, plot)
+        draw_layers(report, plot, two_sided=weights is not None)
         wrote(plot)
     wrong = [result.layer for result in results if not result.bit_exact]
     if wrong:
@@ -83,7 +85,7 @@ def measure_layers(
     unstructured: bool = False,
 ) -> tuple[dict[str, Any], "list[LayerResult]", dict[str, str]]:
     """Measure a table's layers: the report for JSON, what was measured, and why the other layers do not fit, by name."""
-    from skipgrid.benches.layers import Pruned, geomean_utilisation, mean_speedup, measure_layer, read_table
+    from skipgrid.benches.layers import Pruned, geomean_utilisation, mean_speedup, mean_weight_bits, measure_layer, read_table
     from skipgrid.host.compiler.fits import DoesNotFit
     from skipgrid.host.simulation.device import SimulatedDevice
 
@@ -106,6 +108,7 @@ def measure_layers(
     report: dict[str, Any] = {"preset": config.name, "rows": config.rows, "lanes": config.lanes}
     report["layers"] = [asdict(result) for result in results]
     report |= {"geomean_utilisation": geomean_utilisation(results), "mean_speedup": mean_speedup(results)}
+    report |= {"geomean_two_sided_utilisation": geomean_utilisation(results, two_sided=True), "mean_weight_bits": mean_weight_bits(results)}
     if refused:
         report["do_not_fit"] = [{"layer": name, "reason": reason} for name, reason in refused.items()]
     return report, results, refused
@@ -119,23 +122,27 @@ def chosen_layers(workloads: "list[Workload]", layer: str | None) -> "list[tuple
     return chosen
 
 
-def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str], report: dict[str, Any]) -> None:
+def _show(config: Config, results: "list[LayerResult]", refused: dict[str, str], report: dict[str, Any], *, two_sided: bool) -> None:
     from skipgrid.host.held import largest
 
-    shown = table(f"Layers on {config.name}", "layer", "passes", "cycles", "utilisation", "held by", "speed-up")
+    columns = ("of the limit", "bits") if two_sided else ("utilisation",)
+    shown = table(f"Layers on {config.name}", "layer", "passes", "cycles", *columns, "held by", "speed-up")
     for r in results:
         shown.add_row(
             r.layer,
             f"{r.passes // r.bands} × {r.bands}" if r.bands > 1 else str(r.passes),
             f"{r.cycles:,}",
-            f"{r.utilisation:.1%}",
+            *((f"{r.two_sided_utilisation:.1%}", f"{r.weight_bits:.1f}") if two_sided else (f"{r.utilisation:.1%}",)),
             largest(r.held_by),
             f"{r.speedup:.2f}",
         )
     output.print(shown)
-    output.print(
-        f"utilisation, geometric mean: {report['geomean_utilisation']:.1%}; speed-up, mean: {report['mean_speedup']:.2f}", highlight=False
-    )
+    mean = f"utilisation, geometric mean: {report['geomean_utilisation']:.1%}"
+    if two_sided:
+        mean = f"of the two-sided limit, geometric mean: {report['geomean_two_sided_utilisation']:.1%}"
+    output.print(f"{mean}; speed-up, mean: {report['mean_speedup']:.2f}", highlight=False)
+    if two_sided:
+        output.print(f"bits of all layers' weights: {report['mean_weight_bits']:.1f} for each that is not zero", highlight=False)
     if all(result.bit_exact for result in results):
         output.print("all outputs equal the golden model's", highlight=False)
     for reason in refused.values():

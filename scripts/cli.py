@@ -31,6 +31,7 @@ from .prune import prune
 from .quantise import quantise
 from .run import run
 from .simulate import simulate
+from .soc import soc
 from .synth import synth
 
 BOARDS = "FPGA boards"
@@ -64,6 +65,7 @@ app.command()(check)
 app.command()(plan)
 app.command()(run)
 app.command("compile")(compile_model)
+app.command()(soc)
 app.add_typer(bench, name="bench")
 app.command(rich_help_panel=BOARDS)(boards)
 app.command(rich_help_panel=BOARDS)(build)

@@ -25,7 +25,7 @@ from .console import (
 from .devices import chosen_config
 from .files import write_arrays
 from .identifiers import check_name
-from .model_run import prepare
+from .model_run import compile_prepared, prepare
 from .staging import staged
 
 if TYPE_CHECKING:
@@ -89,15 +89,12 @@ def compile_model(
             check_name(name)
     prepared = prepare(config, model, data, limit)
     with staged(folder) as place, working(f"compiling {model.name} for {config.name}"):
-        from skipgrid.host.starts import plan_starts
-        from skipgrid.reference.compiled import Compiled
         from skipgrid.reference.compiled_files import compiled_files
 
-        starts = plan_starts(prepared.plan, [prepared.given(first) for first in range(0, prepared.images, prepared.batch)])
-        compiled = Compiled(prepared.plan, starts, prepared.network)
+        compiled = compile_prepared(prepared)
         for file, content in compiled_files(compiled, name or NAME):
             (place / file).write_bytes(content)
-        outputs = starts.outputs
+        outputs = compiled.starts.outputs
         if prepared.network is not None:
             outputs = {name: prepared.network.results(codes) for name, codes in outputs.items()}
         write_arrays(place / "inputs.npz", prepared.inputs)

@@ -9,8 +9,8 @@ from .records import kept
 def docs() -> None:
     """Write the generated pages, pictures and tables of the documentation.
 
-    These are docs/registers.md, docs/router-registers.md, docs/dataflow.svg, the timing diagrams in docs/waves, and the tables of
-    docs/integrating.md. The diagrams and the table of cycles are what a simulation shows.
+    These are docs/registers.md, docs/router-registers.md, docs/soc-registers.md, docs/dataflow.svg, the timing diagrams in docs/waves, and
+    the tables of docs/integrating.md. The diagrams and the table of cycles are what a simulation shows.
     """
     need("wavedrom")
     from skipgrid.reference.integrating import PAGE, with_sizes, with_throughput

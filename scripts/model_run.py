@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from skipgrid.host.onnx.cut import HostNode
     from skipgrid.host.onnx.runtime import Difference, Reference
     from skipgrid.host.plan import Plan
+    from skipgrid.reference.compiled import Compiled
 
 DRAWN = 1  # images, where no data is given
 
@@ -206,6 +207,15 @@ def prepare(config: Config, model: Path, data: Path | None, limit: int | None, *
     if device_only:
         check_device_only(model, plan.host_nodes)
     return Prepared(plan, inputs, labels, None, Reference(cut))
+
+
+def compile_prepared(prepared: Prepared) -> "Compiled":
+    """The starts of a planned model over its images, and all that they are made of; DoesNotFit if an image does not fit."""
+    from skipgrid.host.starts import plan_starts
+    from skipgrid.reference.compiled import Compiled
+
+    starts = plan_starts(prepared.plan, [prepared.given(first) for first in range(0, prepared.images, prepared.batch)])
+    return Compiled(prepared.plan, starts, prepared.network)
 
 
 def check_device_only(model: Path, host_nodes: "Sequence[HostNode]") -> None:

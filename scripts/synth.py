@@ -35,6 +35,8 @@ def synth(
 
     - `skipgrid synth --preset 1x8 --family ecp5`
 
+    - `skipgrid synth --preset 1x8 --set slots=0 --family ecp5`
+
     - `skipgrid synth --unit decoder --family ice40 --json decoder.json`
 
     - `skipgrid synth --unit streaming-topk --set cells=16 --family ecp5`
@@ -47,27 +49,34 @@ def synth(
     write_json(json, figures)
 
 
-def alone(family_name: str, preset_name: str, unit: str, settings: list[str]) -> "tuple[Board, Ring]":
-    """A family's reference board with a part of a configuration in a ring of registers, instead of its system."""
+def alone(family_name: str, preset_name: str, unit: str, texts: list[str]) -> "tuple[Board, Ring, dict[str, Any]]":
+    """A family's reference board with a part of a configuration in a ring of registers, instead of its system; and what was set.
+
+    texts: "name=value", settings of a unit that is of use by itself, or for a part parameters of its configuration.
+    """
     from skipgrid.fpga.board import find_board, find_config
     from skipgrid.fpga.families import find_family
     from skipgrid.fpga.ring import Ring
-    from skipgrid.fpga.units import make_unit, read_settings
+    from skipgrid.fpga.units import ALONE, make_unit, read_settings, with_settings
 
     with from_options():
-        family, config = find_family(family_name), find_config(preset_name)
-        ring = Ring(make_unit(unit, config, read_settings(unit, settings)))
-    return replace(find_board(family.reference), config=config, floorplan={}), ring
+        family, preset = find_family(family_name), find_config(preset_name)
+        if unit in ALONE:
+            config, settings = preset, read_settings(unit, texts)
+        else:
+            config = with_settings(preset, texts)
+            settings = {key: value for key, value in asdict(config).items() if key != "name" and value != getattr(preset, key)}
+        ring = Ring(make_unit(unit, config, settings))
+    return replace(find_board(family.reference), config=config, floorplan={}), ring, settings
 
 
 def measure(family_name: str, preset_name: str, unit: str, settings: list[str], seed: int, folder: Path | None) -> dict[str, Any]:
     """Synthesise, place and route; the figures for JSON."""
     from skipgrid.fpga import tools
     from skipgrid.fpga.families import find_family
-    from skipgrid.fpga.units import read_settings
 
-    board, ring = alone(family_name, preset_name, unit, settings)
-    family, config, chosen = find_family(family_name), board.config, read_settings(unit, settings)
+    board, ring, chosen = alone(family_name, preset_name, unit, settings)
+    family, config = find_family(family_name), board.config
     with TemporaryDirectory() as temporary:
         _, (placement,) = place_all(board, folder or Path(temporary), [seed], jobs=1, design=ring)
     return {

@@ -58,7 +58,8 @@ SIMULATES = pytest.mark.xdist_group("1x8")  # one worker builds the simulation, 
 RUN_KEYS = ["images", "correct", "bit_exact_golden", "bit_exact_onnxruntime", "cycles_per_image", "dense_cycles_per_image", "layers"]
 RUN_KEYS += ["segments", "host_nodes", "device_macs_share", "passes", "words_per_image", "host_seconds_per_image"]
 RUN_LAYER_KEYS = ["name", "sparsity_in", "useful_macs", "dense_macs", "cycles", "utilisation", "passes", "held_by"]
-BENCH_KEYS = ["preset", "rows", "lanes", "layers", "geomean_utilisation", "mean_speedup"]
+PRUNED_KEYS = ["geomean_two_sided_utilisation", "mean_weight_bits"]
+BENCH_KEYS = ["preset", "rows", "lanes", "layers", "geomean_utilisation", "mean_speedup", *PRUNED_KEYS]
 BENCH_LAYER_KEYS = [
     "layer",
     "sparsity",
@@ -75,6 +76,7 @@ BENCH_LAYER_KEYS = [
     "dense_bits",
     "two_sided_limit_cycles",
     "two_sided_utilisation",
+    "weights",
     "weight_bits",
     "held_by",
     "bit_exact",
@@ -301,6 +303,15 @@ def test_bench_layers(skipgrid: CommandLine, tmp_path: Path) -> None:
     assert layer["speedup"] == pytest.approx(layer["dense_macs"] / 8 / layer["cycles"])  # its groups of lanes are full
     assert report["geomean_utilisation"] == pytest.approx(layer["utilisation"])
     assert (tmp_path / "layers.png").read_bytes().startswith(PNG)
+
+    outcome = skipgrid("bench", "layers", "--preset", "1x8", "--layer", "LeNet Conv2", "--weights", 0.8, *files)
+    assert outcome.code == 0, outcome.errors
+    report = json.loads((tmp_path / "layers.json").read_text(encoding="utf-8"))
+    pruned = report["layers"][0]
+    assert pruned["weights"] < 0.25 * layer["weights"]
+    assert report["geomean_two_sided_utilisation"] == pytest.approx(pruned["two_sided_utilisation"])
+    assert report["mean_weight_bits"] == pytest.approx(pruned["weight_bits"])
+    assert f"{report['mean_weight_bits']:.1f} for each that is not zero" in outcome.output
 
 
 def table(path: Path, *rows: str) -> Path:

@@ -106,7 +106,7 @@ def test_a_signal_ends_a_build_with_all_that_it_began(number: signal.Signals, co
 
 def test_extras_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {"serial": "pyserial", "amaranth_boards": "amaranth-boards"}
+    names = {"serial": "pyserial", "amaranth_boards": "amaranth-boards", "pythondata_cpu_picorv32": "pythondata-cpu-picorv32"}
     for module, extra in EXTRAS.items():
         brought = " ".join(project["optional-dependencies"][extra])
         assert names.get(module, module) in brought
@@ -199,6 +199,7 @@ NONSENSE = {
     "check": ["lenet5", "--preset", "1x8", "--set", "features=3"],
     "plan": ["lenet5", "--preset", "1x8", "--json", "{file}/x"],
     "compile": ["lenet5", "--preset", "1x8", "-o", "{file}/x"],
+    "soc": ["lenet5", "digits", "--system", "none"],
     "bench layers": ["--table", "{folder}"],
     "bench density": ["--plot", "{folder}/x.txt"],
     "bench winners": ["--draw", "{file}/x.png"],
@@ -229,6 +230,7 @@ MORE = [
     ("fuzz", ["--preset", "none"]),
     ("run", ["lenet5", "digits", "--set", "lanes=7"]),
     ("run", ["lenet5", "digits", "--board", "icebreaker", "--preset", "1x8"]),
+    ("soc", ["lenet5", "digits", "--json", "{folder}"]),
     ("simulate", ["--board", "icebreaker", "--link", "{file}"]),
     ("simulate", ["--board", "icebreaker", "--link", "{folder}/none/x"]),
     ("fuzz", ["--count", "0"]),

@@ -23,7 +23,7 @@ REMEDY = "type: skipgrid figures --table-only"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")])
 
 
-@pytest.mark.parametrize("name", ["registers.md", "router-registers.md", "dataflow.svg"])
+@pytest.mark.parametrize("name", ["registers.md", "router-registers.md", "soc-registers.md", "dataflow.svg"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == made_pages()[name], (
         f"docs/{name} is older than its source; type: make docs"
@@ -99,7 +99,7 @@ def test_all_figures_are_kept() -> None:
 
 
 # Hardware that changes is noticed by the smallest preset and the units as a rule; the others' Verilog takes longer to make.
-QUICK = ("digits-1x8", "layers-1x8", "layers-1x8-clustered", "winners-1x8", CYCLES)
+QUICK = ("digits-1x8", "layers-1x8", "layers-1x8-clustered", "layers-1x8-weights80", "winners-1x8", CYCLES)
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in measurements()])

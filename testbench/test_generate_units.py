@@ -14,6 +14,7 @@ from skipgrid.fpga.units import ALONE
 from skipgrid.host.simulation.toolchain import verilator_environment
 from skipgrid.reference.unit_files import made_unit_files
 from skipgrid.rtl.experts.router_map import REGISTERS
+from skipgrid.scripts.synth import alone
 
 PORT = re.compile(r"^  (?:\(\*.*\*\) )?(input|output) \w+ (?:\[(\d+):0\] )?(\w+)(?: = \S+)?,?$", re.MULTILINE)  # in a module's head
 TALK = ("- ", "Preparing to run yowasp")  # Verilator's report of its time and memory, and what comes before the first call of yosys
@@ -123,6 +124,16 @@ def test_generate_refuses(skipgrid: CommandLine, tmp_path: Path, arguments: tupl
     assert skipgrid.refuses("generate", *arguments, "-o", tmp_path).startswith(sentence)
 
 
-def test_synth_refuses_settings_of_a_part(skipgrid: CommandLine) -> None:
+def test_synth_sets_parameters_of_a_parts_configuration() -> None:
+    _, plain, unset = alone("ecp5", "1x8", "drain", [])
+    board, ring, settings = alone("ecp5", "1x8", "drain", ["lanes=16", "scan=16"])
+    assert (unset, settings, board.config.lanes) == ({}, {"lanes": 16, "scan": 16}, 16)
+    assert ring.registers > plain.registers
+
+
+def test_synth_refuses_what_sets_nothing(skipgrid: CommandLine) -> None:
     sentence = skipgrid.refuses("synth", "--family", "ecp5", "--unit", "decoder", "--set", "cells=3")
-    assert sentence == "the unit 'decoder' has no settings: it follows from the preset"
+    assert sentence.startswith("'cells=3' sets nothing of 1x8, which has rows=1, lanes=8, ")
+    assert skipgrid.refuses("synth", "--family", "ecp5", "--unit", "nothing").startswith(
+        "there is no unit 'nothing'; there are accelerator, "
+    )

@@ -9,13 +9,14 @@ import pytest
 from cli_support import MODEL, CommandLine
 from onnx_models import Graph
 from skipgrid.benches.fuzz.trials import SMALL
-from skipgrid.fpga.board import find_config
+from skipgrid.fpga.board import all_boards, find_config
 from skipgrid.host.execution import Runner, run_golden
 from skipgrid.host.forecast import forecast
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.cut import cut_model
 from skipgrid.host.plan import plan_model
 from skipgrid.host.simulation.device import SimulatedDevice
+from skipgrid.rtl.config import PRESETS
 from test_onnx_import_graphs import INPUTS, WEIGHTS, Y_SCALE, Y_ZERO, K, conv, image, paired, pool, relu, rounded
 
 
@@ -119,7 +120,7 @@ def test_check_and_plan(skipgrid: CommandLine, tmp_path: Path) -> None:
     outcome = skipgrid("check", MODEL, "--json", tmp_path / "check.json")
     assert outcome.code == 0, outcome.errors
     report = json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))
-    assert [each["layers"] for each in report["accelerators"]] == [5] * 8
+    assert [each["layers"] for each in report["accelerators"]] == [5] * (len(PRESETS) + len(all_boards()))
     assert all(each["device_macs_share"] == 1 and not each["does_not_fit"] for each in report["accelerators"])
     outcome = skipgrid("plan", MODEL, "--preset", "1x8", "--json", tmp_path / "plan.json")
     assert outcome.code == 0, outcome.errors

