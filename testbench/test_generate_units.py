@@ -13,8 +13,8 @@ from cli_support import CommandLine
 from skipgrid.fpga.units import ALONE
 from skipgrid.host.simulation.toolchain import verilator_environment
 from skipgrid.reference.unit_files import made_unit_files
+from skipgrid.rtl.emitter import generate_rtlil
 from skipgrid.rtl.experts.router_map import REGISTERS
-from skipgrid.rtl.verilog import generate_rtlil
 from skipgrid.scripts.synth import alone
 
 PORT = re.compile(r"^  (?:\(\*.*\*\) )?(input|output) \w+ (?:\[(\d+):0\] )?(\w+)(?: = \S+)?,?$", re.MULTILINE)  # in a module's head
