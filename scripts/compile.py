@@ -10,10 +10,11 @@ from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 
 from .console import (
+    HeldOption,
+    LimitOption,
     ModelOrNetwork,
     SettingsOption,
     from_options,
-    known_board,
     known_preset,
     output,
     output_folder,
@@ -54,14 +55,12 @@ def compile_model(
             callback=known_preset,
         ),
     ] = None,
-    board_name: Annotated[
-        str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.", callback=known_board)
-    ] = None,
+    board_name: HeldOption = None,
     folder: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Where to write the files; made if it is missing.", callback=output_folder),
     ] = Path("out/compiled"),
-    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
+    limit: LimitOption = None,
     settings: SettingsOption = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Of the accelerator, as given to `skipgrid generate`.", show_default=NAME)

@@ -113,6 +113,8 @@ ModelOrNetwork = Annotated[
     ),
 ]
 BoardOption = Annotated[str, typer.Option("--board", "-b", help="One of those that `skipgrid boards` lists.", callback=known_board)]
+HeldOption = Annotated[str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.", callback=known_board)]
+LimitOption = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)]
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as cells=8; any number of times.")
 ]

@@ -9,7 +9,7 @@ import typer
 from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 
-from .console import JsonOption, SettingsOption, from_options, known_board, known_preset, output, shipped_file, table, tails, write_json
+from .console import HeldOption, JsonOption, SettingsOption, from_options, known_preset, output, shipped_file, table, tails, write_json
 from .devices import chosen_config
 from .files import BadOption
 
@@ -41,9 +41,7 @@ def plan(
     preset_name: Annotated[
         str | None, typer.Option("--preset", "-p", help="The accelerator; otherwise 4x32.", callback=known_preset)
     ] = None,
-    board_name: Annotated[
-        str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.", callback=known_board)
-    ] = None,
+    board_name: HeldOption = None,
     settings: SettingsOption = None,
     json: JsonOption = None,
 ) -> None:

@@ -12,11 +12,12 @@ from skipgrid.fpga.units import with_settings
 from skipgrid.rtl.config import Config
 
 from .console import (
+    HeldOption,
     JsonOption,
+    LimitOption,
     ModelOrNetwork,
     SettingsOption,
     from_options,
-    known_board,
     known_preset,
     out_file,
     output,
@@ -50,14 +51,12 @@ def run(
             "--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists; otherwise 4x32.", callback=known_preset
         ),
     ] = None,
-    board_name: Annotated[
-        str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.", callback=known_board)
-    ] = None,
+    board_name: HeldOption = None,
     device_name: Annotated[
         str | None, typer.Option("--device", "-d", metavar="NAME", help="Run on the board on this serial port, and nothing else.")
     ] = None,
     baud: BaudOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
+    limit: LimitOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.npz", help="Keep the outputs.", callback=out_file)] = None,
     json: JsonOption = None,
     compare: Annotated[

@@ -12,11 +12,12 @@ from skipgrid.fpga.soc.system import Transfers
 from skipgrid.fpga.units import with_settings
 
 from .console import (
+    HeldOption,
     JsonOption,
+    LimitOption,
     SettingsOption,
     building,
     from_options,
-    known_board,
     known_preset,
     output,
     shipped_data,
@@ -64,14 +65,12 @@ def soc(
             callback=known_preset,
         ),
     ] = None,
-    board_name: Annotated[
-        str | None, typer.Option("--board", "-b", help="The accelerator that this board holds.", callback=known_board)
-    ] = None,
+    board_name: HeldOption = None,
     system: Annotated[
         Transfers,
         typer.Option(help="How words get to the accelerator: by the CPU, which polls; or by a DMA, with interrupts."),
     ] = Transfers.DMA,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", metavar="N", help="Only the first N images.", min=1)] = None,
+    limit: LimitOption = None,
     errors: Annotated[
         bool,
         typer.Option("--errors", help="Instead, provoke every error of accelerator and driver, and run an image after each."),
