@@ -25,7 +25,7 @@ class PerformanceCounters(wiring.Component):
     """Counts in 32 bits what happens in each cycle, and keeps the cycles of each layer.
 
     A counter's own register is a few bits wide: what it has to add since its last turn. In each cycle another counter has its turn:
-    its word has been looked up, the register is added to it, and the sum is stored.
+    its word has been looked up, the register is added to it, and the sum is stored; where rows are spread, a cycle later.
 
     Members:
         clear: all counters begin at 0 again; the layers' cycles stay.
@@ -33,9 +33,9 @@ class PerformanceCounters(wiring.Component):
         layer_done, layer: store the cycles since the layer before ended (or since clear) for layer number `layer`; in at most one of
             15 cycles.
         read, index: ask for a counter, or with `of_layer` for a layer's cycles; they stay until `found`.
-        value: valid with `found`, as it was at the end of the cycle before.
+        value: valid with `found`, as it was at the end of the cycle before, or of the one before that where rows are spread.
 
-    Latency: 20 cycles at most, if at most one of three is used to ask for a layer.
+    Latency: 20 cycles at most, 21 where rows are spread, if at most one of three is used to ask for a layer.
     Cost: 16 + layers words of memory, and one adder of 32 bits.
     """
 
@@ -60,7 +60,9 @@ class PerformanceCounters(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = Memory(shape=32, depth=LAYERS_BASE + self.config.layers, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        spread = self.config.spread
+        read = memory.read_port(transparent_for=(write,) if spread else ())
 
         events: list[Value] = []
         carries: list[tuple[int, Signal]] = []  # out of lower words, and which these are
@@ -88,7 +90,6 @@ class PerformanceCounters(wiring.Component):
         stores = Signal()
         fresh = Signal(range(len(self.names) + 1), init=len(self.names))  # turns until all words are of the time after clear
         added, layer_cycles = Signal(32), Signal(32, init=1)  # with the cycle that a layer's end is in
-        base, total = Signal(32), Signal(33)
         with m.If(self.layer_done):
             m.d.comb += added.eq(layer_cycles)
         with m.Elif(~layer_looked_up):
@@ -96,13 +97,32 @@ class PerformanceCounters(wiring.Component):
         m.d.comb += [
             following.eq(Mux(turn == len(self.names) - 1, 0, turn + 1)),
             stores.eq(~self.layer_done & ~layer_looked_up),
+        ]
+        # What is added to what, and where the sum goes: where rows are spread, all of it waits for the next cycle.
+        base, addend, total = Signal(32), Signal(32), Signal(33)
+        address, enable = Signal.like(write.addr), Signal()
+        summed, counted = Signal.like(turn), Signal()  # whose turn it is; the sum is of this run
+        chosen = m.d.sync if spread else m.d.comb
+        chosen += [
             base.eq(Mux(self.layer_done | (stores & fresh.any()), 0, read.data)),
-            total.eq(base + added),
+            addend.eq(added),
+            address.eq(Mux(self.layer_done, LAYERS_BASE + self.layer, turn)),
+            enable.eq(~layer_looked_up | self.layer_done),
+            summed.eq(turn),
+            counted.eq(stores & ~fresh.any() & ~self.clear),
+            self.found.eq(right & ~self.layer_done),
+        ]
+        m.d.comb += [
+            total.eq(base + addend),
+            write.en.eq(enable),
+            write.addr.eq(address),
+            write.data.eq(total),
+            self.value.eq(total),
         ]
         for number, (register, event) in enumerate(zip(waiting, events, strict=True)):
             m.d.sync += register.eq(Mux(stores & (turn == number), 0, register) + event)
         for number, carry in carries:
-            m.d.sync += carry.eq(stores & ~fresh.any() & ~self.clear & total[32] & (turn == number))
+            m.d.sync += carry.eq(counted & ~self.clear & total[32] & (summed == number))
         with m.If(stores):
             m.d.sync += fresh.eq(fresh - fresh.any())
         m.d.sync += layer_cycles.eq(Mux(self.layer_done, 1, layer_cycles + self.busy))
@@ -112,14 +132,9 @@ class PerformanceCounters(wiring.Component):
         # A layer's end takes the write port, and its look-up the read port, instead of a counter, whose turn comes then.
         looks_up_layer = self.read & self.of_layer & ~layer_looked_up & stores
         m.d.comb += [
-            write.en.eq(~layer_looked_up | self.layer_done),
-            write.addr.eq(Mux(self.layer_done, LAYERS_BASE + self.layer, turn)),
-            write.data.eq(total),
             read.en.eq(~self.layer_done),
             read.addr.eq(Mux(looks_up_layer, LAYERS_BASE + self.index[: self.layer_bits], Mux(stores, following, turn))),
             right.eq(self.read & Mux(self.of_layer, layer_looked_up, ~layer_looked_up & (self.index[:4] == turn))),
-            self.found.eq(right & ~self.layer_done),
-            self.value.eq(total),
         ]
         with m.If(stores):
             m.d.sync += turn.eq(following)

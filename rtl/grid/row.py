@@ -364,7 +364,9 @@ class Row(wiring.Component):
 
         if config.slots:
             # A padded list's weights are 0, and so is the activation of a window without any entry.
-            multiplied, no_slot = activation.any(), Cat(index >= self.slots for index in self.indices)
+            slots = doubled(m, [self.slots]) if config.spread else [self.slots]
+            no_slot = Cat(index >= _nearest(slots, lane, config) for lane, index in enumerate(self.indices))
+            multiplied = activation.any()
             if config.spread:  # lanes are far from each other
                 arrived, known = Signal(), Signal(config.lanes)
                 m.d.sync += [arrived.eq(multiplied), known.eq(no_slot)]

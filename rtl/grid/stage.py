@@ -140,7 +140,10 @@ class GridStage(wiring.Component):
             row.positive_max.eq(self.layer.positive_max),
         ]
         if config.slots:
-            m.d.comb += [row.lists.eq(self.layer.lists), row.slots.eq(self.layer.slots)]
+            known = [self.layer.lists, self.layer.slots]
+            if config.spread:  # each half of the rows is a place
+                known = [near(m, value, number * 2 // config.rows) for value in known]
+            m.d.comb += [row.lists.eq(known[0]), row.slots.eq(known[1])]
         for name, event in zip(ROW_EVENTS, (row.issued, row.waits, row.idle & fetcher.busy), strict=True):
             events[name].append(event)
         return row

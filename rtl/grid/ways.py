@@ -1,6 +1,6 @@
 """Long ways, on a large FPGA, between the rows and what they share: with registers, so that no cycle holds a way there and back."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -70,14 +70,14 @@ class SumWay(wiring.Component):
         level, some = Signal(range(self.DEPTH + 1)), Signal()
         leaves, passes = Signal(), Signal()  # over the rest of a unit
         first = Signal.like(number)  # of the slice that leaves next, within its unit
-        next_level = level + arrives - leaves
         m.d.comb += [
             sink.values.as_value().eq(queued(m, arrived, depth=self.DEPTH, stored=arrives, taken=leaves)),
             sink.valid.eq(some & ~passes),
             leaves.eq(sink.advance | sink.drained | (passes & some)),
         ]
         # As it comes from a register, two more slices may be on their way.
-        m.d.sync += [level.eq(next_level), some.eq(next_level != 0), room.eq(level < self.DEPTH - 2)]
+        m.d.sync += [level.eq(level + arrives - leaves), room.eq(level < self.DEPTH - 2)]
+        m.d.sync += some.eq(arrives | Mux(leaves, level[1:].any(), some))  # that it leaves comes late
         with m.If(leaves):
             m.d.sync += first.eq(first + 1)
         with m.If(sink.drained | (passes & some)):

@@ -88,6 +88,8 @@ class ActivationBuffers(wiring.Component):
                 writer.stop.eq(self.stop),
                 writer.other_entries.eq(other.entries),
                 writer.other_pixels.eq(other.pixels),
+                writer.other_entries_went.eq(other.entries_went),
+                writer.other_pixels_went.eq(other.pixels_went),
                 writer.writes.ready.eq(~other.pending | (turn == number)),
             ]
             with m.If(layer.buffer == number):

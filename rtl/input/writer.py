@@ -90,8 +90,9 @@ class ActivationWriter(wiring.Component):
         stop: gives up the tensor that is being stored. drop: forgets the one held.
         tokens: of the tensor, in (y, x, c) order.
         writes: what to store.
-        other_entries, other_pixels: entries and pixel pointers that the other tensor takes.
-        entries, pixels: entries and pixel pointers stored so far.
+        other_entries, other_pixels: entries and pixel pointers that the other tensor takes; other_entries_went, other_pixels_went: how
+            many of them it took in the cycle before.
+        entries, pixels: entries and pixel pointers stored so far; entries_went, pixels_went: in the cycle before.
         rows: feature-map rows that are complete.
         pending: something is to be stored, or is too much.
         busy: from the cycle after `start` until the tensor is stored. complete: a tensor is held, of the shape
@@ -105,7 +106,12 @@ class ActivationWriter(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        super().__init__(writer_signature(config))
+        went = {"entries_went": range(config.survivors + 1), "pixels_went": range(config.pointers + 1)}
+        super().__init__(
+            dict(writer_signature(config).members)
+            | {name: Out(shape) for name, shape in went.items()}
+            | {f"other_{name}": In(shape) for name, shape in went.items()}
+        )
 
     def elaborate(self, platform: object) -> Module:
         config = self.config
@@ -215,8 +221,9 @@ class ActivationWriter(wiring.Component):
                 m.d.sync += [item.value.eq(token.value), item.f.eq(token.end + ~row_start)]  # end - 1 - row_start
             for bank, count in enumerate(counts):
                 m.d.sync += count.eq(sum(some[place] & is_in[bank] for place, is_in in enumerate(within)))
-        entries_room = _room(m, self.entries, self.other_entries, config.entries, config.survivors)
-        pixels_room = _room(m, self.pixels, self.other_pixels, config.pixels, config.pointers)
+        entries_free, pixels_free = config.entries - self.entries - self.other_entries, config.pixels - self.pixels - self.other_pixels
+        entries_room = _room(m, entries_free, config.survivors, self.entries_went, self.other_entries_went)
+        pixels_room = _room(m, pixels_free, config.pointers, self.pixels_went, self.other_pixels_went)
         with m.If(self.pending):
             m.d.comb += self.failed.eq(1)
             with m.If(entry_enables.any() & (entries_less >= entries_room)):
@@ -229,10 +236,13 @@ class ActivationWriter(wiring.Component):
                 m.d.comb += self.error.eq(Error.DESCRIPTOR_SIZE)
             with m.Else():
                 m.d.comb += self.failed.eq(0)
+        m.d.sync += [self.entries_went.eq(0), self.pixels_went.eq(0)]
         with m.If(self.pending & self.writes.ready):
             m.d.sync += [
                 self.entries.eq(self.entries + sum(entry_enables)),
                 self.pixels.eq(self.pixels + sum(pointer_enables)),
+                self.entries_went.eq(sum(entry_enables)),
+                self.pixels_went.eq(sum(pointer_enables)),
             ]
         with m.If(self.writes.valid & self.writes.ready):
             m.d.sync += self.rows.eq(self.rows + completes_row)
@@ -260,22 +270,14 @@ class ActivationWriter(wiring.Component):
         return m
 
 
-def _room(m: Module, own: Value, others: Value, places: int, most: int) -> Value:
-    """How many more of all places are free, or at least `most`. own, others: those taken, by at most `most` more in each cycle.
+def _room(m: Module, free: Value, most: int, *went: Value) -> Value:
+    """How many more places there are, or at least `most`. free: of all places. went: in the cycle before, to each tensor; `most` in all.
 
     A sum and a comparison in the same cycle would be long: what room there was a cycle before is known, and how many places went since.
-    Of the other tensor's none went in a cycle after which it has none: another one begins.
     """
     there = Signal(range(2 * most + 1), name="there")
-    free = places - own - others
     m.d.sync += there.eq(Mux(free > 2 * most, 2 * most, free))
-    went: Value = Const(0)
-    for taken, name in ((own, "own"), (others, "others")):
-        before = Signal(len(there), name=f"{name}_before")
-        m.d.sync += before.eq(taken)
-        more = (taken[: len(before)] - before)[: len(before)]
-        went = went + (more if taken is own else Mux(others.any(), more, 0))
-    return (there - went)[: len(there)]
+    return (there - sum(went))[: len(there)]
 
 
 def _times(value: Value, factor: int) -> Value:

@@ -96,6 +96,9 @@ class Drain(wiring.Component):
         asked_layout = data.StructLayout({**fields, "row": order.row.shape(), "last_slice": 1})
         asked = Signal(asked_layout)
         looked_up = Signal(asked_layout, reset_less=True)
+        row_of_values = looked_up.row
+        if config.spread:  # for so many bits a register of its own, which begins otherwise: synthesis would find them equal
+            row_of_values = Signal(looked_up.row.shape(), reset_less=True, init=config.rows - 1)
         fetched = Signal(data.StructLayout(fields), reset_less=True)
         fetched_values = Signal(data.ArrayLayout(32, config.scan), reset_less=True)
         is_looked_up, is_fetched = Signal(), Signal()
@@ -129,6 +132,8 @@ class Drain(wiring.Component):
         ]
         with m.If(look_up):
             m.d.sync += [looked_up.eq(asked), is_looked_up.eq(skid_order.sink.valid)]
+            if config.spread:
+                m.d.sync += row_of_values.eq(asked.row)
             with m.If(skid_order.sink.valid):
                 m.d.sync += [begun.eq(~last_slice), lanes_left.eq(left - step), next_is_last.eq(left <= 2 * step)]
                 m.d.sync += next_channel.eq(asked.channel + next_step)
@@ -149,7 +154,7 @@ class Drain(wiring.Component):
         with m.If(fetch):
             m.d.sync += is_fetched.eq(take)
             m.d.sync += [*(fetched[name].eq(looked_up[name]) for name in fetched.shape().members)]
-            m.d.sync += fetched_values.eq(Array(sums.values.as_value() for sums in self.sums)[looked_up.row])
+            m.d.sync += fetched_values.eq(Array(sums.values.as_value() for sums in self.sums)[row_of_values])
             m.d.sync += [bound.eq(read.data) for bound, read in zip(bounds, reads, strict=True)]
             used = Cat(index < looked_up.lanes for index in range(config.scan))
             m.d.sync += fetched_used.eq(Mux(looked_up.skipped, 0, used) if config.experts else used)

@@ -58,6 +58,8 @@ STEADY = (
     "W",
     "other_entries",
     "other_pixels",
+    "other_entries_went",
+    "other_pixels_went",
     "size",
     "stride",
     "pools",
