@@ -89,7 +89,7 @@ class EntryReader(wiring.Component):
             self.takes_place.eq(self.issued & ends_window & current.first_window),
             self.waits.eq(current_valid & ~self.place_free & ends_window & current.first_window),
             self.idle.eq(~current_valid),
-            self.issued.eq(ready & ~self.waits & (self.room | ~self.lists) if config.slots else ready & ~self.waits),
+            self.issued.eq(ready & ~self.waits & self.room if config.slots else ready & ~self.waits),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
