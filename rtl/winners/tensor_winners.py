@@ -26,7 +26,8 @@ class TensorWinners(wiring.Component):
 
     A layer's results wait in a memory while `RisingThreshold` looks for the smallest winner. When it is known they leave, and losers leave
     as zeros: what is smaller, and of those that equal it, all behind the first ones that make up k. Larger is what has the larger value
-    or magnitude; zeros are elements of value 0. Meanwhile the next layer may begin on what has left.
+    or magnitude; zeros are elements of value 0. Meanwhile the next layer may begin on what has left; so that it soon can, `Joiner` joins
+    losers with what is behind them.
 
     Where a threshold is kept, results that do not reach it become zeros as they pass, and none of them waits.
 
@@ -38,10 +39,10 @@ class TensorWinners(wiring.Component):
         waits: results wait for being chosen among, or leave while their layer has not ended.
         full: for one cycle or more, a tensor's results are more than the memory holds.
 
-    Throughput: `survivors` results a cycle, into the memory and out of it.
+    Throughput: `survivors` results a cycle into the memory; out of it, `survivors` to twice as many, as `Joiner` says.
     Latency: none for results that pass; from a tensor's last result to its first winner 6 cycles, and one for each rank by which the
         threshold has still to rise, 256 at most.
-    Cost: that of `RisingThreshold`, and a memory of `winners` results of 28 bits.
+    Cost: that of `RisingThreshold` and of `Joiner`, and a memory of `winners` results of 28 bits.
     """
 
     def __init__(self, config: Config) -> None:
