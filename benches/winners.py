@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skipgrid.golden import Layer, Thresholds, Winners, best_k, coded_bytes, run_network, size_bits
+from skipgrid.golden import Layer, Thresholds, Winners, best_k, coded_bytes, run_layer, run_network, size_bits, smallest_winner
 from skipgrid.host.compiler.codes import shortest_codes
 from skipgrid.host.compiler.program import compile_network
 from skipgrid.host.devices.device import Device
 from skipgrid.host.network import Network
 from skipgrid.rtl.config import Config
 
-from .images import measure_images, recognised
+from .images import ImageResult, measure_images, recognised
 
 SHARES = (1, 0.5, 0.3, 0.2, 0.1)
 RUN = 100  # images whose cycles are counted; what is recognised in all others the golden model says
@@ -25,7 +25,9 @@ class WinnersResult:
 
     Cycles are means over the first `RUN` images, bits over all of them.
     accuracy: the share of images that are recognised. choosing_cycles_per_image: how many of the cycles it takes less when an image comes
-    again, and the thresholds are kept from the first time, with all that equal them; None where none is kept. winners_cycles_per_image:
+    again, and the thresholds are kept from the first time. For that each layer has so many winners that none is left out that equals the
+    smallest one: a kept threshold keeps the same ones, so all that follows is the same in both runs. None where a threshold is kept anyway.
+    winners_cycles_per_image:
     those in which an output waited for being chosen among, or a unit of work for what was chosen. bits_per_image: of the convolutions'
     outputs, coded, with the k of the code that is best for each. bit_exact: all outputs of the accelerator equal the golden model's.
     """
@@ -76,29 +78,46 @@ def bench_winners(
         changed = with_share(network, share, period=period, per_pixel=per_pixel)
         program = compile_network(changed, device.config, *shortest_codes(changed, inputs))
         results = list(measure_images(device, program, inputs[:RUN]))
-        choosing = None
-        if period == 1 and not per_pixel:
-            choosing = _choosing(device, with_share(network, share, period=2), inputs[:RUN]) if share not in (None, 1) else 0.0
+        chosen, known = [], []
+        if period == 1 and not per_pixel and share not in (None, 1):
+            for x in inputs[:RUN]:
+                untied = compile_network(without_ties(changed, x), device.config, program.k_in, program.k_out)
+                first, again = measure_images(device, untied, np.stack([x, x]))
+                chosen.append(first)
+                known.append(again)
         thresholds = Thresholds()
         tensors = [run_network(x, changed.layers, thresholds) for x in inputs]
         found = recognised(network.results(np.stack([outputs[-1] for outputs in tensors])))
         yield WinnersResult(
             share=share,
             accuracy=float((found == labels).mean()),
-            cycles_per_image=float(np.mean([result.cycles for result in results])),
-            choosing_cycles_per_image=choosing,
+            cycles_per_image=_mean_cycles(results),
+            choosing_cycles_per_image=_mean_cycles(chosen) - _mean_cycles(known) if period == 1 and not per_pixel else None,
             winners_cycles_per_image=float(np.mean([result.winners_cycles for result in results])),
             bits_per_image=float(np.mean([_bits(outputs, changed.layers) for outputs in tensors])),
-            bit_exact=all(result.bit_exact_golden for result in results),
+            bit_exact=all(result.bit_exact_golden for result in (*results, *chosen, *known)),
         )
 
 
-def _choosing(device: Device, network: Network, inputs: NDArray[np.integer]) -> float:
-    """Mean of the cycles that an input takes less when it comes again, of a network whose winners have a period of 2."""
-    twice = np.repeat(inputs, 2, axis=0)
-    program = compile_network(network, device.config, *shortest_codes(network, inputs))
-    cycles = [result.cycles for result in measure_images(device, program, twice)]
-    return float(np.mean(cycles[::2]) - np.mean(cycles[1::2]))
+def without_ties(network: Network, x: NDArray[np.integer]) -> Network:
+    """The network with a period of 2, and in each layer as many winners more as there are outputs for x that equal the smallest one."""
+    layers = []
+    for each in network.layers:
+        layer = each
+        if layer.winners is not None:
+            y = run_layer(x, layer.replaced(winners=None))
+            values = y.astype(np.int32) - layer.y.zero_point
+            smallest = smallest_winner(y, layer.y.zero_point, layer.winners.count(y.size))
+            reach = 0 if smallest is None else int((values >= smallest).sum())
+            layer = layer.replaced(winners=Winners(reach, period=2))
+        x = run_layer(x, layer)
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
+
+
+def _mean_cycles(results: list[ImageResult]) -> float:
+    """Of some images; 0 without any."""
+    return float(np.mean([result.cycles for result in results])) if results else 0.0
 
 
 def _bits(outputs: list[NDArray[np.integer]], layers: tuple[Layer, ...]) -> int:

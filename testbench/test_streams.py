@@ -47,6 +47,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {  # of those that follow from no configu
     "Holder": {"shape": 8, "depth": 2},
     "KeptResults": {"position_bits": 12},
     "Packer": {"survivors": 2},
+    "Doubler": {"survivors": 2},
+    "Joiner": {"survivors": 2},
     "RisingThreshold": {"lanes": 2, "count_bits": 8},
     "Narrow": {"shape": Token, "survivors": 2},
     "PoolMerger": {"depth": 16, "position_bits": 5, "count_bits": 4, "width": 2},

@@ -1,6 +1,6 @@
-"""Results that come one or two a cycle, packed two by two."""
+"""Results that come one or two a cycle, packed two by two, and into words of twice as many."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,4 +58,40 @@ class Packer(wiring.Component):
             m.d.sync += waits.eq(Mux(waits, two | ~some, some & ~two & ~first.result.last))
             with m.If(~waits | two):
                 m.d.sync += waiting.eq(Mux(waits, second, first))
+        return m
+
+
+class Doubler(wiring.Component):
+    """Joins two arrays of results to one; the array that ends a tensor is filled up with none where there is no second one.
+
+    survivors: how long the arrays of `source` are; those of `sink` are twice as long.
+
+    Throughput: an array of `source` a cycle. Latency: none, but that the first of two waits for the second.
+    """
+
+    def __init__(self, survivors: int) -> None:
+        self.survivors = survivors
+        arrays = {name: data.ArrayLayout(RankedResult, length) for name, length in (("source", survivors), ("sink", 2 * survivors))}
+        super().__init__({"source": In(stream.Signature(arrays["source"])), "sink": Out(stream.Signature(arrays["sink"]))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        source, sink = self.source, self.sink
+        waits, waiting = Signal(), Signal(source.payload.shape(), reset_less=True)  # the first of two arrays
+        ends = Signal()  # what comes fills an array of the sink, or ends the tensor
+        none = RankedResult.const({"result": {"null": 1}})
+        m.d.comb += [
+            ends.eq(waits | Cat(item.result.last for item in source.payload).any()),
+            sink.valid.eq(source.valid & ends),
+            source.ready.eq(sink.ready | ~ends),
+        ]
+        for place, item in enumerate(source.payload):
+            m.d.comb += [
+                sink.payload[place].eq(Mux(waits, waiting[place], item)),
+                sink.payload[self.survivors + place].eq(Mux(waits, item, none)),
+            ]
+        with m.If(source.valid & source.ready):
+            m.d.sync += waits.eq(~ends)
+            with m.If(~waits):
+                m.d.sync += waiting.eq(source.payload)
         return m

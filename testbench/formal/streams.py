@@ -46,7 +46,8 @@ from skipgrid.rtl.pooling.pixel_places import PixelPlaces
 from skipgrid.rtl.pooling.pool_merger import PoolMerger
 from skipgrid.rtl.pooling.pooled_results import PooledResults
 from skipgrid.rtl.topk.streaming_topk import StreamingTopK
-from skipgrid.rtl.winners.packer import Packer
+from skipgrid.rtl.winners.joiner import Joiner
+from skipgrid.rtl.winners.packer import Doubler, Packer
 from skipgrid.rtl.winners.tensor_winners import TensorWinners
 
 STEADY = (
@@ -73,6 +74,8 @@ QUICK = (
     "pixel-places",
     "pixel-lists",
     "packer",
+    "doubler",
+    "joiner",
     "pool-merger",
     "pooled-results",
     "sums",
@@ -234,11 +237,13 @@ PROPERTIES = (
     rule("encoder-two-short", RunLengthEncoder, 12, "go.eq(~self.words.valid | self.words.ready)", "go.eq(1)", 2, registered=False),
     rule("serial-encoder", SerialEncoder, 50, "emits & ~full & (step | filling)", "emits & (step | filling)"),
     rule("packer", Packer, 8, "sink.ready | ~sink.valid", "1", 2),
+    rule("doubler", Doubler, 8, "sink.ready | ~ends", "1", 2),
+    rule("joiner", Joiner, 8, "with m.If(sink.valid & sink.ready):", "with m.If(sink.valid):", 2),
     rule(
         "tensor-winners",
         TensorWinners,
         22,
-        "moves.eq(~held | sink.ready)",
+        "moves.eq(~held | joiner.source.ready)",
         "moves.eq(1)",
         WINNERS,
         connect=chooses,
@@ -248,7 +253,7 @@ PROPERTIES = (
         "tensor-winners-two",
         TensorWinners,
         22,
-        "moves.eq(~held | sink.ready)",
+        "moves.eq(~held | joiner.source.ready)",
         "moves.eq(1)",
         WINNERS.replaced(scan=2, survivors=2),
         connect=chooses,
