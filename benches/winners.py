@@ -27,9 +27,9 @@ class WinnersResult:
     accuracy: the share of images that are recognised. choosing_cycles_per_image: how many of the cycles it takes less when an image comes
     again, and the thresholds are kept from the first time. For that each layer has so many winners that none is left out that equals the
     smallest one: a kept threshold keeps the same ones, so all that follows is the same in both runs. None where a threshold is kept anyway.
-    winners_cycles_per_image:
-    those in which an output waited for being chosen among, or a unit of work for what was chosen. bits_per_image: of the convolutions'
-    outputs, coded, with the k of the code that is best for each. bit_exact: all outputs of the accelerator equal the golden model's.
+    winners_cycles_per_image: those in which an output waited for being chosen among, or a unit of work for what was chosen.
+    bits_per_image: of the convolutions' outputs, coded, with the k of the code that is best for each. bit_exact: all outputs of the
+    accelerator equal the golden model's.
     """
 
     share: float | None
