@@ -30,7 +30,8 @@ def winners(
     Bits are those of both convolutions' outputs, coded. The plain network has no winners chosen, and nor has a share of 100 %. Choosing
     takes the cycles that a digit takes less when it comes again and its thresholds are known, with so many winners that none is tied with
     a loser: then both runs have the same winners. Waiting cycles are those in which an output waited for being chosen among, or a unit of
-    work for what was chosen: with a period, only in the digits that renew the threshold. Cycles are those of the first 100 digits, of which every output is compared with the golden model's; what is recognised
+    work for what was chosen: with a period, only in the digits that renew the threshold. Cycles are those
+    of the first 100 digits, of which every output is compared with the golden model's; what is recognised
     in all of them is the golden model's too.
 
     Examples:
