@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_models import Graph
+from onnx_models import Branches, Graph, quantised
 from skipgrid.host.execution import run_golden
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.cut import cut_model
@@ -230,3 +230,24 @@ def test_a_bias_of_one_number(shape: tuple[int, ...], tmp_path: Path) -> None:
     assert len(cut.layers) == 1
     tensors = {"x": INPUTS.reshape(-1, 40)[:1]}
     np.testing.assert_array_equal(run_golden(cut, tensors)["y_out"], Reference(cut).outputs(tensors)["y_out"])
+
+
+def test_scales_whose_product_is_infinite(tmp_path: Path) -> None:
+    """Such a layer runs on the host, with nothing else said."""
+    net = Branches(np.random.default_rng(0), x=(1, 2, 5, 5))
+    path = quantised(net.save(tmp_path / "model.onnx", net.conv("x", 3)), net.drawn(1), "QOperator", "uint8", per_channel=False)
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), 3e38), tensor.name))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"x_scale \* weight_scale / y_scale of channel 0 is 3e\+38 \* 3e\+38 / 3e\+38 = inf; supported"):
+        cut_model(path)
+
+
+def test_a_model_without_a_batch_axis(tmp_path: Path) -> None:
+    net = Branches(np.random.default_rng(0), x=(2, 5, 5))
+    out = net.add("Squeeze", net.conv(net.add("Unsqueeze", "x", np.array([0])), 3), np.array([0]))
+    path = quantised(net.save(tmp_path / "model.onnx", out), net.drawn(1), "QDQ", "uint8", per_channel=False)
+    with pytest.raises(ModelError, match=r"is \(1, 2, 5, 5\), but the model's input 'x' has 2 images; .* first axis is the batch: export"):
+        cut_model(path)

@@ -15,7 +15,8 @@ def qlinear_weights(node: Node, axis: int, bias: int | None) -> tuple[Constant, 
     weights = Constant(node.plain(3, "weights"), scale, node.plain(5, "weight zero point"), axis)
     if bias is None or not node.has(bias):
         return weights, None
-    return weights, Constant(node.plain(bias, "bias"), np.atleast_1d(node.scale(1, "input") * scale))
+    with np.errstate(over="ignore"):  # a layer whose scales multiply to infinity is refused with them
+        return weights, Constant(node.plain(bias, "bias"), np.atleast_1d(node.scale(1, "input") * scale))
 
 
 def weights_of(node: Node, weights: Constant, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
