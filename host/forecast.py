@@ -28,8 +28,8 @@ class Forecast:
     """One step of a plan.
 
     on: "accelerator" or "host". names: of its layers or of its nodes. passes: how many starts. load_words: of weights, parameters and
-    programs; stream_words: of its inputs and outputs. weights, channels, layers, features, pixels: so much of the memories with these
-    names it takes, of those of its largest pass.
+    programs; stream_words: of its inputs and outputs. weights, channels, layers, features, pixels, functions: so much of the memories
+    with these names it takes, of those of its largest pass; functions are tables.
     """
 
     on: str
@@ -42,6 +42,7 @@ class Forecast:
     layers: int = 0
     features: int = 0
     pixels: int = 0
+    functions: int = 0
 
 
 def forecast(plan_: Plan) -> list[Forecast]:
@@ -72,6 +73,7 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
             layers=segment.program.descriptors,
             features=max(part.shape[0] * part.shape[2] for part in parts),
             pixels=max(sum(held[number : number + 2]) for number in range(len(held))),
+            functions=len({item.table for item in segment.program.placed} - {None}),
         )
     items: list[tuple[Pass, Placed]] = []
     load = stream = 0
@@ -97,6 +99,7 @@ def _segment(segment: Segment, plan_: Plan) -> Forecast:
         layers=1,
         features=max(item.layer.shape[0] * item.layer.shape[2] for item, _ in items),
         pixels=max(item.layer.shape[1] * item.layer.shape[2] for item, _ in items),
+        functions=max(item.table is not None for _, item in items),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skipgrid.rtl.config import Config
 
 from .console import bar, building, working
-from .images import check_inputs, check_labels, drawn_inputs, read_inputs
+from .images import check_labels, drawn_inputs, read_inputs
 from .interrupts import Interrupted
 
 if TYPE_CHECKING:
@@ -194,9 +194,7 @@ def prepare(config: Config, model: Path, data: Path | None, limit: int | None, *
         classes = 1
         for size in shape:
             classes *= size
-    names = [end.name for end in ends]
-    inputs, labels = read_inputs(data, names, limit) if data else (drawn_inputs(ends, limit or DRAWN), None)
-    check_inputs(inputs, ends)
+    inputs, labels = read_inputs(data, ends, limit) if data else (drawn_inputs(ends, limit or DRAWN), None)
     if labels is not None:
         check_labels(labels, classes)
     if network is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from skipgrid.host.onnx.cut import Rewrite
 
-MEMORIES = ("weights", "channels", "layers", "features", "pixels")
+MEMORIES = ("weights", "channels", "layers", "features", "pixels", "functions")
 
 
 def model_in_onnx(path: Path) -> Path:
@@ -49,8 +49,7 @@ def plan(
 
     A segment's layers run from one start, with all weights resident. Words go over the ports: those that are loaded (weights, parameters,
     programs), and those of the streams. How a large layer is cut and how long its code is depend on the nonzeros of its input; here half
-    of all activations are. Behind each memory's name stands how
-    much of it the accelerator has.
+    of all activations are. Behind each memory's name stands how much of it the accelerator has.
 
     Examples:
 
@@ -67,7 +66,8 @@ def plan(
     planned = plan_model(cut_model(model), config)
     steps = forecast(planned)
     shown = table(f"{model.name} on {config.name}", "step", "where", "what", "passes", "words\nloaded", "words\nstreamed", left=3)
-    limits = [f"{name}\nof {getattr(config, name):,}" for name in MEMORIES]
+    held = [name for name in MEMORIES if getattr(config, name)]
+    limits = [f"{name}\nof {getattr(config, name):,}" for name in held]
     memories = table("What of each memory a step takes", "step", *limits)
     short = dict(zip((names := [name for step in steps for name in step.names]), tails(names), strict=True))
     for number, step in enumerate(steps, 1):
@@ -76,7 +76,7 @@ def plan(
             shown.add_row(str(number), step.on, what, "", "", "")
             continue
         shown.add_row(str(number), step.on, what, f"{step.passes:,}", f"{step.load_words:,}", f"{step.stream_words:,}")
-        memories.add_row(str(number), *(f"{getattr(step, name):,}" for name in MEMORIES))
+        memories.add_row(str(number), *(f"{getattr(step, name):,}" for name in held))
     output.print(shown)
     output.print(memories)
     show_rewritten(planned.rewritten)

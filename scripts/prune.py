@@ -25,7 +25,7 @@ from .console import (
     wrote,
 )
 from .files import BadOption, write
-from .images import check_inputs, check_labels, read_inputs
+from .images import check_labels, read_inputs
 from .model_run import measure, prepare
 
 if TYPE_CHECKING:
@@ -169,8 +169,7 @@ def prune(
         raise BadOption(f"{pattern_name} makes {pattern.share:.3g} of the weights zero, but --weights allows {most:g}; allow as much")
     config = find_config(preset_name)
     cut = cut_model(model_path)
-    tensors, labels = read_inputs(data, [end.name for end in cut.model.inputs], limit)
-    check_inputs(tensors, cut.model.inputs)
+    tensors, labels = read_inputs(data, cut.model.inputs, limit)
     labelled, images = labels is not None, len(next(iter(tensors.values())))
     with working(f"running {model_path} over {images:,} images"):
         scores = scores_of(cut, cut.model.proto, tensors)

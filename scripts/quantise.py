@@ -10,7 +10,7 @@ import typer
 
 from .console import JsonOption, input_file, model_file, notes, output, table, tails, working, write_json, wrote
 from .files import BadOption, write
-from .images import check_inputs, check_labels, read_inputs
+from .images import check_labels, read_inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,8 +105,7 @@ def quantise(
     from skipgrid.host.onnx.quantise import read_float_model, saturates
 
     model = read_float_model(model_path)
-    tensors, labels = read_inputs(data, [end.name for end in model.inputs])
-    check_inputs(tensors, model.inputs)
+    tensors, labels = read_inputs(data, model.inputs)
     some = {name: tensor[:limit] for name, tensor in tensors.items()}
     calibrated, images = (len(next(iter(each.values()))) for each in (some, tensors))
     float_correct = _correct(model_path, tensors, labels, model.batch)

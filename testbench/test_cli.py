@@ -20,10 +20,12 @@ from skipgrid.host.compiler.fits import DoesNotFit
 from skipgrid.host.execution import Runner
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.importer import import_model
+from skipgrid.host.onnx.model import End
 from skipgrid.host.simulation.device import SimulatedDevice
 from skipgrid.rtl.config import PRESETS
 from skipgrid.rtl.register_map import IDENTIFICATION, REGISTERS
 from skipgrid.scripts.cli import app
+from skipgrid.scripts.images import read_inputs
 from skipgrid.scripts.interrupts import Interrupted
 from skipgrid.scripts.model_run import Measured
 from test_onnx_import_graphs import INPUTS, MATRIX, clip, conv, image, outputs, rounded
@@ -386,11 +388,35 @@ IMAGES, LABELS = digits(2)
         ({"images": IMAGES, "labels": np.array([3, 10])}, "image 1 has the label 10, but the model tells 10 classes apart, 0 to 9;"),
         ({"images": IMAGES, "labels": np.array([-1, 3])}, "image 0 has the label -1, but the model"),
         ({"images": IMAGES[:, 0], "labels": LABELS}, "; .reshape(-1, 1, 28, 28) would give them that"),
+        (
+            {"images": np.full((2, 1, 27, 28), np.nan), "labels": LABELS[:1]},
+            "there are 1 labels; one label for each image is needed; the images are float64, but the model's input 'images' is uint8;"
+            " prepare them as for the model's training, and store them with .astype(numpy.uint8); the images' shape is (2, 1, 27, 28), but"
+            " the model's input 'images' is (N, 1, 28, 28); image 0 holds nan, which no 8-bit activation stands for, as does another;",
+        ),
     ],
 )
 def test_run_refuses_data(skipgrid: CommandLine, tmp_path: Path, arrays: dict[str, NDArray[Any]], sentence: str) -> None:
     np.savez(tmp_path / "data.npz", allow_pickle=False, **arrays)
     assert sentence in skipgrid.refuses("run", MODEL, tmp_path / "data.npz")
+
+
+def test_all_that_data_lack_is_said_at_once(tmp_path: Path) -> None:
+    ends = [End("x", (None, 2, 3), np.dtype(np.float32)), End("y", (None, 4), np.dtype(np.float32))]
+    x, y = np.zeros((3, 2, 3), np.float32), np.zeros((3, 4), np.float32)
+    for arrays, sentence in (
+        ({"z": x}, r"has no arrays 'x', 'y'; it has 'z', but the model wants 'x', 'y'"),
+        ({"x": x, "y": y[:2, :3]}, r"has 3 of 'x' and 2 of 'y'; .*; the images' shape is \(2, 3\), but the model's input 'y' is \(N, 4\)"),
+        (
+            {"x": x[:, :1], "y": np.full_like(y, np.inf)},
+            r"the images' shape is \(3, 1, 3\), .*'x' .*; image 0 holds inf in 'y', .* as do 2 others",
+        ),
+        ({"x": x[0, 0, 0], "y": y[0, 0]}, r"'x', 'y' is a single number"),
+        ({"x": x[:0], "y": y[:0]}, "holds no images$"),
+    ):
+        np.savez(tmp_path / "data.npz", allow_pickle=False, **arrays)
+        with pytest.raises(ValueError, match=sentence):
+            read_inputs(tmp_path / "data.npz", ends)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 not an archive"])

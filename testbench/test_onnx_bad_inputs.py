@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_models import Graph
+from onnx_models import Branches, Graph, quantised
 from skipgrid.host.execution import run_golden
 from skipgrid.host.network import ModelError
 from skipgrid.host.onnx.cut import cut_model
@@ -74,6 +74,19 @@ def _straight(model: onnx.ModelProto) -> None:
     model.graph.output[0].CopyFrom(model.graph.input[0])
 
 
+def _scaled(values: dict[int, float]) -> Callable[[onnx.ModelProto], None]:
+    """Other scales of some nodes, by their numbers."""
+
+    def change(model: onnx.ModelProto) -> None:
+        for number, value in values.items():
+            node = model.graph.node[number]
+            scale = numpy_helper.to_array(next(each for each in MODEL.graph.initializer if each.name == node.input[1]))
+            node.input[1] = f"scale of {node.name}"
+            model.graph.initializer.append(numpy_helper.from_array(np.full_like(scale, value), node.input[1]))
+
+    return change
+
+
 def _without_output(model: onnx.ModelProto) -> None:
     del model.graph.output[:]
 
@@ -82,14 +95,42 @@ def _of_another_type(model: onnx.ModelProto) -> None:
     model.graph.initializer[0].data_type = 109
 
 
+def _turned(model: onnx.ModelProto) -> None:
+    nodes = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _several(model: onnx.ModelProto) -> None:
+    model.graph.node[4].domain = "other"
+    _read(3, "nowhere")(model)
+    _read(5, "no_other")(model)
+
+
+OLD = r"opset 9 of ONNX has no DequantizeLinear \(nodes 'x_float', .*\), QuantizeLinear \(node 'y'\): write the model with another opset"
+
 REFUSED: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "external data": (_external, r"is not a valid ONNX model: Data of TensorProto .*missing\.bin"),
-    "a cycle": (_read(0, "y_out"), "is not a valid ONNX model: Nodes in a graph must be topologically sorted"),
-    "a tensor that nobody gives": (_read(3, "nowhere"), "must be topologically sorted, however input 'nowhere'"),
-    "a tensor that two give": (_given(3, "x_float_out"), "'x_float_out' has been used as output names multiple times"),
+    "a cycle": (_read(0, "y_out"), "cannot be run: a circle of nodes, .* has nodes 'x_float', 'conv', 'relu', 'y': break it"),
+    "a node that reads what it gives": (_read(4, "relu_out"), "each waits for another one, has node 'relu': break it"),
+    "a tensor that nobody gives": (_read(3, "nowhere"), "nothing gives 'nowhere', which is read by node 'conv': mend the name"),
+    "a tensor that two give": (_given(3, "x_float_out"), "'x_float_out' is given by nodes 'x_float', 'conv': .*nothing gives 'conv_out'"),
+    "an output that nobody gives": (
+        lambda model: setattr(model.graph.output[0], "name", "nowhere"),
+        "cannot be run: nothing gives the output 'nowhere': mend the name",
+    ),
+    "nodes in another order": (_turned, "is not a valid ONNX model: Nodes in a graph must be topologically sorted.*; export it anew"),
+    "an input without a shape": (
+        lambda model: model.graph.input[0].type.tensor_type.ClearField("shape"),
+        "cannot be run: the input 'x' has no shape: give it one",
+    ),
+    "several faults": (
+        _several,
+        "ONNX Runtime has no other::Relu .*nothing gives 'nowhere', .*; nothing gives 'no_other', ",
+    ),
     "an initializer's type": (_of_another_type, r"is not a valid ONNX model"),
     "no output": (_without_output, "has no output; supported are models that say what they compute"),
-    "no node": (_straight, "nothing of .* would run on the accelerator: it has no Conv, Gemm or MatMul"),
+    "no node": (_straight, "nothing of .* would run on the accelerator: it has no Conv, Gemm or MatMul; run it with ONNX Runtime"),
     "an open size": (
         lambda model: setattr(model.graph.input[0].type.tensor_type.shape.dim[2], "dim_param", "H"),
         r"input 'x' is \(\?, 3, \?, 8\); only the batch may be left open: fix the other sizes with",
@@ -97,7 +138,11 @@ REFUSED: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "a size below zero": (_size(3, -1), r"input 'x' is \(\?, 3, 9, \?\); only the batch may be left open"),
     "no image": (_size(0, 0), "input 'x' holds 0 images; supported is a batch of 1 or more"),
     "a wrong size": (_size(1, 5), "cannot run .*: Non-zero status code returned while running Conv node"),
-    "an old opset": (lambda model: setattr(model.opset_import[0], "version", 1), "No Op registered for DequantizeLinear"),
+    "an old opset": (lambda model: setattr(model.opset_import[0], "version", 9), OLD),
+    "an operator that is none": (
+        lambda model: setattr(model.graph.node[4], "op_type", "Bend"),
+        r"ONNX Runtime has no Bend \(node 'relu'\)",
+    ),
 }
 
 
@@ -110,14 +155,28 @@ def test_what_is_refused(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, np.nan, np.inf])
-@pytest.mark.parametrize(("number", "what"), [(0, "the input scale"), (2, "a weight scale is"), (5, "the output scale")])
-def test_scales_that_are_none(number: int, what: str, value: float, tmp_path: Path) -> None:
-    def change(model: onnx.ModelProto) -> None:
-        node = model.graph.node[number]
-        tensor = next(each for each in model.graph.initializer if each.name == node.input[1])
-        tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), value), tensor.name))
+@pytest.mark.parametrize("number", [0, 2, 5])
+def test_scales_that_are_none(number: int, value: float, tmp_path: Path) -> None:
+    """Of the input, of the weights, of the output."""
+    with pytest.raises(
+        ModelError, match=rf"a scale is {value:.6g} in nodes? .*'{MODEL.graph.node[number].name}'.*; supported are positive"
+    ):
+        cut_model(changed(tmp_path, _scaled({number: value})))
 
-    with pytest.raises(ModelError, match=rf"{what}.* {value:.6g}"):
+
+def test_all_scales_that_are_none_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"a scale is nan in node 'x_float'; a scale is 0 in nodes 'constant5_dequantize', 'y'; supported"):
+        cut_model(changed(tmp_path, _scaled({0: np.nan, 2: 0, 5: 0})))
+
+
+def test_two_inputs_whose_sizes_are_open(tmp_path: Path) -> None:
+    """Both are named at once."""
+
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", "L"]))
+        model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "H"
+
+    with pytest.raises(ModelError, match=r"input 'x' is \(\?, 3, \?, 8\) and 'z' is \(\?, \?\); only the batch .* --input_name x"):
         cut_model(changed(tmp_path, change))
 
 
@@ -171,3 +230,24 @@ def test_a_bias_of_one_number(shape: tuple[int, ...], tmp_path: Path) -> None:
     assert len(cut.layers) == 1
     tensors = {"x": INPUTS.reshape(-1, 40)[:1]}
     np.testing.assert_array_equal(run_golden(cut, tensors)["y_out"], Reference(cut).outputs(tensors)["y_out"])
+
+
+def test_scales_whose_product_is_infinite(tmp_path: Path) -> None:
+    """Such a layer runs on the host, with nothing else said."""
+    net = Branches(np.random.default_rng(0), x=(1, 2, 5, 5))
+    path = quantised(net.save(tmp_path / "model.onnx", net.conv("x", 3)), net.drawn(1), "QOperator", "uint8", per_channel=False)
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), 3e38), tensor.name))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"x_scale \* weight_scale / y_scale of channel 0 is 3e\+38 \* 3e\+38 / 3e\+38 = inf; supported"):
+        cut_model(path)
+
+
+def test_a_model_without_a_batch_axis(tmp_path: Path) -> None:
+    net = Branches(np.random.default_rng(0), x=(2, 5, 5))
+    out = net.add("Squeeze", net.conv(net.add("Unsqueeze", "x", np.array([0])), 3), np.array([0]))
+    path = quantised(net.save(tmp_path / "model.onnx", out), net.drawn(1), "QDQ", "uint8", per_channel=False)
+    with pytest.raises(ModelError, match=r"is \(1, 2, 5, 5\), but the model's input 'x' has 2 images; .* first axis is the batch: export"):
+        cut_model(path)

@@ -12,6 +12,7 @@ from onnx_models import Branches, quantised
 from skipgrid.benches.fuzz.trials import SMALL
 from skipgrid.golden import run_layer
 from skipgrid.host.execution import Runner, run_golden
+from skipgrid.host.forecast import forecast
 from skipgrid.host.onnx.cut import Cut, cut_model
 from skipgrid.host.onnx.runtime import Reference
 from skipgrid.host.plan import plan_model
@@ -231,3 +232,19 @@ def test_a_compiled_model_has_its_tables(skipgrid: CommandLine, tmp_path: Path) 
     first, second = next(packet["descriptors"] for packet in segment["packets"] if packet["target"] == "PROGRAM")
     assert first["looked_up"] == 1
     assert "looked_up" not in second
+
+
+def test_a_plan_counts_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a segment those that differ, of a layer in passes its own; where an accelerator holds none, no column is shown."""
+    net = Branches(np.random.default_rng(6), x=(1, 3, 8, 8))
+    x = FUNCTIONS["sigmoid"](net, net.conv(FUNCTIONS["leaky"](net, net.conv("x", 12, relu=False)), 12, relu=False))
+    cut = made(net.conv(x, 4, relu=False), net=net, folder=tmp_path)
+    whole = preset("1x8")
+    assert [step.functions for step in forecast(plan_model(cut, whole)) if step.on == "accelerator"] == [2]
+    few = whole.replaced(channels=8)
+    steps = [step for step in forecast(plan_model(cut, few)) if step.on == "accelerator"]
+    assert [step.functions for step in steps] == [1, 1, 0]
+    assert steps[0].passes > 1
+    plan = CommandLine(capsys)
+    assert "functions" in plan("plan", cut.model.path, "--preset", "1x8").output
+    assert "functions" not in plan("plan", cut.model.path, "--preset", "1x8", "--set", "functions=0").output

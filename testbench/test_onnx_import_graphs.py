@@ -228,15 +228,15 @@ REFUSED: dict[str, tuple[Callable[[], Graph], str]] = {
     ),
     "no scale": (
         lambda: rounded(conv(image()), scale=np.float32(np.inf)),
-        r"'y' \(QuantizeLinear\): the output scale must be one positive float32; here it is inf",
+        r"a scale is inf in node 'y'; supported are positive numbers: quantise it anew",
     ),
     "scale of 0": (
         lambda: rounded(conv(Graph((C, 9, 8), "uint8").add("DequantizeLinear", "x_float", np.float32(0), np.uint8(7)))),
-        r"'x_float' \(DequantizeLinear\): the input scale must be one positive float32; here it is 0;",
+        r"a scale is 0 in node 'x_float'; supported are positive numbers",
     ),
     "weight scale": (
         lambda: rounded((g := image()).add("Conv", "conv", g.dequantised(WEIGHTS, np.float32(-0.5), np.int8(0)))),
-        r"'conv' \(Conv\): a weight scale is -0.5; supported are positive float32 numbers",
+        r"a scale is -0.5 in node 'constant2_dequantize'; supported are positive numbers",
     ),
     "bias scale": (
         lambda: rounded(conv(g := image(), bias=g.dequantised(BIAS, W_SCALE, ZEROS.astype(np.int32)))),
@@ -364,7 +364,7 @@ def test_operators_of_other_domains_are_not_taken_for_onnxs(tmp_path: Path) -> N
     next(node for node in model.graph.node if node.op_type == "Conv").domain = "my.domain"
     model.opset_import.append(onnx.helper.make_opsetid("my.domain", 1))
     onnx.save(model, tmp_path / "model.onnx")
-    with pytest.raises(ModelError, match=r"cannot run .*model\.onnx: .*my\.domain"):
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be run: ONNX Runtime has no my\.domain::Conv \(node 'conv'\)"):
         import_model(tmp_path / "model.onnx")
 
 

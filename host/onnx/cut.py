@@ -123,8 +123,9 @@ def cut_model(path: str | Path, *, host_only: bool = False) -> Cut:
     layers, why = _layers(model)
     if not layers and not host_only:
         named = {node.name: node for node in model.nodes}
-        reasons = "; ".join(f"node {named[name]}: {reason}" for name, reason in why.items()) or "it has no Conv, Gemm or MatMul"
-        raise ModelError(f"nothing of {path} would run on the accelerator: {reasons}")
+        reasons = "; ".join(f"node {named[name]}: {reason}" for name, reason in why.items())
+        none = "it has no Conv, Gemm or MatMul; run it with ONNX Runtime alone"
+        raise ModelError(f"nothing of {path} would run on the accelerator: {reasons or none}")
     claimed = {node.name for found in layers for node in found.nodes}
     computed = [node for node in model.nodes if node.name not in claimed and node.operator not in PAIR and not is_move(node)]
     needed = _needed(model, layers)

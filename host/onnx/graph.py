@@ -55,7 +55,7 @@ class Node:
     @property
     def reads(self) -> list[str]:
         """The tensors that it reads, those too that only its subgraphs name."""
-        return list(_reads(self.proto))
+        return list(reads(self.proto))
 
     def refuse(self, problem: str) -> NoReturn:
         """Raise ModelError about this node."""
@@ -103,8 +103,6 @@ class Node:
         value = self.plain(index, f"{what} scale")
         if value.dtype != np.float32 or value.size != 1:
             self.refuse(f"the {what} scale must be one positive float32; here it is {value.dtype} of shape {value.shape}")
-        if not 0 < value.item() < np.inf:
-            self.refuse(f"the {what} scale must be one positive float32; here it is {value.item():.6g}; calibrate with images that differ")
         return np.float32(value.item())
 
     def activation(self, index: int, what: str, default: Dtype) -> Activation:
@@ -117,13 +115,14 @@ class Node:
         return Activation("uint8" if value.dtype == np.uint8 else "int8", int(value.item()))
 
 
-def _reads(proto: onnx.NodeProto) -> Iterator[str]:
+def reads(proto: onnx.NodeProto) -> Iterator[str]:
+    """The tensors that a node reads, those too that only its subgraphs name."""
     yield from filter(None, proto.input)
     for attribute in proto.attribute:
         for graph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
             own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
             own |= {name for inner in graph.node for name in inner.output}
-            read = [name for inner in graph.node for name in _reads(inner)] + [value.name for value in graph.output]
+            read = [name for inner in graph.node for name in reads(inner)] + [value.name for value in graph.output]
             yield from (name for name in read if name not in own)
 
 

@@ -122,7 +122,10 @@ class _Growth:
         before = self._before(node, stored)
         self.source = before[0].inputs[0] if before else node.inputs[0]
         if model.sizes[self.source][:1] != (model.batch,):
-            node.refuse(f"its input {self.source!r} is {model.sizes[self.source]}; supported are tensors whose first axis is the batch")
+            node.refuse(
+                f"its input {self.source!r} is {model.sizes[self.source]}, but the model's input {model.inputs[0].name!r} has"
+                f" {model.batch:,} image{'s' * (model.batch > 1)}; supported are tensors whose first axis is the batch: export the model so"
+            )
         if model.varies(self.source):
             node.refuse(f"the size of its input {self.source!r} depends on what the model is given; supported are sizes that are fixed")
         size = model.sizes[self.source][1:]

@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..network import ModelError
+from .faults import graph_faults, scale_faults
 from .graph import INT8, QUANTISE, QUANTISED, UINT8, Constant, Node, first_line
 from .pairs import join_pairs
 from .session import ask, opened
@@ -67,6 +68,8 @@ class Model:
         self.sizes, self.dtypes = self._sizes()
         self._varying = Varying(self.proto)
         self.every_node = tuple(self._fold())
+        if wrong := scale_faults(graph, self.constants):
+            raise ModelError(f"{path}: {'; '.join(wrong)}; supported are positive numbers: quantise it anew, with images that differ")
         for end in self.outputs:
             if end.name in self.constants:
                 values = self.constants[end.name].values
@@ -167,17 +170,18 @@ class Model:
 
 def batch_of(inputs: Sequence[End]) -> int:
     """Images at once, for a model with these inputs; ModelError if sizes other than the batch are open, or if inputs differ in it."""
-    found: dict[int | None, str] = {}
-    for each in inputs:
-        if not each.shape:
-            raise ModelError(f"the model's input {each.name!r} is a single number; supported are tensors with a batch")
-        if None in each.shape[1:]:
-            sizes = ", ".join("?" if size is None else str(size) for size in each.shape)
-            raise ModelError(
-                f"the model's input {each.name!r} is ({sizes}); only the batch may be left open: fix the other sizes with"
-                " python -m onnxruntime.tools.make_dynamic_shape_fixed"
-            )
-        found[each.shape[0]] = each.name
+    single = [repr(each.name) for each in inputs if not each.shape]
+    if single:
+        raise ModelError(f"the model's input {' and '.join(single)} is a single number; supported are tensors with a batch")
+    open_ends = [each for each in inputs if None in each.shape[1:]]
+    if open_ends:
+        sizes = {each.name: ", ".join("?" if size is None else str(size) for size in each.shape) for each in open_ends}
+        listed = " and ".join(f"{name!r} is ({shape})" for name, shape in sizes.items())
+        raise ModelError(
+            f"the model's input {listed}; only the batch may be left open: fix the other sizes with"
+            f" python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name {open_ends[0].name} --input_shape SIZES IN.onnx OUT.onnx"
+        )
+    found = {each.shape[0]: each.name for each in inputs}
     fixed = {size: name for size, name in found.items() if size is not None}
     if len(fixed) > 1:
         listed = " and ".join(f"{name!r} takes {size}" for size, name in fixed.items())
@@ -189,12 +193,18 @@ def read_model(path: Path) -> onnx.ModelProto:
     """The file, whatever its numbers are; OSError if it is not there, ModelError if it is no ONNX model."""
     try:
         model = onnx.load(path)
-        _check(model, path)
-        _write_out(model.graph)
+        faults = graph_faults(model)
+        if not faults:
+            _check(model, path)
+            _write_out(model.graph)
     except OSError:
         raise
     except Exception as error:  # of protocol buffers, of the checker, of external data: a damaged file can meet any of them
-        raise ModelError(f"{path} is not a valid ONNX model: {first_line(error)}") from error
+        raise ModelError(
+            f"{path} is not a valid ONNX model: {first_line(error).rstrip('.')}; export it anew, or copy it with all its files"
+        ) from error
+    if faults:
+        raise ModelError(f"{path} cannot be run: {'; '.join(faults)}")
     for proto in model.graph.node:
         texts = (proto.name, proto.op_type, proto.domain, *proto.input, *proto.output)
         if wrong := [text for text in texts if not isinstance(text, str)]:

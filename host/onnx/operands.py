@@ -15,7 +15,8 @@ def qlinear_weights(node: Node, axis: int, bias: int | None) -> tuple[Constant, 
     weights = Constant(node.plain(3, "weights"), scale, node.plain(5, "weight zero point"), axis)
     if bias is None or not node.has(bias):
         return weights, None
-    return weights, Constant(node.plain(bias, "bias"), np.atleast_1d(node.scale(1, "input") * scale))
+    with np.errstate(over="ignore"):  # a layer whose scales multiply to infinity is refused with them
+        return weights, Constant(node.plain(bias, "bias"), np.atleast_1d(node.scale(1, "input") * scale))
 
 
 def weights_of(node: Node, weights: Constant, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -29,9 +30,6 @@ def weights_of(node: Node, weights: Constant, axis: int) -> tuple[NDArray[np.int
         values, zero_point = (values.astype(np.uint8) ^ np.uint8(128)).view(np.int8), np.zeros(1, np.int8)  # the same numbers
     if values.dtype != np.int8 or np.any(zero_point):
         node.refuse("asymmetric weights are not supported; supported are int8 weights with zero point 0, and uint8 ones with 128")
-    if not (np.isfinite(weights.scale).all() and (weights.scale > 0).all()):
-        wrong = weights.scale.reshape(-1)[~(np.isfinite(weights.scale.reshape(-1)) & (weights.scale.reshape(-1) > 0))][0]
-        node.refuse(f"a weight scale is {wrong:.6g}; supported are positive float32 numbers")
     channels, scales = values.shape[axis], weights.scale.size
     if scales != 1 and (weights.axis != axis or weights.scale.shape != (channels,)):
         node.refuse(f"{scales} weight scales along axis {weights.axis} are not supported; supported is 1, or {channels} along axis {axis}")
