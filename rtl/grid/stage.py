@@ -141,8 +141,8 @@ class GridStage(wiring.Component):
         ]
         if config.slots:
             known = [self.layer.lists, self.layer.slots]
-            if config.spread:  # each half of the rows is a place
-                known = [near(m, value, number * 2 // config.rows) for value in known]
+            if config.spread:  # a register in each half of the rows, and from there one for each row of a pair
+                known = [near(m, near(m, value, number * 2 // config.rows), number % 2) for value in known]
             m.d.comb += [row.lists.eq(known[0]), row.slots.eq(known[1])]
         for name, event in zip(ROW_EVENTS, (row.issued, row.waits, row.idle & fetcher.busy), strict=True):
             events[name].append(event)
