@@ -118,9 +118,10 @@ class ProcessingElement(wiring.Component):
             index = Signal(config.index_bits, reset_less=True)
             m.d.sync += index.eq(self.index)
         last_index = Signal(config.index_bits, reset_less=True)
-        summed, left = Signal(slots), Signal(slots)  # slots that have sums: of this window, and of the one that is drained
+        # Slots that have sums: of this window, and of the one that is drained. A window's first look-up empties them, and not a reset.
+        summed, left = Signal(slots, reset_less=True), Signal(slots, reset_less=True)
         adds = Signal(slots)  # a sum is stored
-        again = Signal()  # it adds to the last sum
+        again = Signal(reset_less=True)  # it adds to the last sum
         old = Signal(signed(32), reset_less=True)
         reads = []
         for name, address in (("sums", Cat(index, look_up.bank)), ("drained", Cat(commit.slot, ~commit.bank))):
