@@ -22,13 +22,11 @@ def blocks(columns: Iterable[int], line: int) -> list[str]:
     return [f"X{column + 2 * place}/Y{line}/EBR{place}" for column in columns for place in range(4)]
 
 
-def grid_of_128(*, lists: bool = False) -> dict[str, str]:
+def grid_of_128() -> dict[str, str]:
     """The places of 4 rows of 32 lanes, with 4,096 weights each, 8,192 entries and 512 channels, on an LFE5U-85F; by their cells' names.
 
     Each pair of rows has half of the die, with the weights that both multiply between its multipliers. Entries and pointers of a row lie
     in the line through the middle, and at the centre what all rows share.
-
-    lists: half of a lane's weights give their places to the lists' indices, of two lanes in one block.
     """
     above, upper, lower, edge = BLOCKS
     halves = (
@@ -53,11 +51,9 @@ def grid_of_128(*, lists: bool = False) -> dict[str, str]:
         for lane in range(32):
             for row in (2 * pair, 2 * pair + 1):
                 plan[f"system.accelerator.grid.row{row}.lane{lane}.multiplier.mult"] = next(free)
-            places = next(stored), next(stored)
-            of_lane = [f"weights{pair}.lanes{lane // 4 * 4}.block{8 * (lane % 4) + half}" for half in ((0,) if lists else (0, 4))]
-            if lists and lane % 2 == 0:
-                of_lane.append(f"indices{pair}.lanes{lane // 8 * 8}.block{8 * (lane % 8 // 2)}")
-            plan |= zip((f"system.accelerator.grid.{block}" for block in of_lane), places, strict=False)
+            for half in range(2):
+                block = f"lanes{lane // 4 * 4}.block{8 * (lane % 4) + 4 * half}"
+                plan[f"system.accelerator.grid.weights{pair}.{block}"] = next(stored)
     for row, groups in enumerate((LEFT[:3], LEFT[3:6], RIGHT[:3], RIGHT[3:])):
         banks = [*(f"entries{row}.bank0.0.{number}" for number in range(10)), f"starts{row}.bank0.0.0", f"ends{row}.bank0.0.0"]
         plan |= zip((f"system.accelerator.input.memory.{name}" for name in banks), blocks(groups, upper), strict=True)
