@@ -59,7 +59,7 @@ figures: install
 	$(BIN)/skipgrid figures
 
 boards: install
-	for board in icebreaker ulx3s-25f ulx3s-25f-lists ulx3s-85f tang-nano-9k; do $(BIN)/skipgrid build --board $$board --seeds 4 --record || exit 1; done
+	for board in icebreaker ulx3s-25f ulx3s-25f-lists ulx3s-85f ulx3s-85f-lists tang-nano-9k; do $(BIN)/skipgrid build --board $$board --seeds 4 --record || exit 1; done
 	$(BIN)/skipgrid boards --write-readme
 
 docs: install

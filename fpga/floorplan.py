@@ -22,11 +22,12 @@ def blocks(columns: Iterable[int], line: int) -> list[str]:
     return [f"X{column + 2 * place}/Y{line}/EBR{place}" for column in columns for place in range(4)]
 
 
-def grid_of_128() -> dict[str, str]:
+def grid_of_128(*, lists: bool = False) -> dict[str, str]:
     """The places of 4 rows of 32 lanes, with 4,096 weights each, 8,192 entries and 512 channels, on an LFE5U-85F; by their cells' names.
 
+    lists: with 2,048 weights each, and lists of them: the numbers of two lanes' slots lie beside these lanes' weights.
     Each pair of rows has half of the die, with the weights that both multiply between its multipliers. Entries and pointers of a row lie
-    in the line through the middle, and at the centre what all rows share.
+    in the line through the middle, and at the centre what all rows share, with the requantiser's multipliers.
     """
     above, upper, lower, edge = BLOCKS
     halves = (
@@ -51,15 +52,19 @@ def grid_of_128() -> dict[str, str]:
         for lane in range(32):
             for row in (2 * pair, 2 * pair + 1):
                 plan[f"system.accelerator.grid.row{row}.lane{lane}.multiplier.mult"] = next(free)
-            for half in range(2):
-                block = f"lanes{lane // 4 * 4}.block{8 * (lane % 4) + 4 * half}"
-                plan[f"system.accelerator.grid.weights{pair}.{block}"] = next(stored)
+            places = next(stored), next(stored)
+            of_lane = [f"weights{pair}.lanes{lane // 4 * 4}.block{8 * (lane % 4) + half}" for half in ((0,) if lists else (0, 4))]
+            if lists and lane % 2 == 0:
+                of_lane.append(f"indices{pair}.lanes{lane // 8 * 8}.block{8 * (lane % 8 // 2)}")
+            plan |= zip((f"system.accelerator.grid.{block}" for block in of_lane), places, strict=False)
     for row, groups in enumerate((LEFT[:3], LEFT[3:6], RIGHT[:3], RIGHT[3:])):
         banks = [*(f"entries{row}.bank0.0.{number}" for number in range(10)), f"starts{row}.bank0.0.0", f"ends{row}.bank0.0.0"]
         plan |= zip((f"system.accelerator.input.memory.{name}" for name in banks), blocks(groups, upper), strict=True)
     shared = ["control.sequencer.program*.0.0", *(f"output.requantiser0.{name}.0.0" for name in ("bias", "scale"))]
     bounds = [f"output.drain.{name}.0.{number}" for name in ("upper", "lower") for number in range(8)]
     link = [f"system.link.executor.{name}.memory.0.0" for name in ("requests", "answers")]
+    products = [f"output.requantiser0.product_{name}*MULT18X18D*" for name in ("TRELLIS", "low_high", "high_low", "high_high")]
     plan |= zip((f"system.accelerator.{name}" for name in shared), blocks(LEFT[6:], upper), strict=False)
+    plan |= zip((f"system.accelerator.{name}" for name in products), multipliers(LEFT[6:], MULTIPLIERS[1]), strict=True)
     plan |= zip((f"system.accelerator.{name}" for name in bounds), blocks((*LEFT[5:], *RIGHT[:2]), above), strict=True)
     return plan | dict(zip(link, blocks(LEFT[6:], edge), strict=False))

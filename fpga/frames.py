@@ -1,7 +1,7 @@
 """Frames in block memory: requests as they come, answers until they are acknowledged, and the CRC of both."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -90,6 +90,8 @@ class RequestBuffer(wiring.Component):
 class AnswerBuffer(wiring.Component):
     """The last answers, coded (COBS) as they are written, and sent from the oldest that has not been sent.
 
+    All that comes from its executor waits in registers for a cycle: what decides on it takes most of a cycle itself.
+
     Members:
         number: of the answer that is written; when it grows, that answer is sent.
         begin: start an answer. put: append `data`. close, delimit: end it, one cycle each, in this order.
@@ -121,21 +123,24 @@ class AnswerBuffer(wiring.Component):
         m.submodules.memory = memory = Memory(shape=8, depth=WINDOW * SLOT_BYTES, init=[])
         write, read = memory.write_port(), memory.read_port()
         slot_bits = (WINDOW - 1).bit_length()
+        names = ("number", "begin", "put", "data", "close", "delimit", "repeat", "first", "renew")
+        came = Signal(data.StructLayout({name: len(getattr(self, name)) for name in names}))
+        m.d.sync += [came[name].eq(getattr(self, name)) for name in names]
 
         # A zero is replaced by the distance to the next one, so it is written when that one comes.
         filled, code_at, distance = (Signal(range(SLOT_BYTES), name=name) for name in ("filled", "code_at", "distance"))
         code = Signal()
         m.d.comb += [
-            code.eq((self.data == 0) | self.close | self.delimit),
-            write.en.eq(self.put | self.close | self.delimit),
-            write.addr.eq(Cat(Mux(code, code_at, filled), self.number[:slot_bits])),
-            write.data.eq(Mux(code, Mux(self.delimit, 0, distance), self.data)),
+            code.eq((came.data == 0) | came.close | came.delimit),
+            write.en.eq(came.put | came.close | came.delimit),
+            write.addr.eq(Cat(Mux(code, code_at, filled), came.number[:slot_bits])),
+            write.data.eq(Mux(code, Mux(came.delimit, 0, distance), came.data)),
         ]
         with m.If(write.en):
             m.d.sync += [filled.eq(filled + 1), distance.eq(distance + 1)]
             with m.If(code):
                 m.d.sync += [code_at.eq(filled), distance.eq(1)]
-        with m.If(self.begin):
+        with m.If(came.begin):
             m.d.sync += [filled.eq(1), code_at.eq(0), distance.eq(1)]
 
         following, slot, index = Signal(range(2 * WINDOW)), Signal(slot_bits), Signal(range(SLOT_BYTES))
@@ -143,11 +148,11 @@ class AnswerBuffer(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [slot.eq(following), index.eq(0)]
-                with m.If(following != self.number):
+                with m.If(following != came.number):
                     m.d.sync += following.eq(following + 1)
                     m.next = "READ"
-                with m.Elif(self.repeat):
-                    m.d.sync += following.eq(self.first)
+                with m.Elif(came.repeat):
+                    m.d.sync += following.eq(came.first)
             with m.State("READ"), m.If(read.en):
                 m.next = "SEND"
             with m.State("SEND"):
@@ -157,7 +162,7 @@ class AnswerBuffer(wiring.Component):
                     m.next = "READ"
                     with m.If((read.data == 0) | index.all()):  # a slot that was never written may hold no delimiter
                         m.next = "IDLE"
-        with m.If(self.renew):
+        with m.If(came.renew):
             m.d.sync += following.eq(0)
         return m
 

@@ -96,34 +96,24 @@ class PerformanceCounters(wiring.Component):
             following.eq(Mux(turn == len(self.names) - 1, 0, turn + 1)),
             stores.eq(~self.layer_done & ~layer_looked_up),
         ]
-        # What is added to what, and where the sum goes: where rows are spread, all of it waits for the next cycle. The serial forms are
-        # without the names between, by which synthesis would map the counters otherwise, and on small FPGAs slower.
-        base, total = Signal(32), Signal(33)
-        first = Mux(self.layer_done | (stores & fresh.any()), 0, read.data)
-        enabled, place = ~layer_looked_up | self.layer_done, Mux(self.layer_done, LAYERS_BASE + self.layer, turn)
-        of_this_run, is_found = stores & ~fresh.any() & ~self.clear, right & ~self.layer_done
-        if self.config.serial:
-            m.d.comb += [base.eq(first), total.eq(base + added)]
-            summed, counted = turn, of_this_run
-        else:
-            addend, address, enable = Signal(32), Signal.like(write.addr), Signal()
-            summed, counted = Signal.like(turn), Signal()  # whose turn it is; the sum is of this run
-            chosen = m.d.sync if self.config.spread else m.d.comb
-            chosen += [
-                base.eq(first),
-                addend.eq(added),
-                address.eq(place),
-                enable.eq(enabled),
-                summed.eq(turn),
-                counted.eq(of_this_run),
-                self.found.eq(is_found),
-            ]
-            m.d.comb += [total.eq(base + addend), write.en.eq(enable), write.addr.eq(address), write.data.eq(total), self.value.eq(total)]
-            counted = counted & ~self.clear
+        # What is added to what, and where the sum goes: where rows are spread, all of it waits for the next cycle.
+        base, addend, total, address, enable = Signal(32), Signal(32), Signal(33), Signal.like(write.addr), Signal()
+        summed, counted = Signal.like(turn), Signal()  # whose turn it is; the sum is of this run
+        chosen = m.d.sync if self.config.spread else m.d.comb
+        chosen += [
+            base.eq(Mux(self.layer_done | (stores & fresh.any()), 0, read.data)),
+            addend.eq(added),
+            address.eq(Mux(self.layer_done, LAYERS_BASE + self.layer, turn)),
+            enable.eq(~layer_looked_up | self.layer_done),
+            summed.eq(turn),
+            counted.eq(stores & ~fresh.any() & ~self.clear),
+            self.found.eq(right & ~self.layer_done),
+        ]
+        m.d.comb += [total.eq(base + addend), write.en.eq(enable), write.addr.eq(address), write.data.eq(total), self.value.eq(total)]
         for number, (register, event) in enumerate(zip(waiting, events, strict=True)):
             m.d.sync += register.eq(Mux(stores & (turn == number), 0, register) + event)
         for number, carry in carries:
-            m.d.sync += carry.eq(counted & total[32] & (summed == number))
+            m.d.sync += carry.eq(counted & ~self.clear & total[32] & (summed == number))
         with m.If(stores):
             m.d.sync += fresh.eq(fresh - fresh.any())
         m.d.sync += layer_cycles.eq(Mux(self.layer_done, 1, layer_cycles + self.busy))
@@ -132,15 +122,11 @@ class PerformanceCounters(wiring.Component):
 
         # A layer's end takes the write port, and its look-up the read port, instead of a counter, whose turn comes then.
         looks_up_layer = self.read & self.of_layer & ~layer_looked_up & stores
-        if self.config.serial:
-            m.d.comb += [write.en.eq(enabled), write.addr.eq(place), write.data.eq(total)]
         m.d.comb += [
             read.en.eq(~self.layer_done),
             read.addr.eq(Mux(looks_up_layer, LAYERS_BASE + self.index[: self.layer_bits], Mux(stores, following, turn))),
             right.eq(self.read & Mux(self.of_layer, layer_looked_up, ~layer_looked_up & (self.index[:4] == turn))),
         ]
-        if self.config.serial:
-            m.d.comb += [self.found.eq(is_found), self.value.eq(total)]
         with m.If(stores):
             m.d.sync += turn.eq(following)
         with m.If(~self.layer_done):

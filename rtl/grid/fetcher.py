@@ -176,11 +176,14 @@ class RangeFetcher(wiring.Component):
             looks_up += [arrived.eq(looked_up), arrived_any.eq(looked_up_any), arrived_range.eq(looked_up_range)]
             under_way = asked | looked_up
             looked_up, looked_up_any, looked_up_range = arrived, arrived_any, arrived_range
+        some = Signal(reset_less=True)  # the range found has entries
+        count_bits = len(found_range.count)
         finds_out = [
             found.eq(looked_up),
             found_range.eq(looked_up_range),
             found_range.start.eq(range_start),
             found_range.count.eq(Mux(looked_up_any, range_end - range_start, 0)),
+            some.eq(looked_up_any & (range_end[:count_bits] != range_start[:count_bits])),
         ]
         with m.If(advance):
             m.d.sync += looks_up
@@ -191,10 +194,9 @@ class RangeFetcher(wiring.Component):
             m.d.comb += finds_out
 
         # Last stage: hold a range back until it is known whether it is its window's last.
-        some, arrives, closes = Signal(), Signal(), Signal()
+        arrives, closes = Signal(), Signal()
         pending, pending_range = Signal(), Signal(range_layout(config), reset_less=True)
         m.d.comb += [
-            some.eq(found_range.count.any()),
             closes.eq(found & found_range.end & ~some & pending & ~pending_range.end),  # the range held is its window's last
             arrives.eq(found & (some | found_range.end) & ~closes),  # it has entries, or stands for a window that has none
             ranges.valid.eq(pending & (pending_range.end | closes | arrives)),

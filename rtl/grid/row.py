@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -25,7 +25,7 @@ class EntryReader(wiring.Component):
         positive_max: coded bytes above it stand for byte - 256.
         ranges: what to read.
         entries: the row's reads of them.
-        place_free: 0 holds the last entry of a unit's first window back.
+        place_free: 0 holds the last entry of a unit's first window back; not where the layer has lists.
         issued: an entry (or a window without any) is read in this cycle. waits: one waits for a place. idle: there is no range.
         takes_place: it ends a unit's first window, so a place for the unit's sums is taken. ends_unit: it ends the unit's last window.
         Where lists are built, and the layer has lists (lists is 1): tap: of each entry, and of a window without any, as long as there is
@@ -81,24 +81,27 @@ class EntryReader(wiring.Component):
         first = Signal(init=1)  # of the window
         ends_range, ends_window = Signal(), Signal()
         pauses = Signal()  # for a cycle between windows, in which serial PEs empty their accumulators
+        needs_place = Signal()  # the current entry ends a unit's first window
         ready = current_valid & ~pauses
         if config.serial:
             m.d.sync += pauses.eq(self.issued & ends_window)
         m.d.comb += [
             ends_window.eq(ends_range & current.end),
             self.takes_place.eq(self.issued & ends_window & current.first_window),
-            self.waits.eq(current_valid & ~self.place_free & ends_window & current.first_window),
+            self.waits.eq(needs_place & ~self.place_free),
             self.idle.eq(~current_valid),
             self.issued.eq(ready & ~self.waits & self.room if config.slots else ready & ~self.waits),
             self.ends_unit.eq(self.issued & ends_window & current.last_window),
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
+        coming, ends, coming_ends = self.ranges.payload, current.count <= 2, self.ranges.payload.count <= 1
+        of_units = ~self.lists if config.slots else Const(1)  # places are
         with m.If(self.issued):
             m.d.sync += [current.start.eq(current.start + 1), current.count.eq(current.count - 1), first.eq(ends_window)]
-            m.d.sync += ends_range.eq(current.count <= 2)
+            m.d.sync += [ends_range.eq(ends), needs_place.eq(ends & current.end & current.first_window & of_units)]
         with m.If(self.ranges.ready):
-            m.d.sync += [current.eq(self.ranges.payload), current_valid.eq(self.ranges.valid)]
-            m.d.sync += ends_range.eq(self.ranges.payload.count <= 1)
+            m.d.sync += [current.eq(coming), current_valid.eq(self.ranges.valid), ends_range.eq(coming_ends)]
+            m.d.sync += needs_place.eq(self.ranges.valid & coming_ends & coming.end & coming.first_window & of_units)
 
         # The memory looks the entry up; where ways are short it has the address as soon as `current` has it.
         address, looks_up = current.start, m.d.sync
@@ -289,7 +292,7 @@ class Row(wiring.Component):
         places_taken = Signal(range(config.sums + 1))
         # While sums are moved out of the shadows, the next ones may not get there.
         moving = Signal(range(config.slices if config.sums > 1 else 1))
-        place_free = (places_taken != config.sums) & ~moving.any()
+        place_free = Signal(init=1)  # and none are moved
         takes_place, ends_unit, waits = reader.takes_place, reader.ends_unit, reader.waits
         if config.slots:
             lists = self._lists(m, reader, place_free)
@@ -372,7 +375,13 @@ class Row(wiring.Component):
                 m.d.sync += [arrived.eq(multiplied), known.eq(no_slot)]
                 multiplied, no_slot = arrived, known
             m.d.sync += self.list_wrong.eq(self.lists & (lists.wrong | (no_slot.any() & multiplied)))
-        m.d.sync += places_taken.eq(places_taken + takes_place - self.sums.drained)
+        drained = self.sums.drained
+        remain, fill = ((places_taken == places) & ~drained for places in (config.sums, config.sums - 1))
+        will_move = moving[1:].any() | (ends_unit if len(moving) else Const(0))
+        m.d.sync += [
+            places_taken.eq(places_taken + takes_place - drained),
+            place_free.eq(~Mux(takes_place, fill, remain) & ~will_move),  # a place is taken of those that are free
+        ]
         m.d.comb += buffer.push.eq(last)
         wiring.connect(m, buffer.sums, wiring.flipped(self.sums))
         return m

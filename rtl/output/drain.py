@@ -158,9 +158,10 @@ class Drain(wiring.Component):
             m.d.sync += [bound.eq(read.data) for bound, read in zip(bounds, reads, strict=True)]
             used = Cat(index < looked_up.lanes for index in range(config.scan))
             m.d.sync += fetched_used.eq(Mux(looked_up.skipped, 0, used) if config.experts else used)
-        # Of a carry chain alone, which yosys makes of < but not of >=.
+        # Of a carry chain alone, which yosys makes of < but not of >=, and of unsigned numbers: with their signs inverted these are.
+        sign = 1 << 31
         below_upper, below_lower = (
-            Cat(value.as_signed() < bound for value, bound in zip(fetched_values, each, strict=True)) for each in bounds
+            Cat((value ^ sign) < (bound.as_unsigned() ^ sign) for value, bound in zip(fetched_values, each, strict=True)) for each in bounds
         )
         m.d.comb += [
             *(compare.source.payload[name].eq(fetched[name]) for name in fetched.shape().members),
