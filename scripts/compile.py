@@ -10,14 +10,15 @@ from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 
 from .console import (
+    PRESET,
     HeldOption,
     LimitOption,
     ModelOrNetwork,
     SettingsOption,
     from_options,
-    known_preset,
     output,
     output_folder,
+    preset_option,
     shipped_data,
     table,
     tails,
@@ -32,8 +33,6 @@ from .staging import staged
 if TYPE_CHECKING:
     from skipgrid.reference.compiled import Compiled
 
-PRESET = "4x32"
-
 
 def compile_model(
     model: ModelOrNetwork,
@@ -45,16 +44,7 @@ def compile_model(
             callback=shipped_data,
         ),
     ] = None,
-    preset_name: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            "-p",
-            help="The accelerator: one of those that `skipgrid presets` lists.",
-            show_default=PRESET,
-            callback=known_preset,
-        ),
-    ] = None,
+    preset_name: Annotated[str | None, preset_option(PRESET)] = None,
     board_name: HeldOption = None,
     folder: Annotated[
         Path,

@@ -34,6 +34,7 @@ from .files import (
     write,
 )
 
+PRESET = "4x32"  # where none is named
 WIDE = 100_000  # columns, where nothing has to fit into a window
 Value = TypeVar("Value")
 
@@ -98,12 +99,14 @@ picture_file = checked(check_picture)
 out_file = checked(check_arrays)
 model_file = checked(check_model)
 
-PresetOption = Annotated[
-    str,
-    typer.Option(
-        "--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists, or a board's.", callback=known_preset
-    ),
-]
+
+def preset_option(shown: str | bool = True) -> Any:
+    """The option of an accelerator; shown: the default, of a command in which a board may be named in its place."""
+    text = "The accelerator: one of those that `skipgrid presets` lists, or a board's."
+    return typer.Option("--preset", "-p", help=text, show_default=shown, callback=known_preset)
+
+
+PresetOption = Annotated[str, preset_option()]
 ModelOrNetwork = Annotated[
     Path,
     typer.Argument(

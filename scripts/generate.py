@@ -5,22 +5,11 @@ from typing import Annotated
 
 import typer
 
-from .console import SettingsOption, from_options, known_preset, output, output_folder, working
-
-PRESET = "4x32"
+from .console import PRESET, SettingsOption, from_options, output, output_folder, preset_option, working
 
 
 def generate(
-    preset_name: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            "-p",
-            help="The accelerator: one of those that `skipgrid presets` lists, or a board's.",
-            show_default=PRESET,
-            callback=known_preset,
-        ),
-    ] = None,
+    preset_name: Annotated[str | None, preset_option(PRESET)] = None,
     folder: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Where to write the files; made if it is missing.", callback=output_folder),

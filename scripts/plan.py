@@ -9,7 +9,19 @@ import typer
 from skipgrid.fpga.board import find_config
 from skipgrid.fpga.units import with_settings
 
-from .console import HeldOption, JsonOption, SettingsOption, from_options, known_preset, output, shipped_file, table, tails, write_json
+from .console import (
+    PRESET,
+    HeldOption,
+    JsonOption,
+    SettingsOption,
+    from_options,
+    output,
+    preset_option,
+    shipped_file,
+    table,
+    tails,
+    write_json,
+)
 from .devices import chosen_config
 from .files import BadOption
 
@@ -38,9 +50,7 @@ ModelArgument = Annotated[
 
 def plan(
     model: ModelArgument,
-    preset_name: Annotated[
-        str | None, typer.Option("--preset", "-p", help="The accelerator; otherwise 4x32.", callback=known_preset)
-    ] = None,
+    preset_name: Annotated[str | None, preset_option(PRESET)] = None,
     board_name: HeldOption = None,
     settings: SettingsOption = None,
     json: JsonOption = None,
@@ -62,7 +72,7 @@ def plan(
     from skipgrid.host.plan import plan_model
 
     with from_options():
-        config = with_settings(chosen_config(preset_name, board_name) or find_config("4x32"), settings or [])
+        config = with_settings(chosen_config(preset_name, board_name) or find_config(PRESET), settings or [])
     planned = plan_model(cut_model(model), config)
     steps = forecast(planned)
     shown = table(f"{model.name} on {config.name}", "step", "where", "what", "passes", "words\nloaded", "words\nstreamed", left=3)

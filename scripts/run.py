@@ -12,16 +12,17 @@ from skipgrid.fpga.units import with_settings
 from skipgrid.rtl.config import Config
 
 from .console import (
+    PRESET,
     HeldOption,
     JsonOption,
     LimitOption,
     ModelOrNetwork,
     SettingsOption,
     from_options,
-    known_preset,
     out_file,
     output,
     picture_file,
+    preset_option,
     shipped_data,
     table,
     tails,
@@ -45,12 +46,7 @@ def run(
             callback=shipped_data,
         ),
     ] = None,
-    preset_name: Annotated[
-        str | None,
-        typer.Option(
-            "--preset", "-p", help="The accelerator: one of those that `skipgrid presets` lists; otherwise 4x32.", callback=known_preset
-        ),
-    ] = None,
+    preset_name: Annotated[str | None, preset_option(PRESET)] = None,
     board_name: HeldOption = None,
     device_name: Annotated[
         str | None, typer.Option("--device", "-d", metavar="NAME", help="Run on the board on this serial port, and nothing else.")
@@ -113,7 +109,7 @@ def run(
         if baud:
             raise ValueError("--baud is a board's; say which one with --device")
         with from_options():
-            config = with_settings(chosen or find_config("4x32"), settings or [])
+            config = with_settings(chosen or find_config(PRESET), settings or [])
         prepared = prepare(config, model, data, limit, device_only=device_only)
         measured = measure(config, prepared, trace=trace, compare=compare)
     summary = measured.summary

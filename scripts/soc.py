@@ -18,8 +18,8 @@ from .console import (
     SettingsOption,
     building,
     from_options,
-    known_preset,
     output,
+    preset_option,
     shipped_data,
     table,
     verdict,
@@ -55,16 +55,7 @@ def soc(
             callback=shipped_data,
         ),
     ] = None,
-    preset_name: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            "-p",
-            help="The accelerator: one of those that `skipgrid presets` lists, or a board's.",
-            show_default=PRESET,
-            callback=known_preset,
-        ),
-    ] = None,
+    preset_name: Annotated[str | None, preset_option(PRESET)] = None,
     board_name: HeldOption = None,
     system: Annotated[
         Transfers,

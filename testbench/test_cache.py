@@ -139,15 +139,21 @@ def test_a_ccache_that_does_not_work_is_done_without(code: int, tmp_path: Path, 
 
 def test_what_a_tool_has_started_ends_with_an_interruption(tmp_path: Path) -> None:
     program = f"""
-        import signal
+        import signal, subprocess
         from pathlib import Path
         from skipgrid.host.simulation.toolchain import run
 
+        class Process(subprocess.Popen):
+            def communicate(self):
+                Path("{tmp_path}/waits").touch()
+                return super().communicate()
+
+        subprocess.Popen = Process
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         run(["sh", "-c", "sleep 60 & echo $! > {tmp_path}/id; wait"], Path("/"), {{"PATH": "/usr/bin:/bin"}})
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stderr=subprocess.DEVNULL) as process:
-        while not (tmp_path / "id").exists() or not (tmp_path / "id").read_text(encoding="utf-8"):
+        while not (tmp_path / "waits").exists() or not (tmp_path / "id").exists() or not (tmp_path / "id").read_text(encoding="utf-8"):
             assert process.poll() is None
             time.sleep(0.02)
         process.terminate()
