@@ -25,9 +25,10 @@ def blocks(columns: Iterable[int], line: int) -> list[str]:
 def grid_of_128(*, lists: bool = False) -> dict[str, str]:
     """The places of 4 rows of 32 lanes, with 4,096 weights each, 8,192 entries and 512 channels, on an LFE5U-85F; by their cells' names.
 
-    lists: with 2,048 weights each, and lists of them: the numbers of two lanes' slots lie beside these lanes' weights.
     Each pair of rows has half of the die, with the weights that both multiply between its multipliers. Entries and pointers of a row lie
     in the line through the middle, and at the centre what all rows share, with the requantiser's multipliers.
+
+    lists: half of a lane's weights give their places to the lists' indices, of two lanes in one block.
     """
     above, upper, lower, edge = BLOCKS
     halves = (

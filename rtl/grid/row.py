@@ -95,7 +95,7 @@ class EntryReader(wiring.Component):
             self.ranges.ready.eq(~current_valid | (self.issued & ends_range)),
         ]
         coming, ends, coming_ends = self.ranges.payload, current.count <= 2, self.ranges.payload.count <= 1
-        of_units = ~self.lists if config.slots else Const(1)  # places are
+        of_units = ~self.lists if config.slots else Const(1)  # with lists, the list reader asks for places, of slots
         with m.If(self.issued):
             m.d.sync += [current.start.eq(current.start + 1), current.count.eq(current.count - 1), first.eq(ends_window)]
             m.d.sync += [ends_range.eq(ends), needs_place.eq(ends & current.end & current.first_window & of_units)]
@@ -292,7 +292,7 @@ class Row(wiring.Component):
         places_taken = Signal(range(config.sums + 1))
         # While sums are moved out of the shadows, the next ones may not get there.
         moving = Signal(range(config.slices if config.sums > 1 else 1))
-        place_free = Signal(init=1)  # and none are moved
+        place_free = Signal(init=1)  # in a register: whether there is one, and no sums are being moved
         takes_place, ends_unit, waits = reader.takes_place, reader.ends_unit, reader.waits
         if config.slots:
             lists = self._lists(m, reader, place_free)
